@@ -1,0 +1,7 @@
+"""The core of QKScope: everything that computes. Knows nothing of the screen.
+
+Modules import only from those above them in ARCHITECTURE.md's table; nothing is imported here,
+so that reading results never loads torch.
+"""
+
+__version__ = "0.1.0"
