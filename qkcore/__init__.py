@@ -5,3 +5,7 @@ so that reading results never loads torch.
 """
 
 __version__ = "0.1.0"
+
+
+class InputError(ValueError):
+    """Something that a person gave cannot be used; the message is one sentence: what, where, and what to do."""

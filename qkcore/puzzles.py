@@ -10,17 +10,20 @@ import hashlib
 import json
 import os
 import random
+import reprlib
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
+from qkcore import InputError
+
 SPLITS = ("validation", "test")
 MAX_DIFFICULTY = 1_000  # steps and distractors beyond this are a slip of the pen
 
 
-class PuzzleError(ValueError):
+class PuzzleError(InputError):
     """A puzzle or a puzzle file that cannot be used; the message says what, where and what to do."""
 
 
@@ -44,7 +47,7 @@ class Puzzle:
 
     def __post_init__(self) -> None:
         for field in ("puzzle_id", "context", "statement", "group"):
-            _check_text(field, getattr(self, field))
+            check_text(field, getattr(self, field))
         _check_candidates(self.candidates)
         for field in ("steps", "distractors"):
             _check_count(field, getattr(self, field))
@@ -104,6 +107,13 @@ def puzzle_set_sha256(puzzles: Iterable[Puzzle]) -> str:
 def save_puzzles(puzzles: Iterable[Puzzle], path: str | Path) -> None:
     """Write one puzzle a line; an existing file is replaced whole, or left as it was."""
     path = Path(path)
+    try:
+        _replace(path, puzzles)
+    except OSError as error:
+        raise PuzzleError(f"{path}: cannot be written ({error.strerror}); check the path") from None
+
+
+def _replace(path: Path, puzzles: Iterable[Puzzle]) -> None:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
@@ -188,11 +198,15 @@ def _lines(path: Path) -> Iterable[tuple[int, str]]:
 
 def _row(line: str) -> dict:
     try:
-        row = json.loads(line, object_pairs_hook=_unique_keys)
+        row = json.loads(line, object_pairs_hook=unique_keys)
     except json.JSONDecodeError as error:
         raise PuzzleError(f"not valid JSON ({error.msg}, column {error.colno}); write one puzzle a line") from None
-    except RecursionError:
-        raise PuzzleError("not a puzzle: nested too deeply; write one puzzle (a JSON object) a line") from None
+    except PuzzleError:
+        raise
+    except (ValueError, RecursionError):  # a number of thousands of digits, or brackets nested as deep
+        raise PuzzleError(
+            "not a puzzle: nested too deeply or a number too long; write one puzzle (a JSON object) a line"
+        ) from None
     if not isinstance(row, dict):
         raise PuzzleError(f"holds a {type(row).__name__}, not a JSON object; write one puzzle (an object) a line")
     known = [field.name for field in fields(Puzzle)]
@@ -208,7 +222,8 @@ def _row(line: str) -> dict:
     return row
 
 
-def _unique_keys(pairs: list[tuple[str, object]]) -> dict:
+def unique_keys(pairs: list[tuple[str, object]]) -> dict:
+    """A JSON object whose fields are all different; for `json.loads(..., object_pairs_hook=unique_keys)`."""
     row = dict(pairs)
     if len(row) < len(pairs):
         names = [key for key, _ in pairs]
@@ -220,7 +235,7 @@ def _unique_keys(pairs: list[tuple[str, object]]) -> dict:
 def _puzzle(row: dict, number: int) -> Puzzle:
     candidates = tuple(row["candidates"]) if isinstance(row["candidates"], list) else row["candidates"]
     _check_candidates(candidates)
-    _check_text("context", row["context"])
+    check_text("context", row["context"])
     return Puzzle(
         puzzle_id=f"line-{number}" if row.get("puzzle_id") is None else row["puzzle_id"],
         context=row["context"],
@@ -252,9 +267,10 @@ def _line(puzzle: Puzzle) -> str:
     return json.dumps(row, ensure_ascii=False)
 
 
-def _check_text(field: str, value: object) -> None:
+def check_text(field: str, value: object) -> None:
+    """Refuse what is no text, empty, or holds half a character (which no file can store)."""
     if not isinstance(value, str):
-        raise PuzzleError(f"field {field!r} must be text, found {value!r}")
+        raise PuzzleError(f"field {field!r} must be text, found {reprlib.repr(value)}")
     if not value.strip():
         raise PuzzleError(f"field {field!r} is empty")
     try:
@@ -267,7 +283,7 @@ def _check_candidates(candidates: object) -> None:
     if not isinstance(candidates, tuple):
         raise PuzzleError(f"field 'candidates' must be a list of texts, found {candidates!r}")
     for candidate in candidates:
-        _check_text("candidates", candidate)
+        check_text("candidates", candidate)
         if candidate != candidate.strip():
             raise PuzzleError(f"candidate {candidate!r} begins or ends with white space; the prompt adds its own space")
     if len(candidates) < 2:

@@ -1,0 +1,88 @@
+"""Finished chunks of a run, as Parquet files that are either whole or not there.
+
+A part holds the scores of a fixed slice of the puzzle set. Writing under a temporary name and renaming makes a
+part's existence mean that it is done, whoever wrote it. (Parquet through pyarrow, which Streamlit brings along.)
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+PART_SIZE = 64  # puzzles
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The scores of consecutive puzzles. Candidates beyond a puzzle's own are NaN."""
+
+    puzzle_ids: tuple[str, ...]
+    qk: np.ndarray  # (puzzle, layer * head, candidate) float32
+    logits: np.ndarray  # (puzzle, candidate) float32
+    seconds: float  # time it took to score them
+
+
+def part_path(folder: Path, index: int) -> Path:
+    """Where part `index` of a run lives."""
+    return folder / f"part-{index:05d}.parquet"
+
+
+def n_parts(n_puzzles: int) -> int:
+    """How many parts a run has.
+
+    >>> n_parts(PART_SIZE), n_parts(PART_SIZE + 1)
+    (1, 2)
+    """
+    return -(-n_puzzles // PART_SIZE)
+
+
+def write_part(path: Path, part: Part) -> None:
+    """Write a part, one row a puzzle and candidate: puzzle_id, candidate, qk, logit."""
+    puzzle, candidate = np.nonzero(~np.isnan(part.logits))
+    rows = np.ascontiguousarray(part.qk.transpose(0, 2, 1)[puzzle, candidate])
+    qk = pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), rows.shape[1])
+    table = pa.table(
+        {
+            "puzzle_id": pa.array([part.puzzle_ids[index] for index in puzzle], pa.string()),
+            "candidate": pa.array(candidate.astype(np.int32)),
+            "qk": qk.cast(pa.list_(pa.float32())),
+            "logit": pa.array(part.logits[puzzle, candidate].astype(np.float32)),
+        }
+    ).replace_schema_metadata({"seconds": repr(part.seconds)})
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    with temporary.open("wb") as file:
+        pq.write_table(table, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def read_part(path: Path) -> Part:
+    """Read a part back.
+
+    Raises:
+        OSError, pyarrow.ArrowException: when it is missing or damaged.
+    """
+    table = pq.read_table(path)
+    ids = table["puzzle_id"].to_pylist()
+    candidate = table["candidate"].to_numpy()
+    rows = table["qk"].combine_chunks().flatten().to_numpy().reshape(len(ids), -1)
+    order = {puzzle_id: index for index, puzzle_id in enumerate(dict.fromkeys(ids))}
+    puzzle = np.array([order[puzzle_id] for puzzle_id in ids])
+    qk = np.full((len(order), rows.shape[1], candidate.max() + 1), np.nan, dtype=np.float32)
+    logits = np.full((len(order), candidate.max() + 1), np.nan, dtype=np.float32)
+    qk[puzzle, :, candidate] = rows
+    logits[puzzle, candidate] = table["logit"].to_numpy()
+    return Part(tuple(order), qk, logits, float(table.schema.metadata[b"seconds"]))
+
+
+def is_done(path: Path, puzzle_ids: Sequence[str]) -> bool:
+    """Whether a whole part for exactly these puzzles lies at the path; a damaged one counts as missing."""
+    try:
+        return read_part(path).puzzle_ids == tuple(puzzle_ids)
+    except (OSError, pa.ArrowException):
+        return False

@@ -1,0 +1,147 @@
+"""Score a puzzle set into a store, part by part; an interrupted run goes on where it stopped.
+
+Parts lie in a folder beside the store, named by a hash of everything that changes the numbers, so a restart with the
+same settings finds them and one with others does not. Knows nothing of DuckDB: publishing does.
+"""
+
+import fcntl
+import hashlib
+import json
+import re
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from qkcore import InputError, __version__
+from qkcore.evaluate import MAX_BATCH_TOKENS, PuzzleScores, prompts_of, score_puzzles
+from qkcore.models import CausalLM
+from qkcore.parts import PART_SIZE, Part, is_done, n_parts, part_path, write_part
+from qkcore.prompts import PromptTemplate
+from qkcore.publish import Run, check_accepts, publish
+from qkcore.puzzles import Puzzle, PuzzleError, puzzle_set_sha256
+
+DEFAULT_TEMPLATE = "default"  # the store's word for: each puzzle's default_template
+
+
+class Interrupted(InputError):
+    """The run was stopped; the message says what is kept and how to go on."""
+
+
+def run(
+    lm: CausalLM,
+    puzzles: Sequence[Puzzle],
+    store: str | Path,
+    *,
+    puzzle_set: str,
+    rope: str = "pre",
+    template: PromptTemplate | None = None,
+    max_batch_tokens: int = MAX_BATCH_TOKENS,
+    show_progress: bool = True,
+) -> str:
+    """Score every puzzle and publish the run; returns its run_id.
+
+    The same call again after an interruption scores only what is missing; after a finished run it replaces it.
+
+    Raises:
+        PuzzleError, StoreError, UnsupportedModelError: before anything is scored, where that can be known.
+        Interrupted: on Ctrl-C; finished parts are kept.
+    """
+    store = Path(store)
+    settings = _describe(lm, puzzles, puzzle_set, rope, template)
+    check_accepts(store, puzzle_set, settings.puzzle_set_sha256)
+    _check_answers(puzzles)
+    prompts_of(lm, puzzles, template)  # every puzzle is known to fit before the first is scored
+    folder = store.with_name(store.name + ".parts") / settings.run_id
+    with _only_worker(folder):
+        try:
+            _score_parts(lm, puzzles, folder, rope, template, max_batch_tokens, show_progress)
+            publish(store, settings, puzzles, [part_path(folder, index) for index in range(n_parts(len(puzzles)))])
+        except KeyboardInterrupt:
+            n_kept = len(list(folder.glob("part-*.parquet"))) * PART_SIZE
+            raise Interrupted(
+                f"stopped; {min(n_kept, len(puzzles)):,} of {len(puzzles):,} puzzles are scored and kept in {folder}. "
+                "Run the same command again to go on."
+            ) from None
+    shutil.rmtree(folder)
+    if not any(folder.parent.iterdir()):
+        folder.parent.rmdir()
+    return settings.run_id
+
+
+def _describe(lm: CausalLM, puzzles, puzzle_set: str, rope: str, template: PromptTemplate | None) -> Run:
+    decisive = {
+        "model_revision": lm.revision,
+        "dtype": lm.dtype,
+        "puzzle_set_sha256": puzzle_set_sha256(puzzles),
+        "rope": rope,
+        "template": template.text if template else DEFAULT_TEMPLATE,
+    }
+    names = {"model": lm.name, "puzzle_set": puzzle_set, "version": __version__, "part_size": PART_SIZE}
+    key = hashlib.sha256(json.dumps(decisive | names, sort_keys=True).encode()).hexdigest()[:8]
+    slug = re.sub(r"[^A-Za-z0-9.]+", "-", f"{lm.name} {puzzle_set} {rope}").strip("-.").lower()
+    return Run(
+        run_id=f"{slug[:80]}-{key}",
+        model=lm.name,
+        puzzle_set=puzzle_set,
+        n_layers=lm.geometry.n_layers,
+        n_heads=lm.geometry.n_heads,
+        n_kv_heads=lm.geometry.n_kv_heads,
+        **decisive,
+    )
+
+
+def _check_answers(puzzles: Sequence[Puzzle]) -> None:
+    for puzzle in puzzles:
+        if puzzle.answer is None:
+            raise PuzzleError(
+                f"puzzle {puzzle.puzzle_id!r} has no answer, so nothing can be counted right; give its answer or "
+                "leave it out"
+            )
+
+
+@contextmanager
+def _only_worker(folder: Path) -> Iterator[None]:
+    """Hold the run's folder; a second process on the same run is turned away."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InputError(f"another process is scoring this run in {folder}; wait for it, or stop it") from None
+        yield
+
+
+def _score_parts(lm, puzzles, folder: Path, rope, template, max_batch_tokens, show_progress) -> None:
+    """Write the parts that are missing."""
+    slices = [puzzles[index * PART_SIZE : (index + 1) * PART_SIZE] for index in range(n_parts(len(puzzles)))]
+    missing = [i for i, part in enumerate(slices) if not is_done(part_path(folder, i), [p.puzzle_id for p in part])]
+    n_done = len(puzzles) - sum(len(slices[index]) for index in missing)
+    if n_done:
+        print(f"{n_done:,} of {len(puzzles):,} puzzles were scored before; going on.", file=sys.stderr)
+    with tqdm(total=len(puzzles), initial=n_done, unit="puzzle", disable=not show_progress) as progress:
+        for index in missing:
+            start = time.monotonic()
+            scores = list(
+                score_puzzles(lm, slices[index], rope=rope, template=template, max_batch_tokens=max_batch_tokens)
+            )
+            write_part(part_path(folder, index), part_of(scores, time.monotonic() - start))
+            progress.update(len(scores))
+
+
+def part_of(scores: Sequence[PuzzleScores], seconds: float) -> Part:
+    """Scores of puzzles as the arrays that a part holds; candidates that a puzzle lacks are NaN."""
+    n_layers, n_heads, _ = scores[0].qk.shape
+    most = max(len(one.logits) for one in scores)
+    qk = np.full((len(scores), n_layers * n_heads, most), np.nan, dtype=np.float32)
+    logits = np.full((len(scores), most), np.nan, dtype=np.float32)
+    for index, one in enumerate(scores):
+        n_candidates = len(one.logits)
+        qk[index, :, :n_candidates] = one.qk.reshape(-1, n_candidates).numpy()
+        logits[index, :n_candidates] = one.logits.numpy()
+    return Part(tuple(one.puzzle.puzzle_id for one in scores), qk, logits, seconds)
