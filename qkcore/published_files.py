@@ -71,9 +71,11 @@ def _ends(parts: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
 
 def read_documents(path: Path) -> list[tuple[int, object]]:
     """The JSON values of a file, each with its line: one a line if the first line is an object, else the whole file."""
-    text = _decoded(path)
+    with at(str(path)):
+        text = _decoded(path)
     lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
-    return [(number, _json(line, number)) for number, line in (lines if _is_object(lines[0][1]) else [(1, text)])]
+    pieces = lines if _is_object(lines[0][1]) else [(1, text)]
+    return [(number, _json(piece, number, path)) for number, piece in pieces]
 
 
 def _decoded(path: Path) -> str:
@@ -100,16 +102,16 @@ def _is_object(line: str) -> bool:
         return False
 
 
-def _json(text: str, line: int) -> object:
+def _json(text: str, line: int, path: Path) -> object:
     try:
         return json.loads(text, object_pairs_hook=unique_keys)
     except json.JSONDecodeError as error:
-        place = f"line {line + error.lineno - 1}, column {error.colno}"
+        place = f"{path}, line {line + error.lineno - 1}, column {error.colno}"
         raise PuzzleError(f"{place}: not valid JSON ({error.msg}); get the file again") from None
     except PuzzleError as error:
-        raise PuzzleError(f"line {line} or below: {error}") from None
+        raise PuzzleError(f"{path}, line {line} or below: {error}") from None
     except (ValueError, RecursionError):  # a number of thousands of digits, or brackets nested as deep
-        raise PuzzleError(f"line {line} or below: not readable JSON; get the file again") from None
+        raise PuzzleError(f"{path}, line {line} or below: not readable JSON; get the file again") from None
 
 
 def object_in(value: object) -> dict:
@@ -148,5 +150,5 @@ def answer_in(entry: object, name: str, candidates: tuple[str, ...]) -> int:
     """
     answer = text_in(entry, name)
     if answer.lower() not in candidates:
-        raise PuzzleError(f"{name} {answer!r} is none of {', '.join(map(repr, candidates))}; correct it")
+        raise PuzzleError(f"{name} {reprlib.repr(answer)} is none of {', '.join(map(repr, candidates))}; correct it")
     return candidates.index(answer.lower())
