@@ -202,6 +202,23 @@ class ResultStore:
             distractors=distractors,
         )
 
+    def chance(self, run_id: str, split: str, steps: int | None = None, distractors: int | None = None) -> float | None:
+        """Accuracy of guessing: the mean of one over the number of candidates; None without such puzzles."""
+        mean = self.ask(
+            """
+            select avg(1 / len(candidates)) as chance
+            from store.puzzles join store.runs using (puzzle_set)
+            where run_id = $run_id and split = $split
+              and ($steps is null or steps = $steps)
+              and ($distractors is null or distractors = $distractors)
+            """,
+            run_id=run_id,
+            split=split,
+            steps=steps,
+            distractors=distractors,
+        )["chance"].iloc[0]
+        return None if pd.isna(mean) else float(mean)
+
     def best_head(self, run_id: str) -> tuple[int, int] | None:
         """(layer, head) of the most right answers on **validation** puzzles; None when the run has none."""
         validation = self.head_accuracy(run_id, split="validation")

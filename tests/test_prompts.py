@@ -1,9 +1,9 @@
 import pytest
-from tests.tiny import puzzle, tiny_tokenizer
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from qkcore.prompts import TRUE_FALSE, YES_NO, PromptError, PromptTemplate, default_template, locate
+from tests.tiny import puzzle, tiny_tokenizer
 
 
 def pieces(tokenizer, ids):

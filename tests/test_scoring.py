@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from tests.tiny import puzzle, tiny_model, tiny_tokenizer
 
 from qkcore.evaluate import score_puzzle, score_puzzles
 from qkcore.models import vouch_for
 from qkcore.prompts import TRUE_FALSE, PromptError
+from tests.tiny import puzzle, tiny_model, tiny_tokenizer
 
 TYPES = ["llama", "mistral", "qwen2", "qwen3", "gpt2"]
 

@@ -1,0 +1,53 @@
+"""Numbers and names as people read and quote them. Plain strings, no drawing."""
+
+import re
+
+NO_BREAK = "\u00a0"  # keeps a number and its percent sign on one line
+
+
+def percent(share: float) -> str:
+    """A share as people quote it.
+
+    >>> percent(0.9312)
+    '93.1\\xa0%'
+    """
+    return f"{100 * share:.1f}{NO_BREAK}%"
+
+
+def accuracy_text(accuracy: float, low: float, high: float, n: int) -> str:
+    """An accuracy with its 95 % interval and the number of puzzles, in that order.
+
+    >>> accuracy_text(0.9312, 0.918, 0.942, 1800)
+    '93.1\\xa0% (91.8 to 94.2, n = 1,800)'
+    """
+    return f"{percent(accuracy)} ({100 * low:.1f} to {100 * high:.1f}, n = {int(n):,})"
+
+
+def gap_text(gap: float, low: float, high: float, p: float) -> str:
+    """A gap in percentage points with its 95 % interval and p-value.
+
+    >>> gap_text(0.091, 0.07, 0.112, 1e-9)
+    '+9.1 points (+7.0 to +11.2, p < 0.001)'
+    >>> gap_text(-0.02, -0.05, 0.01, 0.4)
+    '−2.0 points (−5.0 to +1.0, p = 0.400)'
+    """
+    chance = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+    return f"{100 * gap:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f}, {chance})".replace("-", "−")
+
+
+def head_name(layer: int, head: int) -> str:
+    """A head's name everywhere; both count from 0.
+
+    >>> head_name(17, 4)
+    'L17 H4'
+    """
+    return f"L{layer} H{head}"
+
+
+def escaped(text: str) -> str:
+    """Text from elsewhere, safe inside Markdown: shown as typed.
+
+    >>> escaped("a*b* [x](y)")
+    'a\\\\*b\\\\* \\\\[x\\\\]\\\\(y\\\\)'
+    """
+    return re.sub(r"([\\`*_{}\[\]()#+\-.!|~$<>:])", r"\\\1", text)

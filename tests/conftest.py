@@ -1,0 +1,19 @@
+import pytest
+
+from tests.stores import planted_store
+from tests.tiny import tiny_model, tiny_tokenizer
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory):
+    """A random Qwen3 saved as people save theirs."""
+    folder = tmp_path_factory.mktemp("models") / "tiny-qwen3"
+    tiny_model("qwen3").save_pretrained(folder)
+    tiny_tokenizer().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def planted_path(tmp_path_factory):
+    """A store with one run whose L1 H2 is right on nine puzzles in ten."""
+    return planted_store(tmp_path_factory.mktemp("stores") / "planted.duckdb")

@@ -1,0 +1,81 @@
+"""Stores with planted results: no model, so what each page must show is known beforehand."""
+
+from pathlib import Path
+
+import numpy as np
+
+from qkcore.parts import PART_SIZE, Part, n_parts, part_path, write_part
+from qkcore.publish import Run, publish
+from qkcore.puzzles import Puzzle, puzzle_set_sha256
+
+N_LAYERS, N_HEADS = 3, 4
+PLANTED = (1, 2)  # right on nine puzzles in ten; every other head guesses
+
+
+def planted_puzzles(n_groups: int = 60) -> list[Puzzle]:
+    """Two puzzles a group, one true and one false; steps 1 to 3, distractors 0 and 1, half of the groups test."""
+    return [
+        Puzzle(
+            puzzle_id=f"g{group}-{answer}",
+            context=f"Context {group}.",
+            statement=f"Statement {answer}.",
+            candidates=("true", "false"),
+            answer=answer,
+            steps=1 + group % 3,
+            distractors=group // 3 % 2,
+            group=f"g{group}",
+            split="test" if group // 6 % 2 else "validation",
+        )
+        for group in range(n_groups)
+        for answer in (0, 1)
+    ]
+
+
+def planted_scores(puzzles: list[Puzzle], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """qk (puzzle, layer * head, candidate) and logits (puzzle, candidate): the model is right on two in three."""
+    rng = np.random.default_rng(seed)
+    qk = rng.normal(size=(len(puzzles), N_LAYERS * N_HEADS, 2)).astype(np.float32)
+    logits = np.zeros((len(puzzles), 2), dtype=np.float32)
+    for index, puzzle in enumerate(puzzles):
+        right = puzzle.answer if index % 10 else 1 - puzzle.answer
+        qk[index, PLANTED[0] * N_HEADS + PLANTED[1], right] = 9.0
+        logits[index, puzzle.answer if index % 3 else 1 - puzzle.answer] = 1.0
+    return qk, logits
+
+
+def planted_run(puzzles: list[Puzzle], **changes) -> Run:
+    """A run on these puzzles."""
+    fields = dict(
+        run_id="planted-1",
+        model="planted",
+        model_revision="r1",
+        puzzle_set="planted-set",
+        puzzle_set_sha256=puzzle_set_sha256(puzzles),
+        n_layers=N_LAYERS,
+        n_heads=N_HEADS,
+        n_kv_heads=2,
+        dtype="float32",
+        rope="pre",
+        template="default",
+    )
+    return Run(**fields | changes)
+
+
+def write_parts(folder: Path, puzzles: list[Puzzle], qk: np.ndarray, logits: np.ndarray) -> list[Path]:
+    """All parts of a run, as precompute would leave them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for index in range(n_parts(len(puzzles))):
+        rows = slice(index * PART_SIZE, (index + 1) * PART_SIZE)
+        ids = tuple(puzzle.puzzle_id for puzzle in puzzles[rows])
+        write_part(part_path(folder, index), Part(ids, qk[rows], logits[rows], seconds=1.0))
+        paths.append(part_path(folder, index))
+    return paths
+
+
+def planted_store(path: Path, n_groups: int = 60, **changes) -> Path:
+    """A store of one run, with a head worth finding."""
+    puzzles = planted_puzzles(n_groups)
+    parts = write_parts(path.with_suffix(".parts"), puzzles, *planted_scores(puzzles))
+    publish(path, planted_run(puzzles, **changes), puzzles, parts)
+    return path

@@ -1,0 +1,101 @@
+import io
+import json
+
+import numpy as np
+import pytest
+
+from qkcore.__main__ import main
+from qkcore.evaluate import score_puzzle
+from qkcore.models import load_model
+from qkcore.puzzles import load_puzzles
+from tests.tiny import puzzle
+
+TYPED = "Context: Max is a wumpus. Every wumpus is a tumpus.\nStatement: Max is a tumpus.\n"
+
+
+def test_score_prints_what_score_puzzle_computes(tiny_folder, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.StringIO(TYPED))
+    assert main(["score", "--model", str(tiny_folder), "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    asked = puzzle("Max is a tumpus.", context="Max is a wumpus. Every wumpus is a tumpus.")
+    expected = score_puzzle(load_model(tiny_folder), asked)
+    assert printed["candidates"] == ["true", "false"]
+    assert [(h["layer"], h["head"]) for h in printed["heads"]] == [(n, h) for n in range(3) for h in range(4)]
+    np.testing.assert_allclose([h["scores"] for h in printed["heads"]], expected.qk.flatten(0, 1), atol=1e-5)
+    np.testing.assert_allclose(printed["model"]["logits"], expected.logits, atol=1e-5)
+    assert printed["key_token"] == "\n"
+    assert printed["rope"] == "pre"
+
+
+def test_score_takes_a_puzzle_as_json_with_its_own_candidates(tiny_folder, monkeypatch, capsys):
+    row = {"context": "Ben drinks.", "statement": "Does Ben drink?", "candidates": ["yes", "no"]}
+    monkeypatch.setattr("sys.stdin", io.StringIO(json.dumps(row)))
+    assert main(["score", "--model", str(tiny_folder), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["candidates"] == ["yes", "no"]
+
+
+def test_check_shows_geometry_tokens_and_the_self_check(tiny_folder, capsys):
+    assert main(["check", "--model", str(tiny_folder)]) == 0
+    printed = capsys.readouterr().out
+    for part in [
+        "3, each 4 heads and 1 kv heads",
+        "' true'",
+        "key token: '\\n'",
+        "self-check: passed",
+        "float32 on cpu",
+    ]:
+        assert part in printed
+
+
+def test_generate_writes_a_file_that_loads(tmp_path, capsys):
+    arguments = ["--steps", "1-2", "--distractors", "0", "--n", "8", "--out", str(tmp_path / "g.jsonl")]
+    assert main(["generate", *arguments]) == 0
+    puzzles = load_puzzles(tmp_path / "g.jsonl")
+    assert len(puzzles) == 16
+    assert "16 puzzles, 8 validation and 8 test" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["precompute", "--model", "M", "--puzzles", "none.jsonl", "--store", "s.duckdb"],
+            "none.jsonl: cannot be read",
+        ),
+        (["check", "--model", "./nowhere"], "./nowhere is not a folder"),
+        (["import", "prontoqa", "nowhere", "--out", "x.jsonl"], "nowhere"),
+        (["generate", "--steps", "9", "--out", "x.jsonl"], "9"),
+        (["generate", "--out", "no/folder/x.jsonl"], "no/folder"),
+    ],
+)
+def test_bad_input_gets_one_line_and_status_2(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.err.count("\n") == 1
+    assert captured.err.startswith(f"qkcore {arguments[0]}: error: ")
+    assert message in captured.err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "typed", ["", "Context: only.", "{", '{"context": 3, "statement": "x"}', "Context:\nStatement: x"]
+)
+def test_a_puzzle_that_cannot_be_read_is_refused(typed, tiny_folder, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.StringIO(typed))
+    assert main(["score", "--model", str(tiny_folder)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_a_store_in_a_missing_folder_is_refused_before_scoring(tiny_folder, tmp_path, capsys):
+    main(["generate", "--n", "4", "--out", str(tmp_path / "g.jsonl")])
+    arguments = [
+        "--model",
+        str(tiny_folder),
+        "--puzzles",
+        str(tmp_path / "g.jsonl"),
+        "--store",
+        str(tmp_path / "a/b.duckdb"),
+    ]
+    assert main(["precompute", *arguments]) == 2
+    assert "there is no folder" in capsys.readouterr().err

@@ -1,0 +1,126 @@
+import json
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+from transformers.models.auto import CONFIG_MAPPING
+
+from qkcore.models import UnsupportedModelError, load_model, vouch_for
+from tests.tiny import tiny_model, tiny_tokenizer
+
+
+@pytest.fixture
+def saved(tmp_path):
+    folder = tmp_path / "tiny"
+    tiny_model("qwen3").save_pretrained(folder)
+    tiny_tokenizer().save_pretrained(folder)
+    return folder
+
+
+def test_a_saved_model_loads_with_its_geometry_and_check(saved):
+    lm = load_model(saved)
+    assert (lm.geometry.n_layers, lm.geometry.n_heads, lm.geometry.n_kv_heads) == (3, 4, 1)
+    assert (lm.name, lm.dtype) == ("tiny", "float32")
+    assert max(lm.check.attention, lm.check.rotation, lm.check.side_by_side) < 1e-4
+
+
+def test_the_revision_follows_the_weights_and_not_the_folder(saved, tmp_path):
+    before = load_model(saved).revision
+    moved = saved.rename(tmp_path / "elsewhere")
+    assert load_model(moved).revision == before
+    tiny_model("qwen3", seed=1).save_pretrained(moved)
+    assert load_model(moved).revision != before
+
+
+def test_half_precision_is_loaded_when_asked_for(saved):
+    assert load_model(saved, dtype="bfloat16").dtype == "bfloat16"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda folder: (folder / "config.json").unlink(), "holds no config.json"),
+        (lambda folder: (folder / "model.safetensors").unlink(), "cannot be loaded"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b"not tensors"), "cannot be loaded"),
+        (lambda folder: (folder / "tokenizer.json").unlink(), "tokenizer|cannot be loaded"),
+        (lambda folder: (folder / "config.json").write_text("{"), "cannot be loaded"),
+    ],
+)
+def test_a_damaged_folder_is_refused_in_one_line(saved, spoil, message):
+    spoil(saved)
+    with pytest.raises(UnsupportedModelError, match=message) as refusal:
+        load_model(saved)
+    assert "\n" not in str(refusal.value)
+
+
+def test_pickled_weights_are_refused(saved):
+    torch.save(tiny_model("qwen3").state_dict(), saved / "pytorch_model.bin")
+    (saved / "model.safetensors").unlink()
+    with pytest.raises(UnsupportedModelError, match="safetensors"):
+        load_model(saved)
+
+
+def test_missing_weights_are_refused_instead_of_made_up(saved):
+    config = json.loads((saved / "config.json").read_text())
+    config["num_hidden_layers"] = 4
+    config.pop("layer_types", None)
+    (saved / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UnsupportedModelError, match=r"weights are missing .*layers\.3.*would be random"):
+        load_model(saved)
+
+
+def test_a_path_that_does_not_exist_is_not_looked_up_on_the_hub(tmp_path):
+    with pytest.raises(UnsupportedModelError, match="is not a folder"):
+        load_model(tmp_path / "nowhere")
+
+
+def test_a_tokenizer_with_more_tokens_than_the_model_is_refused():
+    with pytest.raises(UnsupportedModelError, match=r"tokenizer has \d+ tokens, the model only 50"):
+        vouch_for(tiny_model("llama", vocab_size=50), tiny_tokenizer(), "tiny")
+
+
+@pytest.mark.parametrize("model_type", ["bloom", "mamba", "gpt_neo"])
+def test_architectures_that_cannot_be_read_are_refused(model_type):
+    config = CONFIG_MAPPING[model_type](
+        vocab_size=420,
+        hidden_size=32,
+        **{"mamba": {"num_hidden_layers": 2}, "bloom": {"n_layer": 2, "n_head": 4}}.get(
+            model_type, {"num_layers": 2, "num_heads": 4, "attention_types": [[["global", "local"], 1]]}
+        ),
+    )
+    with pytest.raises(UnsupportedModelError, match=model_type):
+        vouch_for(AutoModelForCausalLM.from_config(config), tiny_tokenizer(), model_type)
+
+
+def test_a_misread_model_is_refused_by_the_self_check(monkeypatch):
+    """Keys read one token too early: every score would be a number, and wrong."""
+    from qkcore import capture
+
+    honest = capture._at
+    monkeypatch.setattr(capture, "_at", lambda states, at: honest(states, (at - 1).clamp_min(0)))
+    with pytest.raises(UnsupportedModelError, match=r"not read rightly: attention rebuilt .* differs"):
+        vouch_for(tiny_model("llama"), tiny_tokenizer(), "tiny")
+
+
+def test_queries_hooked_at_the_wrong_place_are_refused_by_the_self_check(monkeypatch):
+    """Without QK-norm, pre-rotary states of Qwen3 are off by the norm."""
+    from qkcore import architectures, capture, selfcheck
+
+    def without_norm(model, geometry):
+        return [
+            architectures.Projection(p.layer, p.attention, p.attention.q_proj, p.attention.k_proj)
+            for p in architectures.rotary_projections(model, geometry)
+        ]
+
+    monkeypatch.setattr(capture, "rotary_projections", without_norm)
+    monkeypatch.setattr(selfcheck, "rotary_projections", without_norm)
+    with pytest.raises(UnsupportedModelError, match="before rotary, once rotated, differ"):
+        vouch_for(tiny_model("qwen3"), tiny_tokenizer(), "tiny")
+
+
+def test_the_model_stays_usable_and_unrecorded_outside_of_capture(saved):
+    lm = load_model(saved)
+    ids = torch.tensor([[5, 6, 7, 8]])
+    plain = tiny_model("qwen3")
+    with torch.no_grad():
+        assert torch.allclose(lm.model(ids).logits, plain(ids).logits, atol=1e-4)
