@@ -1,31 +1,20 @@
-"""QKScope's frame: page list, run and head pickers. The pages are in pages/, everything computed in qkcore/."""
+"""QKScope's dashboard: `streamlit run app.py`.
+
+Only starts it; the frame is the main script pages/frame/frame.py. Were this file the main script, it would lie beside a
+folder named pages, and a server that has just started would greet a link to any page but the first with "Page not
+found" (Streamlit takes such a folder for its older kind of multipage app until the first `st.navigation`).
+"""
+
+import runpy
+from pathlib import Path
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from pages.frame.chosen import choose
-from pages.frame.reading import ask, store_path
-from qkcore.store import StoreError
+FRAME = Path(__file__).parent / "pages" / "frame" / "frame.py"
 
-st.set_page_config(page_icon="🔎", layout="wide")
-page = st.navigation(
-    {
-        "Results": [
-            st.Page("pages/results/overview.py", title="Overview", default=True),
-            st.Page("pages/results/head_grid.py", title="Head grid", url_path="head-grid"),
-        ]
-    }
-)
-try:
-    runs = ask("runs")
-    if runs.empty:
-        st.title("No results yet")
-        st.markdown(
-            f"The result store at `{store_path()}` holds no runs. Score a model on a puzzle file to add one:\n\n"
-            f"```\npython -m qkcore precompute --model MODEL --puzzles PUZZLES.jsonl --store {store_path()}\n```"
-        )
-    else:
-        choose(runs)
-        page.run()
-except StoreError as error:
-    st.title("No results to show")
-    st.error(str(error))
+app = st.App(FRAME)
+
+# A host that runs this file as a plain script, as older ones do, gets the frame all the same.
+if get_script_run_ctx(suppress_warning=True) is not None:
+    runpy.run_path(str(FRAME))

@@ -38,7 +38,8 @@ def head_grid(heads: pd.DataFrame, chance: float, chosen: tuple[int, int] | None
             color=alt.Color(
                 "accuracy:Q",
                 title="Accuracy on test puzzles",
-                scale=alt.Scale(domain=[0, 1], domainMid=chance),
+                # Mixed in RGB the way from orange to blue leads over grey; the default leads over pink.
+                scale=alt.Scale(domain=[0, 1], domainMid=chance, interpolate="rgb"),
                 legend=alt.Legend(
                     format=".0%", orient="top", gradientLength=220, titleLimit=300, values=[0, 0.25, 0.5, 0.75, 1]
                 ),
@@ -60,7 +61,7 @@ def head_grid(heads: pd.DataFrame, chance: float, chosen: tuple[int, int] | None
     )
     n_layers = heads["layer"].nunique()
     chart = alt.layer(cells, ring) if chosen is not None else alt.layer(cells)
-    return chart.properties(height=140 + min(30 * n_layers, 900))
+    return chart.properties(height=160 + min(30 * n_layers, 900))
 
 
 def difficulty_curves(by_steps: pd.DataFrame, luck: pd.DataFrame, chance: float) -> alt.LayerChart:

@@ -49,7 +49,7 @@ def test_reading_results_loads_no_torch(names):
 
 
 def test_every_page_is_registered_and_none_lies_directly_in_pages():
-    listed = set(re.findall(r'st\.Page\("(pages/\w+/\w+\.py)"', (ROOT / "app.py").read_text()))
+    listed = set(re.findall(r'"(pages/\w+/\w+\.py)"', (ROOT / "pages/frame/frame.py").read_text()))
     found = {str(path.relative_to(ROOT)) for path in ROOT.glob("pages/*/*.py") if path.parent.name != "frame"}
     assert listed == found
     assert not list(ROOT.glob("pages/*.py"))

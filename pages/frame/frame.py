@@ -1,0 +1,31 @@
+"""What surrounds every page: page list, run and head pickers, and what to say when there is nothing to show."""
+
+import streamlit as st
+
+from pages.frame.chosen import choose
+from pages.frame.reading import ROOT, ask, store_path
+from qkcore.store import StoreError
+
+st.set_page_config(page_icon="🔎", layout="wide")
+page = st.navigation(
+    {
+        "Results": [
+            st.Page(ROOT / "pages/results/overview.py", title="Overview", default=True),
+            st.Page(ROOT / "pages/results/head_grid.py", title="Head grid", url_path="head-grid"),
+        ]
+    }
+)
+try:
+    runs = ask("runs")
+    if runs.empty:
+        st.title("No results yet")
+        st.markdown(
+            f"The result store at `{store_path()}` holds no runs. Score a model on a puzzle file to add one:\n\n"
+            f"```\npython -m qkcore precompute --model MODEL --puzzles PUZZLES.jsonl --store {store_path()}\n```"
+        )
+    else:
+        choose(runs)
+        page.run()
+except StoreError as error:
+    st.title("No results to show")
+    st.error(str(error))

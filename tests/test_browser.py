@@ -1,0 +1,134 @@
+"""The dashboard in a real Chromium: started as `make app` starts it, clicked as a person clicks."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.browser
+ROOT = Path(__file__).parents[1]
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+QUIET = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+
+
+@pytest.fixture(scope="module")
+def address(planted_path):
+    """The address of a server on the planted store."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = ["--server.port", str(port), "--server.address", "127.0.0.1", "--server.headless", "true"]
+    environment = os.environ | {"QKSCOPE_STORE": str(planted_path)}
+    line = [sys.executable, "-m", "streamlit", "run", "app.py", *options]
+    with subprocess.Popen(line, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as server:
+        try:
+            yield wait_until_healthy(f"http://127.0.0.1:{port}", server)
+        finally:
+            server.terminate()
+
+
+def wait_until_healthy(address, server):
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        assert server.poll() is None, "the server ended"
+        try:
+            if urllib.request.urlopen(f"{address}/_stcore/health", timeout=1).read() == b"ok":
+                return address
+        except OSError:
+            time.sleep(0.2)
+    raise AssertionError("the server did not become healthy within a minute")
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    if CHROMIUM is None:
+        if os.environ.get("QKSCOPE_REQUIRE_BROWSER"):
+            pytest.fail("no Chromium on this machine, and QKSCOPE_REQUIRE_BROWSER is set")
+        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium):
+    context = chromium.new_context(viewport={"width": 1280, "height": 1000})
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    yield page
+    context.close()
+
+
+def settle(page):
+    """Wait until the last run of the script has ended; a widget tells the server after a moment only."""
+    page.wait_for_selector("[data-testid='stApp'][data-test-connection-state='CONNECTED']")
+    page.wait_for_timeout(400)
+    page.wait_for_selector("[data-testid='stApp'][data-test-script-state='notRunning']")
+
+
+def cell(page, layer, head, n_layers=3, n_heads=4):
+    """Where on the screen a cell of the grid is: the axes' own labels give its row and column."""
+    chart = page.get_by_test_id("stVegaLiteChart").first
+    chart.scroll_into_view_if_needed()
+    marks = chart.locator("svg g.mark-rect path").all()
+    boxes = [mark.bounding_box() for mark in marks[: n_layers * n_heads]]
+    boxes.sort(key=lambda box: (-round(box["y"]), box["x"]))  # layer 0 is at the bottom
+    box = boxes[layer * n_heads + head]
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def test_a_click_on_a_cell_opens_that_head_and_the_link_opens_it_again(page, chromium, address):
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(f"{address}/head-grid")  # the first visit to a server that has just started
+    settle(page)
+    assert not page.get_by_role("dialog").count()
+    assert page.get_by_role("heading", name="L1 H2").is_visible()
+    page.mouse.click(*cell(page, layer=2, head=3))
+    page.get_by_role("heading", name="L2 H3").wait_for()
+    settle(page)
+    assert re.search(r"layer=2&head=3", page.url)
+    assert "picked by hand" in page.get_by_test_id("stMain").inner_text().lower()
+    assert not errors
+
+    elsewhere = chromium.new_context().new_page()
+    elsewhere.goto(page.url)
+    elsewhere.get_by_role("heading", name="L2 H3").wait_for()
+    elsewhere.context.close()
+
+
+def test_hovering_a_cell_shows_its_accuracy_with_n(page, address):
+    page.goto(f"{address}/head-grid")
+    settle(page)
+    page.mouse.move(*cell(page, layer=1, head=2))
+    tooltip = page.locator("#vg-tooltip-element")
+    tooltip.wait_for(state="visible")
+    assert re.search(r"L1 H2[\s\S]*\d+\.\d\s% \(\d+\.\d to \d+\.\d, n = 60\)", tooltip.inner_text())
+
+
+def test_a_filter_stays_in_the_link(page, address):
+    page.goto(f"{address}/head-grid?steps=2")
+    settle(page)
+    assert "n = 20)" in page.get_by_test_id("stMain").inner_text()
+
+
+@pytest.mark.parametrize("path", ["/", "/head-grid"])
+def test_a_phone_shows_the_page_without_sideways_scrolling(path, chromium, address):
+    context = chromium.new_context(viewport={"width": 390, "height": 800}, color_scheme="dark")
+    page = context.new_page()
+    page.goto(address + path)
+    settle(page)
+    page.get_by_test_id("stVegaLiteChart").first.wait_for()
+    width = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
+    context.close()
+    assert width <= 390

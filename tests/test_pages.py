@@ -1,0 +1,168 @@
+"""Each page in Streamlit's own test runner, on a store whose results are known."""
+
+from pathlib import Path
+
+import duckdb
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from qkcore.store import SCHEMA, SCHEMA_VERSION, ResultStore
+from qkcore.wording import accuracy_text
+from tests.stores import planted_puzzles, planted_run, planted_scores, planted_store, write_parts
+
+ROOT = Path(__file__).parents[1]
+PAGES = ["pages/results/overview.py", "pages/results/head_grid.py"]
+
+
+def opened(monkeypatch, path, page=PAGES[0], **query) -> AppTest:
+    monkeypatch.setenv("QKSCOPE_STORE", str(path))
+    at = AppTest.from_file(ROOT / "pages/frame/frame.py", default_timeout=30)
+    for name, value in query.items():
+        at.query_params[name] = value
+    at.run()
+    return at.switch_page(str(ROOT / page)).run() if page != PAGES[0] else at
+
+
+def said(at: AppTest) -> str:
+    """All the words of the page, whatever element they stand in."""
+    kinds = ("title", "subheader", "markdown", "caption", "info", "error", "warning")
+    return " ".join(element.value for kind in kinds for element in getattr(at, kind)).replace("\xa0", " ")
+
+
+def spec(at: AppTest, index: int = 0) -> str:
+    return at.get("vega_lite_chart")[index].proto.spec
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_runs_without_exception_and_its_charts_have_words(page, planted_path, monkeypatch):
+    at = opened(monkeypatch, planted_path, page)
+    assert not at.exception
+    charts = at.get("vega_lite_chart")
+    assert charts
+    assert all(len(chart.proto.alt) > 20 for chart in charts)
+
+
+def test_the_headline_reports_the_validation_choice_on_test_puzzles(planted_path, monkeypatch):
+    text = said(opened(monkeypatch, planted_path))
+    with ResultStore.open(planted_path) as store:
+        heads = store.head_accuracy("planted-1", "test").set_index(["layer", "head"])
+        own = accuracy_text(*heads.loc[(1, 2), ["accuracy", "low", "high", "n"]]).replace("\xa0", " ")
+    assert f"**L1 H2**, chosen on validation puzzles, answers **{own}** of the test puzzles right" in text
+    assert "the model itself **66.7 % (" in text
+    assert "points (" in text
+    assert "luck line is" in text
+
+
+def test_a_link_opens_the_run_and_head_it_names(planted_path, monkeypatch):
+    text = said(opened(monkeypatch, planted_path, run="planted-1", layer="2", head="0"))
+    assert "**L2 H0**, picked by hand," in text
+
+
+@pytest.mark.parametrize("query", [{"layer": "99"}, {"head": "-1"}, {"layer": "x"}, {"run": "gone"}, {"run": "<b>"}])
+def test_a_link_with_unknown_values_falls_back(query, planted_path, monkeypatch):
+    at = opened(monkeypatch, planted_path, **query)
+    assert not at.exception
+    assert "**L1 H2**, chosen on validation puzzles" in said(at)
+
+
+def test_the_grid_filters_by_steps_and_distractors(planted_path, monkeypatch):
+    at = opened(monkeypatch, planted_path, PAGES[1])
+    assert "n = 60)" in said(at)
+    at.selectbox(key="steps").set_value("2").run()
+    assert "n = 20)" in said(at)
+    at.selectbox(key="distractors").set_value("1").run()
+    assert not at.exception
+    assert "n = 10)" in said(at)
+
+
+def test_the_chosen_head_is_kept_when_the_page_changes(planted_path, monkeypatch):
+    at = opened(monkeypatch, planted_path)
+    at.number_input(key="layer").set_value(0)
+    at.number_input(key="head").set_value(3).run()
+    at.switch_page(str(ROOT / PAGES[1])).run()
+    assert at.subheader[0].value == "L0 H3"
+    assert "looks better than it is" in said(at)
+    at.button[0].click().run()
+    assert at.subheader[0].value == "L1 H2"
+
+
+def test_another_run_brings_its_own_best_head(tmp_path, monkeypatch):
+    path = planted_store(tmp_path / "two.duckdb")
+    planted_store(path, run_id="planted-2", n_layers=6, n_heads=2)  # the same scores cut another way: L3 H0
+    at = opened(monkeypatch, path, run="planted-2", layer="5")
+    assert "**L5 H0**" in said(at)
+    at.selectbox(key="run").set_value("planted-1").run()
+    assert not at.exception
+    assert "**L1 H2**, chosen on validation puzzles" in said(at)
+
+
+def test_the_grid_is_centred_on_chance_with_a_fixed_scale(planted_path, monkeypatch):
+    assert '"domain": [0, 1], "domainMid": 0.5' in spec(opened(monkeypatch, planted_path, PAGES[1]))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_run_without_test_puzzles_says_so(page, tmp_path, monkeypatch):
+    path = store_of(tmp_path, [p for p in planted_puzzles() if p.split == "validation"])
+    at = opened(monkeypatch, path, page)
+    assert not at.exception
+    assert "no test puzzle" in said(at).lower()
+
+
+def test_a_run_without_validation_puzzles_chooses_no_head_by_itself(tmp_path, monkeypatch):
+    at = opened(monkeypatch, store_of(tmp_path, [p for p in planted_puzzles() if p.split == "test"]))
+    assert not at.exception
+    assert "No validation puzzles" in said(at)
+    assert "picked by hand" in said(at)
+
+
+def test_names_with_markup_are_shown_as_typed(tmp_path, monkeypatch):
+    path = planted_store(tmp_path / "odd.duckdb", model="<b>*m*</b>", puzzle_set="[x](http://y)")
+    at = opened(monkeypatch, path)
+    assert at.subheader[0].value == r"\<b\>\*m\*\</b\> on \[x\]\(http\://y\)"
+
+
+def store_of(tmp_path, puzzles):
+    from qkcore.publish import publish
+
+    path = tmp_path / "part.duckdb"
+    publish(path, planted_run(puzzles), puzzles, write_parts(tmp_path / "parts", puzzles, *planted_scores(puzzles)))
+    return path
+
+
+def empty_store(path):
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(SCHEMA)
+        connection.execute(f"insert into meta values ({SCHEMA_VERSION}, 'x')")
+
+
+def other_version(path):
+    planted_store(path)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("update meta set schema_version = 7")
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda path: None, "There is no result store at"),
+        (empty_store, "holds no runs. Score a model on a puzzle file to add one"),
+        (other_version, "has schema version 7, this QKScope reads version 1; make the store again"),
+        (lambda path: path.write_bytes(b"x" * 9000), "cannot be opened as a DuckDB file"),
+        (lambda path: path.mkdir(), "There is no result store at"),
+    ],
+)
+@pytest.mark.parametrize("page", PAGES)
+def test_a_store_that_shows_nothing_says_what_to_do(page, make, sentence, tmp_path, monkeypatch):
+    make(tmp_path / "s.duckdb")
+    at = opened(monkeypatch, tmp_path / "s.duckdb", page)
+    assert not at.exception
+    assert sentence in said(at)
+    assert "python -m qkcore precompute" in said(at)
+    assert not at.get("vega_lite_chart")
+
+
+def test_a_store_that_comes_back_is_read_at_the_next_click(tmp_path, monkeypatch):
+    at = opened(monkeypatch, tmp_path / "late.duckdb")
+    assert "There is no result store at" in said(at)
+    planted_store(tmp_path / "late.duckdb")
+    assert "**L1 H2**" in said(at.run())
