@@ -57,7 +57,7 @@ class Captured:
 
     queries: dict[str, Tensor]  # (row, layer, head, candidate, dim) float32
     keys: dict[str, Tensor]  # (row, layer, kv_head, key, dim) float32
-    logits: Tensor  # (row, vocabulary) float32, after the prompt's last token
+    logits: Tensor  # (row, vocabulary) float32, at Rows.logits_at
     scalings: tuple[float, ...]  # per layer: what attention multiplies its products with
 
 

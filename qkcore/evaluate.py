@@ -26,7 +26,7 @@ class PuzzleScores:
 
     puzzle: Puzzle
     qk: Tensor  # (layer, head, candidate) float32
-    logits: Tensor  # (candidate,) the model's own next-token logits, float32
+    logits: Tensor  # (candidate,) the model's own next-token logits, float32; see Prompt.answer_tokens
 
     @property
     def margins(self) -> Tensor:
@@ -109,7 +109,7 @@ def _score_batch(lm: CausalLM, prompts: list[Prompt], rope: str) -> Iterator[tup
     captured = capture(lm.model, lm.geometry, rows_of(prompts), (rope,))
     scores = qk_scores(captured.queries[rope], captured.keys[rope][..., 0, :])
     for row, prompt in enumerate(prompts):
-        logits = captured.logits[row, [ids[0] for ids in prompt.candidates]]
+        logits = captured.logits[row, list(prompt.answer_tokens)]
         if not (torch.isfinite(scores[row]).all() and torch.isfinite(logits).all()):
             raise UnsupportedModelError(
                 f"{lm.name} in {lm.dtype}: puzzle {prompt.puzzle_id!r} gives scores that are not finite numbers; "

@@ -23,7 +23,7 @@ class Rows:
     visible: Tensor  # (row, token, token) bool: row's query token sees key token
     key_at: Tensor  # (row, key) int64 indices into token
     query_at: Tensor  # (row, candidate) int64 indices into token
-    logits_at: Tensor  # (row, 1) int64 index into token: the prompt's last
+    logits_at: Tensor  # (row, 1) int64 index into token: after it the model gives its own answer
 
 
 def rows_of(prompts: Sequence[Prompt], pad_token: int = 0) -> Rows:
@@ -50,7 +50,8 @@ def rows_of(prompts: Sequence[Prompt], pad_token: int = 0) -> Rows:
         visible=_visible(segment),
         key_at=torch.tensor([[prompt.key_at] for prompt in prompts]),
         query_at=query_at,
-        logits_at=torch.tensor([[len(prompt.tokens) - 1] for prompt in prompts]),
+        # Tokens that all candidates share are read in the first one's copy, which follows the prompt at once.
+        logits_at=torch.tensor([[len(prompt.tokens) - 1 + prompt.n_shared] for prompt in prompts]),
     )
 
 

@@ -70,8 +70,9 @@ class Prompt:
     """A puzzle's tokens, and which of them are read.
 
     `tokens` runs from the tokenizer's own opening tokens to the cue's last; each candidate's tokens follow it at
-    the same position. The query is read at a candidate's last token, the key at `tokens[key_at]`, the model's own
-    logits after `tokens[-1]`.
+    the same position. The query is read at a candidate's last token, the key at `tokens[key_at]`. The model's own
+    answer is its next-token logits after `tokens[-1]`, or, where all candidates begin with the same tokens, after
+    those: `answer_tokens` are what is compared there.
     """
 
     puzzle_id: str
@@ -79,6 +80,12 @@ class Prompt:
     tokens: tuple[int, ...]
     candidates: tuple[tuple[int, ...], ...]
     key_at: int  # index into tokens: the last token before the cue
+    n_shared: int = 0  # tokens with which all candidates begin
+
+    @property
+    def answer_tokens(self) -> tuple[int, ...]:
+        """The token of each candidate by which the model's own answer is told, all of them different."""
+        return tuple(ids[self.n_shared] for ids in self.candidates)
 
     @property
     def n_positions(self) -> int:
@@ -111,12 +118,12 @@ def locate(tokenizer, template: PromptTemplate, puzzle: Puzzle) -> Prompt:
                 f"before it; use a template whose cue does not merge with the candidate"
             )
     candidates = tuple(ids for _, _, ids in splits)
-    _check_first_tokens(tokenizer, puzzle, candidates)
+    n_shared = _n_shared(tokenizer, puzzle, candidates)
     cue_at = len(text) - len(template.cue)
     before_cue = [index for index, (start, end) in enumerate(offsets) if start < end <= cue_at]
     if not before_cue:
         raise PromptError(f"puzzle {puzzle.puzzle_id!r}: the tokenizer leaves no token before {template.cue!r}")
-    return Prompt(puzzle.puzzle_id, text, tokens, candidates, key_at=before_cue[-1])
+    return Prompt(puzzle.puzzle_id, text, tokens, candidates, before_cue[-1], n_shared)
 
 
 def _split(tokenizer, text: str, candidate: str, puzzle: Puzzle) -> tuple[tuple, list, tuple]:
@@ -147,14 +154,19 @@ def _check_known(tokenizer, tokens: list[int], offsets: list, text: str, puzzle:
             )
 
 
-def _check_first_tokens(tokenizer, puzzle: Puzzle, candidates: tuple[tuple[int, ...], ...]) -> None:
-    """The model's own answer is read from one next-token logit a candidate, so first tokens must differ."""
-    seen: dict[int, str] = {}
+def _n_shared(tokenizer, puzzle: Puzzle, candidates: tuple[tuple[int, ...], ...]) -> int:
+    """How many tokens all candidates begin with; the next one must tell each of them from the others."""
+    columns = list(zip(*candidates, strict=False))  # up to the shortest candidate's end
+    n_shared = next((index for index, column in enumerate(columns) if len(set(column)) > 1), len(columns))
+    seen: dict[tuple[int, ...], str] = {}
     for candidate, ids in zip(puzzle.candidates, candidates, strict=True):
-        other = seen.setdefault(ids[0], candidate)
-        if other != candidate:
-            token = tokenizer.decode([ids[0]])
+        beginning = ids[: n_shared + 1]
+        other = seen.setdefault(beginning, candidate)
+        if other != candidate or len(beginning) == n_shared:
+            other = other if other != candidate else next(one for one in puzzle.candidates if one != candidate)
             raise PromptError(
-                f"puzzle {puzzle.puzzle_id!r}: candidates {other!r} and {candidate!r} both begin with the token "
-                f"{token!r}, so the model's next-token answer cannot tell them apart; use others"
+                f"puzzle {puzzle.puzzle_id!r}: candidates {other!r} and {candidate!r} both begin with the tokens "
+                f"{tokenizer.decode(list(beginning))!r} where others differ or one ends, so the model's next-token "
+                "answer cannot tell them apart; use others"
             )
+    return n_shared

@@ -67,9 +67,20 @@ def test_the_word_answer_inside_a_puzzle_is_not_the_cue():
     assert prompt.text.count("Answer:") == 3
 
 
-def test_candidates_that_begin_alike_are_refused():
-    with pytest.raises(PromptError, match=r"'p1'.*'not true' and 'not false' both begin with the token"):
-        locate(tiny_tokenizer(), TRUE_FALSE, puzzle(candidates=("not true", "not false")))
+def test_the_models_answer_is_told_where_candidates_first_differ():
+    tokenizer = tiny_tokenizer()
+    prompt = locate(tokenizer, TRUE_FALSE, puzzle(candidates=("not true", "not false")))
+    assert tokenizer.decode(prompt.candidates[0][: prompt.n_shared]) == " not"
+    assert pieces(tokenizer, prompt.answer_tokens) == [" true", " false"]
+    assert locate(tokenizer, TRUE_FALSE, puzzle()).n_shared == 0
+
+
+@pytest.mark.parametrize(
+    "candidates", [("true", "not true", "not false"), ("true", "true false"), ("not true", "not true false")]
+)
+def test_candidates_that_one_next_token_cannot_tell_apart_are_refused(candidates):
+    with pytest.raises(PromptError, match=r"'p1'.*both begin with the tokens.*cannot tell them apart"):
+        locate(tiny_tokenizer(), TRUE_FALSE, puzzle(candidates=candidates))
 
 
 def test_a_word_without_a_token_is_refused_by_name():

@@ -11,7 +11,7 @@ from tests.tiny import puzzle, tiny_model, tiny_tokenizer
 TYPES = ["llama", "mistral", "qwen2", "qwen3", "gpt2"]
 
 
-def oracle(model_type, model, tokenizer, asked, rope):
+def oracle(model_type, model, tokenizer, asked, rope, n_shared=0):
     """(layer, head, candidate) scores and (candidate,) logits, from one plain pass a candidate.
 
     States are hooked off q_proj and k_proj (the norms in Qwen3, c_attn in GPT-2), positions found by decoding, keys
@@ -24,7 +24,7 @@ def oracle(model_type, model, tokenizer, asked, rope):
         n_prompt = next(n for n in range(len(ids)) if tokenizer.decode(ids[:n], skip_special_tokens=True) == text)
         before_cue = next(n for n in range(n_prompt) if tokenizer.decode(ids[n:n_prompt]) == "Answer:") - 1
         states, out = plain_pass(model_type, model, ids)
-        logits.append(out[n_prompt - 1, ids[n_prompt]])
+        logits.append(out[n_prompt + n_shared - 1, ids[n_prompt + n_shared]])
         columns.append([per_layer(model, q, k, before_cue, len(ids) - 1, rope) for q, k in states])
     return torch.stack([torch.stack(column) for column in columns], dim=-1), torch.stack(logits)
 
@@ -93,6 +93,15 @@ def test_scores_equal_those_of_separate_hooked_passes(model_type, rope, tokenize
     assert ours.qk.shape == (3, model.config.num_attention_heads, 3)
     assert close(ours.qk, scores)
     assert close(ours.logits, logits)
+
+
+def test_candidates_that_begin_with_the_same_tokens_are_told_apart_after_them(tokenizer):
+    asked = puzzle(candidates=("not true", "not false"))
+    scores, logits = oracle("llama", tiny_model("llama"), tokenizer, asked, "pre", n_shared=1)
+    ours = score_puzzle(vouch_for(tiny_model("llama"), tokenizer, "llama"), asked)
+    assert close(ours.qk, scores)
+    assert close(ours.logits, logits)
+    assert logits[0] != logits[1]
 
 
 def test_pre_and_post_rotary_scores_differ_with_rotary_and_agree_without(tokenizer):

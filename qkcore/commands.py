@@ -1,0 +1,157 @@
+"""What each command of the command line does, given its parsed options.
+
+Torch and transformers are imported by the commands that score, when they run: the others start at once.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from qkcore.puzzles import Puzzle, PuzzleError, context_group, load_puzzles, save_puzzles
+
+
+def generate(options) -> None:
+    """Make new puzzles and save them."""
+    from qkcore.generate import generate_puzzles
+
+    steps, distractors = (range(first, last + 1) for first, last in (options.steps, options.distractors))
+    puzzles = generate_puzzles(steps, distractors, options.n, options.seed, options.style)
+    _save(puzzles, options.out)
+
+
+def import_set(options) -> None:
+    """Read a public puzzle set and save it as puzzles."""
+    from qkcore.public_sets import import_puzzles
+
+    _save(import_puzzles(options.format, options.paths, options.seed, options.validation_share), options.out)
+
+
+def _save(puzzles: list[Puzzle], path: Path) -> None:
+    save_puzzles(puzzles, path)
+    n_test = sum(puzzle.split == "test" for puzzle in puzzles)
+    print(f"{path}: {len(puzzles):,} puzzles, {len(puzzles) - n_test:,} validation and {n_test:,} test")
+
+
+def _load(options):
+    """(CausalLM, PromptTemplate or None) as the options say."""
+    from transformers.utils import logging
+
+    from qkcore.models import load_model
+    from qkcore.prompts import PromptTemplate
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    template = PromptTemplate(options.template.replace("\\n", "\n")) if options.template else None
+    return load_model(options.model, dtype=options.dtype, device=options.device), template
+
+
+def precompute(options) -> None:
+    """Score a puzzle file into a store."""
+    puzzles = load_puzzles(options.puzzles)
+    lm, template = _load(options)
+    from qkcore.precompute import run
+
+    run_id = run(
+        lm,
+        puzzles,
+        options.store,
+        puzzle_set=options.puzzle_set or options.puzzles.stem,
+        rope=options.rope,
+        template=template,
+        max_batch_tokens=options.batch_tokens,
+        show_progress=not options.quiet,
+    )
+    print(f"{options.store}: run {run_id}, {len(puzzles):,} puzzles")
+
+
+def score(options) -> None:
+    """Score the puzzle on standard input and print every head's answer."""
+    puzzle = _read_puzzle(sys.stdin.read(), options.candidates)
+    lm, template = _load(options)
+    from qkcore.evaluate import prompts_of, score_puzzle
+
+    scores = score_puzzle(lm, puzzle, rope=options.rope, template=template)
+    prompt = prompts_of(lm, [puzzle], template)[0]
+    choices = scores.choices.tolist()
+    heads = [
+        {"layer": layer, "head": head, "scores": one, "choice": _named(puzzle, choices[layer][head])}
+        for layer, row in enumerate(scores.qk.tolist())
+        for head, one in enumerate(row)
+    ]
+    model_choice = _named(puzzle, scores.model_choice)
+    if not options.json:
+        print(f"model: {model_choice}")
+        for head in heads:
+            print(f"L{head['layer']} H{head['head']}: {head['choice']}  {head['scores']}")
+        return
+    result = {
+        "candidates": list(puzzle.candidates),
+        "model": {"logits": scores.logits.tolist(), "choice": model_choice},
+        "heads": heads,
+        "rope": options.rope,
+        "key_token": lm.tokenizer.decode([prompt.tokens[prompt.key_at]]),
+        "model_id": lm.name,
+    }
+    print(json.dumps(result))
+
+
+def _named(puzzle: Puzzle, choice: int) -> str | None:
+    return None if choice < 0 else puzzle.candidates[choice]
+
+
+def _read_puzzle(text: str, candidates: str | None) -> Puzzle:
+    """A puzzle from one JSON object, or from lines "Context: ..." and "Statement: ..."."""
+    row: dict = {}
+    if text.lstrip().startswith("{"):
+        try:
+            row = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise PuzzleError(f"standard input is not valid JSON ({error.msg}, line {error.lineno})") from None
+    else:
+        for line in text.splitlines():
+            name, colon, rest = line.partition(":")
+            field = {"question": "statement"}.get(name.strip().lower(), name.strip().lower())
+            if colon and field in ("context", "statement"):
+                row[field] = rest.strip()
+    for field in ("context", "statement"):
+        if field not in row:
+            raise PuzzleError(
+                f"standard input: no {field}; write a JSON object, or lines 'Context: ...' and 'Statement: ...'"
+            )
+    named = candidates.split(",") if candidates else row.get("candidates", ["true", "false"])
+    context = row["context"]
+    return Puzzle(
+        puzzle_id="standard input",
+        context=context,
+        statement=row["statement"],
+        candidates=tuple(named) if isinstance(named, list) else named,
+        answer=None,
+        steps=None,
+        distractors=None,
+        group=context_group(context) if isinstance(context, str) else "typed",
+        split="test",
+    )
+
+
+def check(options) -> None:
+    """Load a model and show how it is read."""
+    lm, template = _load(options)
+    from qkcore.evaluate import prompts_of
+
+    puzzle = _read_puzzle("Context: Max is a cat. Every cat is happy.\nStatement: Max is happy.", None)
+    prompt = prompts_of(lm, [puzzle], template)[0]
+    geometry, check = lm.geometry, lm.check
+    rotation = "no rotary embedding" if check.rotation is None else f"{check.rotation:.1e}"
+    lines = {
+        "model": f"{lm.name} ({geometry.model_type}), revision {lm.revision}, {lm.dtype} on {lm.device}",
+        "layers": f"{geometry.n_layers}, each {geometry.n_heads} heads and {geometry.n_kv_heads} kv heads",
+        "prompt": repr([lm.tokenizer.decode([token]) for token in prompt.tokens]),
+        "key token": repr(lm.tokenizer.decode([prompt.tokens[prompt.key_at]])),
+        "candidates": repr([[lm.tokenizer.decode([token]) for token in ids] for ids in prompt.candidates]),
+        "self-check": f"passed; differences are at most {check.tolerance:.0e} of the largest value",
+        "  attention rebuilt": f"{check.attention:.1e}",
+        "  before and after rotary": rotation,
+        "  candidates side by side": f"{check.side_by_side:.1e}",
+    }
+    for name, value in lines.items():
+        print(f"{name}: {value}")
