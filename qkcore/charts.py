@@ -11,6 +11,7 @@ from qkcore.wording import accuracy_text, head_name
 
 GREY = "#8a8f98"  # legible on white and on near-black
 WHO = ("chosen head", "model")
+RULE = "surface rule"
 POINT = "cell"  # the name of the grid's selection; its value holds layer and head
 
 
@@ -68,7 +69,8 @@ def difficulty_curves(by_steps: pd.DataFrame, luck: pd.DataFrame, chance: float)
     """Accuracy of the chosen head and of the model at each number of steps, with 95 % intervals.
 
     Args:
-        by_steps: who ("chosen head" or "model"), steps, accuracy, low, high, n.
+        by_steps: who ("chosen head", "model", or "surface rule" without interval and dashed), steps, accuracy, low,
+            high, n.
         luck: steps, q95: what the best of all heads gets by luck, 95th percentile. May be empty.
         chance: accuracy of guessing.
     """
@@ -83,16 +85,20 @@ def difficulty_curves(by_steps: pd.DataFrame, luck: pd.DataFrame, chance: float)
     )
     y = alt.Y("accuracy:Q", title="Accuracy", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format=".0%"))
     legend = alt.Legend(orient="top", title=None)
-    color = alt.Color("who:N", scale=alt.Scale(domain=WHO), legend=legend)
+    scale = alt.Scale(domain=WHO)
     tooltip = [
         alt.Tooltip("who:N", title="Who"),
         alt.Tooltip("steps:Q", title="Steps", format="d"),
         alt.Tooltip("text:N", title="Accuracy"),
     ]
-    base = alt.Chart(frame).encode(x=x, color=color, tooltip=tooltip)
+    solid = frame[frame["who"].isin(WHO)]
+    base = alt.Chart(solid).encode(x=x, color=alt.Color("who:N", scale=scale, legend=legend), tooltip=tooltip)
     shape = alt.Shape("who:N", scale=alt.Scale(domain=WHO, range=["circle", "square"]), legend=legend)
     layers = [
         _reference_line(pd.DataFrame({"value": [chance]}), "chance", dash=[1, 0]),
+        alt.Chart(frame[frame["who"] == RULE])
+        .mark_line(color=GREY, strokeDash=[7, 4], point=alt.OverlayMarkDef(color=GREY, size=30))
+        .encode(x=x, y=y, tooltip=tooltip),
         base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q", title="Accuracy"), y2="high:Q"),
         base.mark_line().encode(y=y),
         base.mark_point(filled=True, size=80, opacity=1).encode(y=y, shape=shape),

@@ -40,7 +40,8 @@ def _load(options):
     from qkcore.prompts import PromptTemplate
 
     logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    if Path(options.model).is_dir():  # a download keeps its progress bars
+        logging.disable_progress_bar()
     template = PromptTemplate(options.template.replace("\\n", "\n")) if options.template else None
     return load_model(options.model, dtype=options.dtype, device=options.device), template
 

@@ -7,6 +7,7 @@ the model's is ever run.
 
 import hashlib
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,6 +77,7 @@ def load_model(model: str | os.PathLike, dtype: str | None = None, device: str |
         UnsupportedModelError: when it cannot be loaded, or not be scored rightly.
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    _check_device(device)
     if dtype is not None and dtype not in DTYPES:
         raise UnsupportedModelError(f"dtype {dtype!r} is not known; use one of {', '.join(DTYPES)}")
     folder = Path(model)
@@ -89,6 +91,18 @@ def load_model(model: str | os.PathLike, dtype: str | None = None, device: str |
     name = folder.resolve().name if folder.is_dir() else str(model)
     revision = _folder_revision(folder) if folder.is_dir() else getattr(loaded.config, "_commit_hash", None)
     return vouch_for(loaded, tokenizer, name, revision or "unknown")
+
+
+def _check_device(device: str) -> None:
+    if device == "auto":
+        return
+    if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", device):
+        raise UnsupportedModelError(f"device {device!r} is not known; use cpu, cuda, cuda:1, mps or auto")
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UnsupportedModelError(f"device {device!r} cannot be used here ({reason}); try --device cpu") from None
 
 
 def _from_pretrained(model: str, dtype: torch.dtype | str, device: str):

@@ -23,8 +23,9 @@ from qkcore.metrics import candidate_choices, luck_line
 from qkcore.parts import read_part
 from qkcore.puzzles import SPLITS, Puzzle
 from qkcore.store import SCHEMA, SCHEMA_VERSION, ResultStore, StoreError
+from qkcore.surface import surface_accuracy
 
-RUN_TABLES = ("runs", "scores", "head_accuracy", "model_accuracy", "luck")
+RUN_TABLES = ("runs", "scores", "head_accuracy", "model_accuracy", "surface_accuracy", "luck")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +152,7 @@ def _write(connection, run: Run, puzzles, parts, answers: _Answers, seconds: flo
     for table, rows in (
         ("head_accuracy", _head_accuracy(answers, run.n_heads)),
         ("model_accuracy", _model_accuracy(answers)),
+        ("surface_accuracy", pa.Table.from_pandas(surface_accuracy(puzzles), preserve_index=False)),
         ("luck", _luck(answers)),
     ):
         _insert(connection, table, rows.append_column("run_id", pa.array([run.run_id] * len(rows))))

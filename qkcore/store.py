@@ -46,6 +46,9 @@ create table model_accuracy (
     run_id varchar, split varchar, steps integer, distractors integer,
     n integer, n_right integer, n_by_answer integer[], n_right_by_answer integer[]
 );
+create table surface_accuracy (
+    run_id varchar, rule varchar, split varchar, steps integer, distractors integer, n integer, n_right integer
+);
 create table luck (
     run_id varchar, split varchar,
     steps integer, distractors integer,  -- null: all of them together
@@ -143,22 +146,52 @@ class ResultStore:
         )
         return with_accuracy(counts)
 
+    def surface_accuracy(
+        self, run_id: str, split: str, steps: int | None = None, distractors: int | None = None
+    ) -> pd.DataFrame:
+        """rule, n, n_right, accuracy, low, high: what rules that read no logic get right on the same puzzles."""
+        counts = self.ask(
+            """
+            select rule, sum(n)::integer as n, sum(n_right)::integer as n_right
+            from store.surface_accuracy
+            where run_id = $run_id and split = $split
+              and ($steps is null or steps = $steps)
+              and ($distractors is null or distractors = $distractors)
+            group by rule
+            order by rule
+            """,
+            run_id=run_id,
+            split=split,
+            steps=steps,
+            distractors=distractors,
+        )
+        return with_accuracy(counts)
+
+    def best_rule(self, run_id: str) -> str | None:
+        """The surface rule with the most right answers on **validation** puzzles, the first of equals by name."""
+        validation = self.surface_accuracy(run_id, split="validation")
+        return None if validation.empty else validation.loc[validation["n_right"].idxmax(), "rule"]
+
     def accuracy_by_steps(
         self, run_id: str, split: str, layer: int, head: int, distractors: int | None = None
     ) -> pd.DataFrame:
-        """who ("head" or "model"), steps, n, n_right, accuracy, low, high."""
+        """who ("head", "model" or "rule": the best surface rule), steps, n, n_right, accuracy, low, high."""
         counts = self.ask(
             """
             with head as (
                 select 'head' as who, * from store.head_accuracy where layer = $layer and head = $head
             ), model as (
                 select 'model' as who, * from store.model_accuracy
+            ), rule as (
+                select 'rule' as who, * from store.surface_accuracy where rule = $rule
             )
             select who, steps, sum(n)::integer as n, sum(n_right)::integer as n_right
             from (
                 select who, run_id, split, steps, distractors, n, n_right from head
                 union all
                 select who, run_id, split, steps, distractors, n, n_right from model
+                union all
+                select who, run_id, split, steps, distractors, n, n_right from rule
             )
             where run_id = $run_id and split = $split and ($distractors is null or distractors = $distractors)
             group by all
@@ -169,6 +202,7 @@ class ResultStore:
             layer=layer,
             head=head,
             distractors=distractors,
+            rule=self.best_rule(run_id),
         )
         return with_accuracy(counts)
 

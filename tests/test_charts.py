@@ -38,7 +38,7 @@ def test_a_click_names_layer_and_head():
 
 
 def test_steps_are_whole_numbers_on_the_axis():
-    axis = difficulty_curves(CURVES, pd.DataFrame(), 0.5).to_dict()["layer"][1]["encoding"]["x"]["axis"]
+    axis = difficulty_curves(CURVES, pd.DataFrame(), 0.5).to_dict()["layer"][2]["encoding"]["x"]["axis"]
     assert (axis["format"], axis["values"]) == ("d", [2])
 
 
@@ -46,6 +46,13 @@ def test_head_and_model_differ_by_shape_too():
     chart = difficulty_curves(CURVES, pd.DataFrame({"steps": [2], "q95": [0.6]}), 0.5).to_dict()
     shapes = [layer["encoding"]["shape"]["scale"] for layer in chart["layer"] if "shape" in layer.get("encoding", {})]
     assert shapes == [{"domain": list(WHO), "range": ["circle", "square"]}]
+
+
+def test_a_surface_rule_is_dashed():
+    rule = CURVES.iloc[:1].assign(who="surface rule")
+    chart = difficulty_curves(pd.concat([CURVES, rule]), pd.DataFrame(), 0.5).to_dict()
+    (dashed,) = [layer for layer in chart["layer"] if layer.get("mark", {}).get("strokeDash") == [7, 4]]
+    assert [row["who"] for row in chart["datasets"][dashed["data"]["name"]]] == ["surface rule"]
 
 
 @pytest.mark.parametrize("missing", ["accuracy", "n"])

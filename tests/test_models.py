@@ -53,6 +53,12 @@ def test_a_damaged_folder_is_refused_in_one_line(saved, spoil, message):
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.parametrize("device", ["nonsense", "meta", "cuda:x", "cuda:99"])
+def test_a_device_that_is_not_there_is_refused(saved, device):
+    with pytest.raises(UnsupportedModelError, match=f"device '{device}'"):
+        load_model(saved, device=device)
+
+
 def test_pickled_weights_are_refused(saved):
     torch.save(tiny_model("qwen3").state_dict(), saved / "pytorch_model.bin")
     (saved / "model.safetensors").unlink()

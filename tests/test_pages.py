@@ -51,6 +51,7 @@ def test_the_headline_reports_the_validation_choice_on_test_puzzles(planted_path
     assert "the model itself **66.7 % (" in text
     assert "points (" in text
     assert "luck line is" in text
+    assert "best surface rule" in text
 
 
 def test_a_link_opens_the_run_and_head_it_names(planted_path, monkeypatch):

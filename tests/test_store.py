@@ -6,6 +6,7 @@ from qkcore.metrics import candidate_choices
 from qkcore.parts import Part, read_part, write_part
 from qkcore.publish import publish
 from qkcore.store import SCHEMA_VERSION, ResultStore, StoreError
+from qkcore.surface import SURFACE_RULES
 from tests.stores import N_HEADS, PLANTED, planted_puzzles, planted_run, planted_scores, planted_store, write_parts
 
 
@@ -68,10 +69,28 @@ def test_a_filter_on_steps_and_distractors_counts_only_those_puzzles(store):
 
 def test_curves_hold_the_head_and_the_model_at_every_number_of_steps(store):
     curves = store.accuracy_by_steps("planted-1", "test", *PLANTED)
-    assert curves.groupby("who")["steps"].apply(list).to_dict() == {"head": [1, 2, 3], "model": [1, 2, 3]}
+    assert curves.groupby("who")["steps"].apply(list).to_dict() == {
+        "head": [1, 2, 3],
+        "model": [1, 2, 3],
+        "rule": [1, 2, 3],
+    }
     heads = store.head_accuracy("planted-1", "test", steps=3)
     own = heads[(heads["layer"] == PLANTED[0]) & (heads["head"] == PLANTED[1])]["n_right"].item()
     assert curves[(curves["who"] == "head") & (curves["steps"] == 3)]["n_right"].item() == own
+
+
+def test_surface_rules_are_counted_on_the_same_puzzles(store):
+    puzzles = [p for p in planted_puzzles() if p.split == "test" and p.steps == 2]
+    rules = store.surface_accuracy("planted-1", "test", steps=2)
+    assert set(rules["rule"]) == set(SURFACE_RULES)
+    assert (rules["n"] == len(puzzles)).all()
+    majority = rules[rules["rule"] == "majority"]
+    assert majority["n_right"].item() == len(puzzles) / 2  # as many true as false
+
+
+def test_the_surface_rule_is_chosen_on_validation_puzzles(store):
+    validation = store.surface_accuracy("planted-1", "validation").set_index("rule")
+    assert validation.loc[store.best_rule("planted-1"), "n_right"] == validation["n_right"].max()
 
 
 def test_the_gap_is_that_of_the_same_puzzles(store):

@@ -4,13 +4,13 @@ import streamlit as st
 
 from pages.frame.chosen import Chosen
 from pages.frame.reading import ask
-from qkcore.charts import difficulty_curves
+from qkcore.charts import RULE, WHO, difficulty_curves
 
 
 def show_curves(it: Chosen, distractors: int | None = None) -> None:
     """Chart, reading line and table twin on test puzzles with these distractors (None: all)."""
     by_steps = ask("accuracy_by_steps", it.run_id, "test", it.layer, it.head, distractors)
-    by_steps = by_steps.dropna(subset=["steps"]).replace({"who": {"head": "chosen head"}})
+    by_steps = by_steps.dropna(subset=["steps"]).replace({"who": {"head": WHO[0], "rule": RULE}})
     if by_steps.empty:
         st.caption("The puzzles of this run do not say how many steps they take, so there is no curve by steps.")
         return
@@ -24,7 +24,8 @@ def show_curves(it: Chosen, distractors: int | None = None) -> None:
         "the numbers",
     )
     st.caption(
-        f"Circles: {it.name}. Squares: the model. Bars are 95 % intervals; the dotted mark is the luck line, what the "
+        f"Circles: {it.name}. Squares: the model. Bars are 95 % intervals. Dashed: the surface rule that does best on "
+        f'validation puzzles, "{ask("best_rule", it.run_id)}", which reads no logic. Dotted: the luck line, what the '
         "best of all heads gets by guessing (95th percentile)."
     )
     with st.expander("Table of this chart"):

@@ -5,6 +5,7 @@ import streamlit as st
 from pages.frame.chosen import chosen
 from pages.frame.curves import show_curves
 from pages.frame.reading import ask
+from pages.frame.rules import rule_sentence
 from qkcore.charts import POINT, head_grid
 from qkcore.wording import accuracy_text, gap_text, percent
 
@@ -45,7 +46,8 @@ chance = ask("chance", it.run_id, "test", steps, distractors)
 quoted = ["accuracy", "low", "high", "n"]
 n_above = int((heads["accuracy"] > luck["q95"]).sum())
 st.markdown(
-    f"The model itself: **{accuracy_text(*model[quoted])}**. Chance is {percent(chance)}. The luck line is "
+    f"The model itself: **{accuracy_text(*model[quoted])}**. Chance is {percent(chance)}. "
+    f"{rule_sentence(it.run_id, steps, distractors)} The luck line is "
     f"{percent(luck['q95'])} (guessing, the best of {len(heads):,} heads stays below it in 19 of 20 cases); "
     f"**{n_above:,}** {'head is' if n_above == 1 else 'heads are'} above it."
 )

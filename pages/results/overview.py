@@ -5,6 +5,7 @@ import streamlit as st
 from pages.frame.chosen import chosen
 from pages.frame.curves import show_curves
 from pages.frame.reading import ask
+from pages.frame.rules import rule_sentence
 from qkcore.wording import accuracy_text, escaped, gap_text, percent
 
 it = chosen()
@@ -31,7 +32,7 @@ else:
     st.markdown(
         f"**{it.name}**, {it.how}, answers **{accuracy_text(*own[quoted].iloc[0])}** of the test puzzles right; "
         f"the model itself **{accuracy_text(*model[quoted].iloc[0])}**: "
-        f"{gap_text(gap.gap, gap.low, gap.high, gap.p)}. "
+        f"{gap_text(gap.gap, gap.low, gap.high, gap.p)}. {rule_sentence(it.run_id)} "
         f"The luck line is {percent(luck['q95'])}: guessing, the best of {len(heads):,} heads stays below it in 19 of "
         "20 cases."
     )
