@@ -22,8 +22,8 @@ format: .venv/test-ready
 model: .venv/app-ready  ## train the bundled model again (hours)
 	.venv/bin/python data/reference/train.py
 
-demo: .venv/app-ready  ## make the demo store again from the bundled model
-	.venv/bin/python data/make_demo.py
+demo: .venv/app-ready  ## make the demo store again from the bundled model; PRONTOQA=FOLDER adds PrOntoQA's scores
+	.venv/bin/python data/make_demo.py $(PRONTOQA)
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

@@ -1,4 +1,6 @@
-"""Make the demo store again: generated puzzles, scored with the bundled model. `make demo` runs it.
+"""Make the demo store again: generated puzzles in both styles, scored with the bundled model. `make demo` runs it.
+
+`make demo PRONTOQA=FOLDER` adds PrOntoQA-OOD, ProofsOnly, from a folder of its published files: scores, no texts.
 
 Everything follows from the seed and the model's files, so the store is the same each time but for time stamps. The
 store is built beside the old one and takes its place when it is whole.
@@ -14,23 +16,28 @@ sys.path.insert(0, str(DATA.parent))
 from qkcore.generate import generate_puzzles  # noqa: E402
 from qkcore.models import load_model  # noqa: E402
 from qkcore.precompute import run  # noqa: E402
+from qkcore.public_sets import import_puzzles  # noqa: E402
 
-SEED = 2026  # the model was trained on other seeds; see data/reference/README.md
-STEPS, DISTRACTORS = range(0, 4), range(0, 4)
+SEED = 2026  # the model was trained on other seeds; see reference/README.md
+STEPS, DISTRACTORS = range(1, 7), range(0, 6)
 PER_CELL = 200  # puzzles for each pair of steps and distractors: half validation, half test
 STORE = DATA / "qkscope.duckdb"
 
 
-def main() -> None:
-    """Score the made-up set and publish it."""
+def main(prontoqa: str | None) -> None:
+    """Score every set and publish them together."""
     lm = load_model(DATA / "reference")
-    puzzles = generate_puzzles(STEPS, DISTRACTORS, PER_CELL, SEED, "made-up")
     fresh = STORE.with_name("fresh.duckdb")
     fresh.unlink(missing_ok=True)
-    for rope in ("post", "pre"):  # the newest run is the one shown first
-        print(run(lm, puzzles, fresh, puzzle_set="made-up", rope=rope))
+    if prontoqa:
+        files = sorted(Path(prontoqa).glob("*hop_ProofsOnly_random_noadj.json"))
+        print(run(lm, import_puzzles("prontoqa", files), fresh, puzzle_set="prontoqa-proofs-only", with_texts=False))
+    # The newest run is shown first: the made-up words, before rotary.
+    for style, rope in (("everyday", "pre"), ("made-up", "post"), ("made-up", "pre")):
+        puzzles = generate_puzzles(STEPS, DISTRACTORS, PER_CELL, SEED, style)
+        print(run(lm, puzzles, fresh, puzzle_set=style, rope=rope))
     os.replace(fresh, STORE)
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1] if len(sys.argv) > 1 else None)

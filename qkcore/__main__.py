@@ -76,6 +76,9 @@ def _parser() -> argparse.ArgumentParser:
     precompute.add_argument(
         "--batch-tokens", type=int, default=4096, help="padded tokens a pass; less needs less memory"
     )
+    precompute.add_argument(
+        "--without-texts", action="store_true", help="keep ids and scores only, not the puzzles' texts"
+    )
     precompute.add_argument("--quiet", action="store_true", help="no progress bar")
     precompute.set_defaults(run=commands.precompute)
 

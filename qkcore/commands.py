@@ -61,6 +61,7 @@ def precompute(options) -> None:
         template=template,
         max_batch_tokens=options.batch_tokens,
         show_progress=not options.quiet,
+        with_texts=not options.without_texts,
     )
     print(f"{options.store}: run {run_id}, {len(puzzles):,} puzzles")
 

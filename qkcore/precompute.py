@@ -43,8 +43,11 @@ def run(
     template: PromptTemplate | None = None,
     max_batch_tokens: int = MAX_BATCH_TOKENS,
     show_progress: bool = True,
+    with_texts: bool = True,
 ) -> str:
     """Score every puzzle and publish the run; returns its run_id.
+
+    Without texts, the store gets the puzzles' ids, difficulties and answers only.
 
     The same call again after an interruption scores only what is missing; after a finished run it replaces it.
 
@@ -61,7 +64,13 @@ def run(
     with _only_worker(folder):
         try:
             _score_parts(lm, puzzles, folder, rope, template, max_batch_tokens, show_progress)
-            publish(store, settings, puzzles, [part_path(folder, index) for index in range(n_parts(len(puzzles)))])
+            publish(
+                store,
+                settings,
+                puzzles,
+                [part_path(folder, index) for index in range(n_parts(len(puzzles)))],
+                with_texts,
+            )
         except KeyboardInterrupt:
             n_kept = len(list(folder.glob("part-*.parquet"))) * PART_SIZE
             raise Interrupted(

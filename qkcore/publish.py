@@ -74,8 +74,10 @@ def check_accepts(path: Path, puzzle_set: str, sha256: str) -> None:
         )
 
 
-def publish(path: Path, run: Run, puzzles: Sequence[Puzzle], parts: Sequence[Path]) -> None:
+def publish(path: Path, run: Run, puzzles: Sequence[Puzzle], parts: Sequence[Path], with_texts: bool = True) -> None:
     """Add a run to the store at the path, made if it does not exist; a run of the same id is replaced.
+
+    Without texts, contexts and statements are left null: for puzzle sets that may be scored but not copied.
 
     Raises:
         StoreError: as `check_accepts`, or when the parts do not hold exactly these puzzles.
@@ -89,7 +91,7 @@ def publish(path: Path, run: Run, puzzles: Sequence[Puzzle], parts: Sequence[Pat
                 shutil.copyfile(path, temporary)
             connection = duckdb.connect(str(temporary))
             try:
-                _write(connection, run, puzzles, parts, answers, seconds)
+                _write(connection, run, puzzles, parts, answers, seconds, with_texts)
                 connection.execute("checkpoint")
             finally:
                 connection.close()
@@ -128,7 +130,7 @@ def _read_answers(path: Path, puzzles: Sequence[Puzzle], parts: Sequence[Path]) 
     return _Answers(frame, np.concatenate(heads), np.concatenate(model)), seconds
 
 
-def _write(connection, run: Run, puzzles, parts, answers: _Answers, seconds: float) -> None:
+def _write(connection, run: Run, puzzles, parts, answers: _Answers, seconds: float, with_texts: bool) -> None:
     tables = {row[0] for row in connection.execute("select table_name from duckdb_tables()").fetchall()}
     if "meta" not in tables:
         connection.execute(SCHEMA)
@@ -144,7 +146,7 @@ def _write(connection, run: Run, puzzles, parts, answers: _Answers, seconds: flo
     connection.execute(f"insert into runs by name select {', '.join(f'${n} as {n}' for n in row)}", row)
     known = connection.execute("select count(*) from puzzles where puzzle_set = ?", [run.puzzle_set]).fetchall()
     if known == [(0,)]:
-        _insert(connection, "puzzles", _puzzle_table(run.puzzle_set, puzzles))
+        _insert(connection, "puzzles", _puzzle_table(run.puzzle_set, puzzles, with_texts))
     connection.execute(
         "insert into scores select $run_id, puzzle_id, candidate, qk, logit from read_parquet($parts)",
         {"run_id": run.run_id, "parts": [str(part) for part in parts]},
@@ -164,10 +166,13 @@ def _insert(connection, table: str, rows: pa.Table) -> None:
     connection.unregister("rows_to_insert")
 
 
-def _puzzle_table(puzzle_set: str, puzzles: Sequence[Puzzle]) -> pa.Table:
+def _puzzle_table(puzzle_set: str, puzzles: Sequence[Puzzle], with_texts: bool) -> pa.Table:
     columns = {field.name: [getattr(puzzle, field.name) for puzzle in puzzles] for field in fields(Puzzle)}
     columns["candidates"] = [list(candidates) for candidates in columns["candidates"]]
+    if not with_texts:
+        columns |= {name: [None] * len(puzzles) for name in ("context", "statement")}
     types = {"answer": pa.int32(), "steps": pa.int32(), "distractors": pa.int32()}
+    types |= {"context": pa.string(), "statement": pa.string()}
     arrays = {name: pa.array(values, types.get(name)) for name, values in columns.items()}
     return pa.table({"puzzle_set": pa.array([puzzle_set] * len(puzzles)), **arrays})
 

@@ -26,7 +26,9 @@ create table runs (
     seconds double              -- scoring time, all sittings together
 );
 create table puzzles (
-    puzzle_set varchar, puzzle_id varchar, context varchar, statement varchar, candidates varchar[],
+    puzzle_set varchar, puzzle_id varchar,
+    context varchar, statement varchar,  -- null where a set was published without its texts
+    candidates varchar[],
     answer integer,             -- index into candidates, from 0
     steps integer, distractors integer, "group" varchar, split varchar
 );

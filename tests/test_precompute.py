@@ -60,6 +60,18 @@ def test_puzzles_with_different_numbers_of_candidates_share_a_run(lm, tmp_path):
         assert store.chance(run_id, "test") == pytest.approx((0.5 + 0.5 + 1 / 3) / 3)
 
 
+def test_texts_can_be_left_out_of_the_store(lm, tmp_path):
+    path = tmp_path / "s.duckdb"
+    precompute.run(lm, several(2), path, puzzle_set="two", show_progress=False, with_texts=False)
+    assert b"wumpus" not in path.read_bytes()
+    with ResultStore.open(path) as store:
+        assert store.ask("select context, statement, puzzle_id from store.puzzles order by all").to_dict("list") == {
+            "context": [None, None],
+            "statement": [None, None],
+            "puzzle_id": ["p0", "p1"],
+        }
+
+
 def test_a_finished_run_leaves_no_parts_behind(lm, tmp_path):
     precompute.run(lm, several(2), tmp_path / "s.duckdb", puzzle_set="two", show_progress=False)
     assert os.listdir(tmp_path) == ["s.duckdb"]

@@ -32,9 +32,11 @@ else:
     st.markdown(
         f"**{it.name}**, {it.how}, answers **{accuracy_text(*own[quoted].iloc[0])}** of the test puzzles right; "
         f"the model itself **{accuracy_text(*model[quoted].iloc[0])}**: "
-        f"{gap_text(gap.gap, gap.low, gap.high, gap.p)}. {rule_sentence(it.run_id)} "
-        f"The luck line is {percent(luck['q95'])}: guessing, the best of {len(heads):,} heads stays below it in 19 of "
-        "20 cases."
+        f"{gap_text(gap.gap, gap.low, gap.high, gap.p)}."
+    )
+    st.markdown(
+        f"{rule_sentence(it.run_id)} The luck line is {percent(luck['q95'])}: guessing, the best of {len(heads):,} "
+        "heads stays below it in 19 of 20 cases."
     )
     show_curves(it)
 
