@@ -1,14 +1,19 @@
 """One forward pass: queries, keys and logits at the positions asked for.
 
-Queries and keys after rotary come from an attention function registered with transformers, which reads
-them and hands on to the model's usual one; those before rotary come from hooks on the projections.
-Both are cut to the wanted positions on the spot: no whole tensor is kept. Without an active recording
-(see `capture`) function and hooks do nothing, so the model stays usable as it is.
+`attach` makes a model tell its queries and keys (see qkcore.recording): after rotary through an attention function
+registered with transformers, or through a method of the few architectures that never call one; before rotary by
+reading what their rotary functions are given. While no capture is under way on the thread, all of that only hands on,
+so the model stays usable as it is.
 """
 
+import functools
+import inspect
+import re
 import sys
-import threading
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -16,39 +21,12 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import eager_mask, sdpa_mask
 
-from qkcore.architectures import Geometry, UnsupportedModelError, rotary_projections
+from qkcore.architectures import Geometry, UnsupportedModelError
 from qkcore.layout import Rows
+from qkcore.own_paths import OWN_PATHS
+from qkcore.recording import Recording, active, recording
 
 ROPES = ("pre", "post")
-_active = threading.local()  # .recording: the pass under way on this thread
-
-
-@dataclass
-class _Recording:
-    """Queries and keys by (rope, layer), already cut to the positions asked for, on the CPU."""
-
-    key_at: Tensor  # (row, key)
-    query_at: Tensor  # (row, candidate)
-    ropes: tuple[str, ...]
-    queries: dict[tuple[str, int], Tensor] = field(default_factory=dict)  # (row, head, candidate, dim)
-    keys: dict[tuple[str, int], Tensor] = field(default_factory=dict)  # (row, kv_head, key, dim)
-    scalings: dict[int, float] = field(default_factory=dict)
-
-    def add_query(self, rope: str, layer: int, states: Tensor) -> None:
-        """`states`: (row, token, head, dim)."""
-        if rope in self.ropes:
-            self.queries[rope, layer] = _at(states, self.query_at)
-
-    def add_key(self, rope: str, layer: int, states: Tensor) -> None:
-        """`states`: (row, token, kv_head, dim)."""
-        if rope in self.ropes:
-            self.keys[rope, layer] = _at(states, self.key_at)
-
-
-def _at(states: Tensor, positions: Tensor) -> Tensor:
-    """(row, token, head, dim) read at (row, n) positions: (row, head, n, dim) float32 on the CPU."""
-    rows = torch.arange(len(states), device=states.device)[:, None]
-    return states[rows, positions.to(states.device)].transpose(1, 2).float().cpu()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,45 +36,86 @@ class Captured:
     queries: dict[str, Tensor]  # (row, layer, head, candidate, dim) float32
     keys: dict[str, Tensor]  # (row, layer, kv_head, key, dim) float32
     logits: Tensor  # (row, vocabulary) float32, at Rows.logits_at
-    scalings: tuple[float, ...]  # per layer: what attention multiplies its products with
+    recording: Recording
 
 
 def attach(model: nn.Module, geometry: Geometry) -> None:
-    """Make a model readable: switch it to the registered attention function and hook its projections.
+    """Make a model readable.
 
     Raises:
-        UnsupportedModelError: when the model has no way to do so.
+        UnsupportedModelError: when the model has no way to be read.
     """
+    for module in {type(module).__module__ for module in model.modules()}:
+        _read_rotary_functions(module)
+    if geometry.model_type in OWN_PATHS:
+        for module in model.modules():
+            OWN_PATHS[geometry.model_type](module)
+        return
     name = "qkscope_sdpa" if getattr(model, "_supports_sdpa", False) else "qkscope_eager"
     model.set_attn_implementation(name)
     if model.config._attn_implementation != name:
         raise UnsupportedModelError(f"model type {geometry.model_type!r} does not let its attention function be set")
-    if not geometry.has_rotary:
-        return
-    for projection in rotary_projections(model, geometry):
-        projection.query.register_forward_hook(_hook("add_query", projection.layer, geometry.n_heads))
-        projection.key.register_forward_hook(_hook("add_key", projection.layer, geometry.n_kv_heads))
 
 
-def _hook(add: str, layer: int, n_heads: int):
-    def read(_module, _inputs, output: Tensor) -> None:
-        recording = getattr(_active, "recording", None)
-        if recording is not None:
-            row, token = output.shape[:2]
-            getattr(recording, add)("pre", layer, output.reshape(row, token, n_heads, -1))
+@contextmanager
+def eager_attention(model: nn.Module, geometry: Geometry) -> Iterator[None]:
+    """While open, a prepared model computes attention weights and can return them; it is read as before."""
+    usual = model.config._attn_implementation
+    is_own = geometry.model_type in OWN_PATHS
+    # These models look at their configuration only, and refuse to have it set the official way.
+    switch = partial(setattr, model.config, "_attn_implementation") if is_own else model.set_attn_implementation
+    switch("eager" if is_own else "qkscope_eager")
+    try:
+        yield
+    finally:
+        switch(usual)
 
-    return read
+
+def _read_rotary_functions(module_name: str) -> None:
+    """Wrap a modelling module's rotary functions; once per process, and harmless outside of a capture."""
+    module = sys.modules[module_name]
+    for name, function in list(vars(module).items()):
+        if re.fullmatch(r"apply_rotary\w*", name) and callable(function) and not hasattr(function, "reads_for_qkscope"):
+            setattr(module, name, _reading_rotation(function))
 
 
-def _reading(attention):
+def _reading_rotation(rotate):
+    """A rotary function that takes queries and keys, or (GPT-J, CodeGen) first keys and then queries by themselves."""
+    signature = inspect.signature(rotate)
+    takes_both = list(signature.parameters)[1] in ("k", "xk")
+
+    @functools.wraps(rotate)
+    def reading(*args, **kwargs):
+        returned = rotate(*args, **kwargs)
+        if (under_way := active()) is not None:
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            given = tuple(bound.arguments.values())
+            if takes_both:
+                token_axis = 1 if bound.arguments.get("unsqueeze_dim") == 2 else 2
+                under_way.note_rotation("query", given[0], returned[0], token_axis)
+                under_way.note_rotation("key", given[1], returned[1], token_axis)
+            else:
+                which = "query" if "key" in under_way.rotated else "key"
+                under_way.note_rotation(which, given[0], returned, token_axis=1)
+        return returned
+
+    reading.reads_for_qkscope = True
+    return reading
+
+
+def _reading_attention(attention):
     """The attention function that reads queries and keys and hands on to `attention(module)`."""
 
     def forward(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **kwargs):
-        recording = getattr(_active, "recording", None)
-        if recording is not None:
-            recording.add_query("post", module.layer_idx, query.transpose(1, 2))
-            recording.add_key("post", module.layer_idx, key.transpose(1, 2))
-            recording.scalings[module.layer_idx] = kwargs.get("scaling") or query.shape[-1] ** -0.5
+        if (under_way := active()) is not None:
+            scaling, own = kwargs.get("scaling"), getattr(module, "scaling", None)
+            if scaling == 1.0 and own not in (None, 0.0):  # OPT scales its queries itself; the score is unscaled
+                under_way.note_layer(module.layer_idx, query / own, key, own)
+            else:
+                scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
+                under_way.note_layer(module.layer_idx, query, key, scaling)
+            under_way.softcaps[module.layer_idx] = kwargs.get("softcap")
         return attention(module)(module, query, key, value, attention_mask, **kwargs)
 
     return forward
@@ -106,9 +125,9 @@ def _eager_of(module: nn.Module):
     return sys.modules[type(module).__module__].eager_attention_forward
 
 
-AttentionInterface.register("qkscope_sdpa", _reading(lambda _module: sdpa_attention_forward))
+AttentionInterface.register("qkscope_sdpa", _reading_attention(lambda _module: sdpa_attention_forward))
 AttentionMaskInterface.register("qkscope_sdpa", sdpa_mask)
-AttentionInterface.register("qkscope_eager", _reading(_eager_of))
+AttentionInterface.register("qkscope_eager", _reading_attention(_eager_of))
 AttentionMaskInterface.register("qkscope_eager", eager_mask)
 
 
@@ -117,47 +136,45 @@ def capture(model: nn.Module, geometry: Geometry, rows: Rows, ropes: tuple[str, 
 
     Args:
         model: a causal LM that `attach` has prepared, in eval mode.
-        ropes: which scores are wanted: "pre" (before rotary), "post", or both. A model without rotary has one kind.
+        ropes: which states are wanted: "pre" (before rotary), "post", or both. Without rotary they are the same.
 
     Raises:
-        UnsupportedModelError: when a layer never called the attention function.
+        UnsupportedModelError: when a layer did not tell its queries and keys.
     """
     device = model.get_input_embeddings().weight.device
-    recorded = ropes if geometry.has_rotary else ("post",)
-    # Post is always recorded: it is how a layer that bypasses the attention function is noticed.
-    recording = _Recording(rows.key_at, rows.query_at, tuple({*recorded, "post"}))
-    _active.recording = recording
-    try:
-        with torch.inference_mode():
-            logits = model(
-                input_ids=rows.tokens.to(device),
-                attention_mask=_masks(geometry, rows, model.dtype, device),
-                position_ids=rows.positions.to(device),
-                use_cache=False,
-                logits_to_keep=rows.logits_at.to(device),
-            ).logits
-    finally:
-        _active.recording = None
+    inputs = {"input_ids": rows.tokens.to(device), "logits_to_keep": rows.logits_at.to(device)}
+    if rows.visible is None:
+        inputs["attention_mask"] = rows.is_token.long().to(device)
+    else:
+        inputs["attention_mask"] = _masks(geometry, rows, model.dtype, device)
+        inputs["position_ids"] = rows.positions.to(device)
+    with recording(rows.key_at, rows.query_at) as recorded, torch.inference_mode():
+        logits = model(**inputs, use_cache=False).logits
+    states = {"post": (recorded.queries, recorded.keys), "pre": (recorded.pre_queries, recorded.pre_keys)}
     return Captured(
-        queries={rope: _stacked(recording.queries, rope, geometry) for rope in ropes},
-        keys={rope: _stacked(recording.keys, rope, geometry) for rope in ropes},
+        queries={rope: _stacked(states[rope][0], rope, geometry) for rope in ropes},
+        keys={rope: _stacked(states[rope][1], rope, geometry) for rope in ropes},
         logits=logits[:, 0].float().cpu(),
-        scalings=tuple(recording.scalings.get(layer, 1.0) for layer in range(geometry.n_layers)),
+        recording=recorded,
     )
 
 
-def _stacked(states: dict[tuple[str, int], Tensor], rope: str, geometry: Geometry) -> Tensor:
+def _stacked(states: dict[int, Tensor | None], rope: str, geometry: Geometry) -> Tensor:
     """(row, layer, ...) from one tensor a layer."""
-    kind = rope if geometry.has_rotary else "post"
-    layers = sorted(layer for recorded, layer in states if recorded == kind)
+    layers = sorted(states)
     if layers != list(range(geometry.n_layers)):
         raise UnsupportedModelError(
             f"model type {geometry.model_type!r}: {len(layers)} of its {geometry.n_layers} layers let their queries "
             "and keys be read; the others have no softmax attention or compute it by themselves"
         )
-    tensors = [states[kind, layer] for layer in layers]
+    tensors = [states[layer] for layer in layers]
+    if any(tensor is None for tensor in tensors):
+        raise UnsupportedModelError(
+            f"model type {geometry.model_type!r}: its queries and keys are changed again after rotary embedding, so "
+            "there is no score before it; use --rope post"
+        )
     if len({tensor.shape for tensor in tensors}) > 1:
-        raise UnsupportedModelError(f"model type {geometry.model_type!r}: its layers differ in the number of heads")
+        raise UnsupportedModelError(f"model type {geometry.model_type!r}: its layers differ in heads or head size")
     return torch.stack(tensors, dim=1)
 
 

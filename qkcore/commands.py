@@ -143,7 +143,7 @@ def check(options) -> None:
     puzzle = _read_puzzle("Context: Max is a cat. Every cat is happy.\nStatement: Max is happy.", None)
     prompt = prompts_of(lm, [puzzle], template)[0]
     geometry, check = lm.geometry, lm.check
-    rotation = "no rotary embedding" if check.rotation is None else f"{check.rotation:.1e}"
+    rotation = "no score before rotary" if check.rotation is None else f"{check.rotation:.1e}"
     lines = {
         "model": f"{lm.name} ({geometry.model_type}), revision {lm.revision}, {lm.dtype} on {lm.device}",
         "layers": f"{geometry.n_layers}, each {geometry.n_heads} heads and {geometry.n_kv_heads} kv heads",
@@ -153,7 +153,7 @@ def check(options) -> None:
         "self-check": f"passed; differences are at most {check.tolerance:.0e} of the largest value",
         "  attention rebuilt": f"{check.attention:.1e}",
         "  before and after rotary": rotation,
-        "  candidates side by side": f"{check.side_by_side:.1e}",
+        "  rows of a batch": f"{check.rows:.1e}",
     }
     for name, value in lines.items():
         print(f"{name}: {value}")

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from qkcore.capture import ROPES, capture
-from qkcore.layout import batches_of, rows_of
+from qkcore.layout import batches_of, rows_of, separate_rows_of
 from qkcore.models import CausalLM, UnsupportedModelError
 from qkcore.prompts import Prompt, PromptError, PromptTemplate, default_template, locate
 from qkcore.puzzles import Puzzle
@@ -90,6 +90,11 @@ def score_puzzles(
     """
     if rope not in ROPES:
         raise PromptError(f"rope {rope!r} is neither 'pre' nor 'post'")
+    if rope not in lm.geometry.ropes:
+        raise UnsupportedModelError(
+            f"{lm.name}: its queries and keys are changed again after rotary embedding, so there is no score before "
+            "it; use rope 'post'"
+        )
     prompts = prompts_of(lm, puzzles, template)
     results: dict[int, PuzzleScores] = {}
     for batch in batches_of(prompts, max_batch_tokens):
@@ -106,10 +111,18 @@ def score_puzzle(
 
 
 def _score_batch(lm: CausalLM, prompts: list[Prompt], rope: str) -> Iterator[tuple[int, Tensor, Tensor]]:
-    captured = capture(lm.model, lm.geometry, rows_of(prompts), (rope,))
-    scores = qk_scores(captured.queries[rope], captured.keys[rope][..., 0, :])
+    """(row, scores of (layer, head, candidate), logits of (candidate,)) of each prompt; all have as many candidates."""
+    n_candidates = len(prompts[0].candidates)
+    if lm.geometry.is_side_by_side:
+        captured = capture(lm.model, lm.geometry, rows_of(prompts), (rope,))
+        queries, step = captured.queries[rope], 1
+    else:
+        captured = capture(lm.model, lm.geometry, separate_rows_of(prompts), (rope,))
+        queries = captured.queries[rope].squeeze(-2).unflatten(0, (-1, n_candidates)).movedim(1, -2)
+        step = n_candidates  # rows of one prompt follow each other; key and logits are the same in all of them
+    scores = qk_scores(queries, captured.keys[rope][::step, ..., 0, :])
     for row, prompt in enumerate(prompts):
-        logits = captured.logits[row, list(prompt.answer_tokens)]
+        logits = captured.logits[row * step, list(prompt.answer_tokens)]
         if not (torch.isfinite(scores[row]).all() and torch.isfinite(logits).all()):
             raise UnsupportedModelError(
                 f"{lm.name} in {lm.dtype}: puzzle {prompt.puzzle_id!r} gives scores that are not finite numbers; "

@@ -2,11 +2,12 @@
 
 A row is the prompt followed by all candidates' tokens side by side. Each candidate sees the prompt
 and itself, not the others, and all of them start at the position right after the prompt, so the row
-gives every candidate exactly what a pass of its own would. Knows nothing of models.
+gives every candidate exactly what a pass of its own would. Where a model cannot do that, each candidate
+gets a row of its own. Knows nothing of models.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -20,10 +21,18 @@ class Rows:
 
     tokens: Tensor  # (row, token) int64, padded on the right
     positions: Tensor  # (row, token) int64
-    visible: Tensor  # (row, token, token) bool: row's query token sees key token
+    is_token: Tensor  # (row, token) bool: not padding
+    visible: Tensor | None  # (row, token, token) bool: query token sees key token; None: the model's own causal mask
     key_at: Tensor  # (row, key) int64 indices into token
     query_at: Tensor  # (row, candidate) int64 indices into token
     logits_at: Tensor  # (row, 1) int64 index into token: after it the model gives its own answer
+
+
+def separate_rows_of(prompts: Sequence[Prompt], pad_token: int = 0) -> Rows:
+    """One row a prompt and candidate, in that order, for models in which candidates cannot share a row."""
+    pairs = [(prompt, ids) for prompt in prompts for ids in prompt.candidates]
+    rows = rows_of([replace(prompt, candidates=(ids,)) for prompt, ids in pairs], pad_token)
+    return replace(rows, visible=None)
 
 
 def rows_of(prompts: Sequence[Prompt], pad_token: int = 0) -> Rows:
@@ -47,6 +56,7 @@ def rows_of(prompts: Sequence[Prompt], pad_token: int = 0) -> Rows:
     return Rows(
         tokens=tokens,
         positions=positions,
+        is_token=segment >= 0,
         visible=_visible(segment),
         key_at=torch.tensor([[prompt.key_at] for prompt in prompts]),
         query_at=query_at,

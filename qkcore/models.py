@@ -59,8 +59,17 @@ def vouch_for(model: nn.Module, tokenizer, name: str, revision: str = "unsaved")
         raise UnsupportedModelError(f"{name}: its tokenizer has {len(tokenizer):,} tokens, the model only {rows:,}")
     model.eval()
     geometry = read_geometry(model)
-    attach(model, geometry)
-    return CausalLM(model, tokenizer, geometry, self_check(model, geometry), name, revision)
+    try:
+        attach(model, geometry)
+        geometry, check = self_check(model, geometry)
+    except UnsupportedModelError:
+        raise
+    except (RuntimeError, ValueError, TypeError, AttributeError, LookupError) as error:
+        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UnsupportedModelError(
+            f"model type {geometry.model_type!r} fails the self-check's short text: {first_line}"
+        ) from error
+    return CausalLM(model, tokenizer, geometry, check, name, revision)
 
 
 def load_model(model: str | os.PathLike, dtype: str | None = None, device: str | None = None) -> CausalLM:

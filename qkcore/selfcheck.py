@@ -4,16 +4,16 @@ Runs a short text of arbitrary tokens several ways and compares. What differs is
 number by which it does: a model that is misread would otherwise still give numbers.
 """
 
-import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from qkcore.architectures import Geometry, UnsupportedModelError, rotary_projections
-from qkcore.capture import Captured, capture
-from qkcore.layout import Rows, rows_of
+from qkcore.architectures import Geometry, UnsupportedModelError
+from qkcore.capture import Captured, capture, eager_attention
+from qkcore.layout import Rows, rows_of, separate_rows_of
 from qkcore.prompts import Prompt
+from qkcore.recording import Recording, recording
 
 N_TOKENS = 24
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
@@ -24,13 +24,13 @@ class SelfCheck:
     """The largest differences found, each relative to the largest value compared; all within `tolerance`."""
 
     attention: float  # rebuilt from captured queries and keys, against the model's own eager weights
-    rotation: float | None  # "pre" states rotated by the model, against "post" states; None without rotary
-    side_by_side: float  # candidates in one row, against a plain row for each
+    rotation: float | None  # products of a token's own query and key, before and after rotary; None: no score before
+    rows: float  # what is read from a padded batch of puzzles, against an ordinary call for each
     tolerance: float
 
 
-def self_check(model: nn.Module, geometry: Geometry) -> SelfCheck:
-    """Check a model that `attach` has prepared.
+def self_check(model: nn.Module, geometry: Geometry) -> tuple[Geometry, SelfCheck]:
+    """Check a model that `attach` has prepared; returns its geometry as found, and by how much things differ.
 
     Raises:
         UnsupportedModelError: saying what differs and by how much.
@@ -38,39 +38,27 @@ def self_check(model: nn.Module, geometry: Geometry) -> SelfCheck:
     tolerance = TOLERANCE.get(model.dtype, 5e-2)
     vocabulary = model.get_input_embeddings().weight.shape[0]
     ids = torch.randint(vocabulary, (N_TOKENS + 3,), generator=torch.Generator().manual_seed(0)).tolist()
-    prompt = Prompt("self-check", "", tuple(ids[:N_TOKENS]), ((ids[-3],), (ids[-2], ids[-1])), key_at=N_TOKENS - 3)
-    side_by_side = _side_by_side_difference(model, geometry, prompt)
-    plain = _plain_rows(prompt.tokens)
-    ropes = ("pre", "post") if geometry.has_rotary else ("post",)
-    cos_sin: dict[int, tuple] = {}
-    with _position_embeddings(model, geometry, cos_sin):
-        captured = capture(model, geometry, plain, ropes)
-    _check_shapes(captured, geometry)
-    result = SelfCheck(
-        attention=_attention_difference(model, geometry, captured, plain),
-        rotation=_rotation_difference(model, geometry, captured, cos_sin) if geometry.has_rotary else None,
-        side_by_side=side_by_side,
-        tolerance=tolerance,
+    plain = _plain_rows(tuple(ids[:N_TOKENS]))
+    geometry = _found(geometry, capture(model, geometry, plain, ("post",)))
+    attention = _attention_difference(model, geometry, plain)
+    _refuse_over(
+        attention, tolerance, geometry, "attention rebuilt from the queries and keys read differs from its own"
     )
-    named = {
-        "attention rebuilt from the queries and keys read differs from the model's own": result.attention,
-        "queries and keys before rotary, once rotated, differ from those after": result.rotation or 0.0,
-        "scores of candidates side by side differ from those of separate passes": result.side_by_side,
-    }
-    for what, difference in named.items():
-        if not difference <= tolerance:  # also refuses NaN
-            raise UnsupportedModelError(
-                f"model type {geometry.model_type!r} is not read rightly: {what} by {difference:.1e} (at most "
-                f"{tolerance:.0e} is rounding)"
-            )
-    return result
+    rotation = None
+    if geometry.ropes == ("pre", "post"):
+        rotation = _rotation_difference(capture(model, geometry, plain, ("pre", "post")))
+        what = "products of a token's own query and key are not the same before and after rotary"
+        _refuse_over(rotation, tolerance, geometry, what)
+    geometry, rows = _check_rows(model, geometry, ids, tolerance)
+    return geometry, SelfCheck(attention, rotation, rows, tolerance)
 
 
-def _plain_rows(tokens: tuple[int, ...]) -> Rows:
-    """One row with every position read, and no candidates."""
-    every = torch.arange(len(tokens))[None]
-    visible = torch.ones(1, len(tokens), len(tokens), dtype=torch.bool).tril()
-    return Rows(torch.tensor([tokens]), every, visible, key_at=every, query_at=every, logits_at=every[:, -1:])
+def _refuse_over(difference: float, tolerance: float, geometry: Geometry, what: str) -> None:
+    if not difference <= tolerance:  # also refuses NaN
+        raise UnsupportedModelError(
+            f"model type {geometry.model_type!r} is not read rightly: {what}, by {difference:.1e} (at most "
+            f"{tolerance:.0e} is rounding)"
+        )
 
 
 def _difference(ours: Tensor, theirs: Tensor) -> float:
@@ -78,95 +66,123 @@ def _difference(ours: Tensor, theirs: Tensor) -> float:
     return float((ours - theirs).abs().max() / scale)
 
 
-def _side_by_side_difference(model: nn.Module, geometry: Geometry, prompt: Prompt) -> float:
-    """Queries, keys and logits of one row with two candidates, against the model's own pass over each alone."""
-    together = capture(model, geometry, rows_of([prompt]), ("post",))
-    differences = []
-    for index, ids in enumerate(prompt.candidates):
-        tokens = prompt.tokens + ids
-        rows = _plain_rows(tokens)
-        alone = capture(model, geometry, rows, ("post",))
-        ours = together.queries["post"][0, :, :, index]
-        differences.append(_difference(ours, alone.queries["post"][0, :, :, -1]))
-        differences.append(_difference(together.keys["post"][0, :, :, 0], alone.keys["post"][0, :, :, prompt.key_at]))
-        differences.append(_difference(together.logits[0], _plain_logits(model, tokens)[len(prompt.tokens) - 1]))
-    return max(differences)
+def _plain_rows(tokens: tuple[int, ...]) -> Rows:
+    """One row with every position read, no candidates, and the model's own mask."""
+    every = torch.arange(len(tokens))[None]
+    return Rows(
+        tokens=torch.tensor([tokens]),
+        positions=every,
+        is_token=torch.ones_like(every, dtype=torch.bool),
+        visible=None,
+        key_at=every,
+        query_at=every,
+        logits_at=every[:, -1:],
+    )
 
 
-def _plain_logits(model: nn.Module, tokens: tuple[int, ...]) -> Tensor:
-    """(token, vocabulary) float32 of an ordinary call: the model's own mask and positions."""
-    with torch.inference_mode():
-        logits = model(input_ids=torch.tensor([tokens], device=model.device), use_cache=False).logits
-    return logits[0].float().cpu()
-
-
-def _check_shapes(captured: Captured, geometry: Geometry) -> None:
+def _found(geometry: Geometry, captured: Captured) -> Geometry:
+    """The geometry with what was read instead of what the configuration says of kv heads."""
     n_heads, n_kv_heads = captured.queries["post"].shape[2], captured.keys["post"].shape[2]
-    if (n_heads, n_kv_heads) != (geometry.n_heads, geometry.n_kv_heads):
+    if n_heads != geometry.n_heads or n_heads % n_kv_heads:
         raise UnsupportedModelError(
             f"model type {geometry.model_type!r}: {n_heads} heads and {n_kv_heads} kv heads were read where its "
             f"configuration says {geometry.n_heads} and {geometry.n_kv_heads}"
         )
+    recorded = captured.recording
+    has_pre = all(state is not None for state in [*recorded.pre_queries.values(), *recorded.pre_keys.values()])
+    return replace(geometry, n_kv_heads=n_kv_heads, ropes=("pre", "post") if has_pre else ("post",))
 
 
-def _attention_difference(model: nn.Module, geometry: Geometry, captured: Captured, rows: Rows) -> float:
-    """Softmax of captured products against the weights that eager attention returns: first, middle, last layer."""
-    name = model.config._attn_implementation
-    model.set_attn_implementation("eager")
-    try:
-        with torch.inference_mode():
-            own = model(input_ids=rows.tokens.to(model.device), output_attentions=True, use_cache=False).attentions
-    finally:
-        model.set_attn_implementation(name)
+def _attention_difference(model: nn.Module, geometry: Geometry, rows: Rows) -> float:
+    """Softmax of products read in a pass, against the weights it returns: first, middle, last layer."""
+    with eager_attention(model, geometry), recording(rows.key_at, rows.query_at) as recorded, torch.inference_mode():
+        tokens, is_token = rows.tokens.to(model.device), rows.is_token.long().to(model.device)
+        own = model(input_ids=tokens, attention_mask=is_token, output_attentions=True, use_cache=False).attentions
     if own is None or len(own) != geometry.n_layers:
         raise UnsupportedModelError(
             f"model type {geometry.model_type!r} returns {len(own or ())} layers of attention weights, "
             f"its configuration says {geometry.n_layers}"
         )
-    distance = rows.positions[0, :, None] - rows.positions[0, None, :]
+    layers = sorted({0, geometry.n_layers // 2, geometry.n_layers - 1})
+    return max(_weights_difference(geometry, recorded, layer, own[layer][0].float().cpu()) for layer in layers)
+
+
+def _weights_difference(geometry: Geometry, recorded: Recording, layer: int, own: Tensor) -> float:
+    """`own`: (head, token, token) weights. An attention sink takes a share of each row; what is left is compared.
+
+    Whom a token sees is taken from `own`: this is about what is read, `_check_rows` about who is seen.
+    """
+    keys = recorded.keys[layer][0].repeat_interleave(geometry.n_heads // geometry.n_kv_heads, dim=0)
+    logits = _logits(recorded, layer, recorded.queries[layer][0] @ keys.transpose(-1, -2))
+    is_seen = (own.amax(dim=0) > 0) | torch.eye(len(own[0]), dtype=torch.bool)
+    rebuilt = logits.masked_fill(~is_seen, float("-inf")).softmax(-1) * own.sum(-1, keepdim=True)
+    # A logit of size x is rounded by x * eps, and softmax passes that on: large logits are compared less strictly.
+    rounding = 8 * torch.finfo(torch.float32).eps * float(logits.abs().max())
+    return _difference(rebuilt, own) / max(1.0, rounding / TOLERANCE[torch.float32])
+
+
+def _logits(recorded: Recording, layer: int, products: Tensor) -> Tensor:
+    """What a layer puts into softmax: scaled products, soft-capped and biased as the layer does."""
+    logits = products * recorded.scalings[layer]
+    if (softcap := recorded.softcaps.get(layer)) is not None:
+        logits = softcap * (logits / softcap).tanh()
+    bias = recorded.biases.get(layer)
+    return logits if bias is None else logits + bias[..., -logits.shape[-1] :]
+
+
+def _rotation_difference(captured: Captured) -> float:
+    """Rotary turns a token's query and key alike: their product stays, up to one factor a layer (yarn)."""
     differences = []
-    for layer in sorted({0, geometry.n_layers // 2, geometry.n_layers - 1}):
-        keys = captured.keys["post"][0, layer].repeat_interleave(geometry.n_heads // geometry.n_kv_heads, dim=0)
-        products = captured.queries["post"][0, layer] @ keys.transpose(-1, -2) * captured.scalings[layer]
-        is_seen = distance >= 0
-        is_windowed = geometry.layer_kinds is None or geometry.layer_kinds[layer] == "sliding_attention"
-        if geometry.window is not None and is_windowed:
-            is_seen = is_seen & (distance < geometry.window)
-        rebuilt = products.masked_fill(~is_seen, float("-inf")).softmax(-1)
-        differences.append(_difference(rebuilt, own[layer][0].float().cpu()))
+    for layer in range(captured.queries["pre"].shape[1]):
+        pre, post = (
+            torch.einsum("hntd,hntd->hnt", *_own_pairs(captured.queries[rope][0, layer], captured.keys[rope][0, layer]))
+            for rope in ("pre", "post")
+        )
+        factor = (pre * post).sum() / (pre * pre).sum().clamp_min(1e-12)
+        differences.append(_difference(factor * pre, post))
     return max(differences)
 
 
-class _position_embeddings:
-    """While open, notes the (cos, sin) that each layer's attention is called with."""
-
-    def __init__(self, model: nn.Module, geometry: Geometry, into: dict[int, tuple]) -> None:
-        self.attentions = [p.attention for p in rotary_projections(model, geometry)] if geometry.has_rotary else []
-        self.into = into
-
-    def __enter__(self) -> None:
-        def note(module, _args, kwargs) -> None:
-            self.into[module.layer_idx] = kwargs.get("position_embeddings")
-
-        self.handles = [module.register_forward_pre_hook(note, with_kwargs=True) for module in self.attentions]
-
-    def __exit__(self, *_exception) -> None:
-        for handle in self.handles:
-            handle.remove()
+def _own_pairs(queries: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
+    """(head, token, dim) and (kv head, token, dim) as (kv head, head of it, token, dim) twice."""
+    grouped = queries.unflatten(0, (len(keys), -1))
+    return grouped, keys[:, None].expand_as(grouped)
 
 
-def _rotation_difference(model: nn.Module, geometry: Geometry, captured: Captured, cos_sin: dict[int, tuple]) -> float:
-    """The "pre" states, rotated by the model's own function, against the "post" states, over all layers."""
+def _check_rows(model: nn.Module, geometry: Geometry, ids: list[int], tolerance: float) -> tuple[Geometry, float]:
+    """Find out whether candidates may share a row; if not, whether separate rows in a padded batch are right."""
+    prompts = [
+        Prompt("long", "", tuple(ids[:N_TOKENS]), ((ids[-3],), (ids[-2], ids[-1])), key_at=N_TOKENS - 3),
+        Prompt("short", "", tuple(ids[: N_TOKENS // 2]), ((ids[-2],), (ids[-1], ids[-3])), key_at=N_TOKENS // 2 - 2),
+    ]
+    try:
+        difference = _rows_difference(model, geometry, prompts)
+    except (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError):
+        difference = float("inf")  # the model takes no 4-D mask
+    if difference <= tolerance:
+        return geometry, difference
+    geometry = replace(geometry, is_side_by_side=False)
+    difference = _rows_difference(model, geometry, prompts)
+    _refuse_over(difference, tolerance, geometry, "scores change with the batch that a puzzle is in")
+    return geometry, difference
+
+
+def _rows_difference(model: nn.Module, geometry: Geometry, prompts: list[Prompt]) -> float:
+    """Queries, keys and logits of a padded batch, against an ordinary call for each prompt and candidate."""
+    if geometry.is_side_by_side:
+        batch, n_rows = capture(model, geometry, rows_of(prompts), ("post",)), 1
+    else:
+        batch, n_rows = capture(model, geometry, separate_rows_of(prompts), ("post",)), len(prompts[0].candidates)
     differences = []
-    for projection in rotary_projections(model, geometry):
-        layer = projection.layer
-        rotate = getattr(sys.modules[type(projection.attention).__module__], "apply_rotary_pos_emb", None)
-        if rotate is None or cos_sin.get(layer) is None:
-            raise UnsupportedModelError(
-                f"model type {geometry.model_type!r}: its rotary embedding is applied in a way that cannot be checked"
-            )
-        cos, sin = (part.float().cpu() for part in cos_sin[layer])
-        queries, keys = rotate(captured.queries["pre"][:, layer], captured.keys["pre"][:, layer], cos, sin)
-        differences.append(_difference(queries, captured.queries["post"][:, layer]))
-        differences.append(_difference(keys, captured.keys["post"][:, layer]))
+    for number, prompt in enumerate(prompts):
+        for index, ids in enumerate(prompt.candidates):
+            alone = capture(model, geometry, _plain_rows(prompt.tokens + ids), ("post",))
+            row, place = (number, index) if n_rows == 1 else (number * n_rows + index, 0)
+            own_key = alone.keys["post"][0, :, :, prompt.key_at]
+            differences += [
+                _difference(batch.queries["post"][row, :, :, place], alone.queries["post"][0, :, :, -1]),
+                _difference(batch.keys["post"][row, :, :, 0], own_key),
+            ]
+        own_logits = capture(model, geometry, _plain_rows(prompt.tokens), ("post",)).logits[0]
+        differences.append(_difference(batch.logits[number * n_rows], own_logits))
     return max(differences)

@@ -11,7 +11,7 @@ Knows English only as far as "is", "are", "not" and plural endings; knows nothin
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -54,18 +54,16 @@ def surface_choices(puzzles: Sequence[Puzzle]) -> np.ndarray:
     """
     opinions = np.array([[rule(p) for rule in SURFACE_RULES.values()] for p in puzzles], dtype=np.int8)
     opinions = opinions.reshape(len(puzzles), len(SURFACE_RULES))
-    is_known = np.array([p.split == "validation" and p.answer is not None for p in puzzles], dtype=bool)
-    is_verdict = np.array([_is_verdict(p.candidates) for p in puzzles], dtype=bool)
-    answers = np.array([NO_OPINION if p.answer is None else p.answer for p in puzzles], dtype=np.int8)
+    is_judged = (opinions != NO_OPINION) & _column(_is_verdict(p.candidates) for p in puzzles).astype(bool)
 
-    has_opinion = (opinions != NO_OPINION) & is_verdict[:, None]
-    is_wrong = has_opinion & (opinions != answers[:, None])
-    is_turned = 2 * is_wrong[is_known].sum(axis=0) > has_opinion[is_known].sum(axis=0)
-    choices = np.where(has_opinion & is_turned, 1 - opinions, opinions)
+    known = [row for row, p in enumerate(puzzles) if p.split == "validation" and p.answer is not None]
+    is_wrong = is_judged[known] & (opinions[known] != _column(puzzles[row].answer for row in known))
+    is_turned = 2 * is_wrong.sum(axis=0) > is_judged[known].sum(axis=0)
+    choices = np.where(is_judged & is_turned, 1 - opinions, opinions)
 
-    known = Counter(p.candidates[p.answer] for p, is_seen in zip(puzzles, is_known, strict=True) if is_seen)
-    majority = np.array([_majority(p.candidates, known) for p in puzzles], dtype=np.int8)
-    return np.where(choices == NO_OPINION, majority[:, None], choices).astype(np.int8)
+    seen = Counter(puzzles[row].candidates[puzzles[row].answer] for row in known)
+    majority = _column(_majority(p.candidates, seen) for p in puzzles)
+    return np.where(choices == NO_OPINION, majority, choices).astype(np.int8)
 
 
 def surface_accuracy(puzzles: Sequence[Puzzle]) -> pd.DataFrame:
@@ -86,6 +84,10 @@ def surface_accuracy(puzzles: Sequence[Puzzle]) -> pd.DataFrame:
     return counts[["rule", *columns, "n", "n_right"]].astype({"n": "int64", "n_right": "int64"})
 
 
+def _column(values: Iterable[int]) -> np.ndarray:
+    return np.fromiter(values, dtype=np.int8)[:, None]
+
+
 def _is_verdict(candidates: tuple[str, ...]) -> bool:
     """
     >>> _is_verdict(("No", "Yes")), _is_verdict(("red", "blue"))
@@ -94,13 +96,13 @@ def _is_verdict(candidates: tuple[str, ...]) -> bool:
     return any(sorted(pair) == sorted(map(str.lower, candidates)) for pair in VERDICTS)
 
 
-def _majority(candidates: tuple[str, ...], known: Counter) -> int:
+def _majority(candidates: tuple[str, ...], seen: Counter) -> int:
     """The candidate that is most often the answer, the first of equals.
 
     >>> _majority(("true", "false"), Counter(false=3, true=2))
     1
     """
-    return candidates.index(max(candidates, key=lambda text: known[text]))
+    return candidates.index(max(candidates, key=lambda text: seen[text]))
 
 
 # Words

@@ -5,6 +5,7 @@ import torch
 from transformers import AutoModelForCausalLM
 from transformers.models.auto import CONFIG_MAPPING
 
+from qkcore import recording
 from qkcore.models import UnsupportedModelError, load_model, vouch_for
 from tests.tiny import tiny_model, tiny_tokenizer
 
@@ -21,7 +22,7 @@ def test_a_saved_model_loads_with_its_geometry_and_check(saved):
     lm = load_model(saved)
     assert (lm.geometry.n_layers, lm.geometry.n_heads, lm.geometry.n_kv_heads) == (3, 4, 1)
     assert (lm.name, lm.dtype) == ("tiny", "float32")
-    assert max(lm.check.attention, lm.check.rotation, lm.check.side_by_side) < 1e-4
+    assert max(lm.check.attention, lm.check.rotation, lm.check.rows) < 1e-4
 
 
 def test_the_revision_follows_the_weights_and_not_the_folder(saved, tmp_path):
@@ -85,43 +86,39 @@ def test_a_tokenizer_with_more_tokens_than_the_model_is_refused():
         vouch_for(tiny_model("llama", vocab_size=50), tiny_tokenizer(), "tiny")
 
 
-@pytest.mark.parametrize("model_type", ["bloom", "mamba", "gpt_neo"])
-def test_architectures_that_cannot_be_read_are_refused(model_type):
-    config = CONFIG_MAPPING[model_type](
-        vocab_size=420,
-        hidden_size=32,
-        **{"mamba": {"num_hidden_layers": 2}, "bloom": {"n_layer": 2, "n_head": 4}}.get(
-            model_type, {"num_layers": 2, "num_heads": 4, "attention_types": [[["global", "local"], 1]]}
-        ),
-    )
-    with pytest.raises(UnsupportedModelError, match=model_type):
-        vouch_for(AutoModelForCausalLM.from_config(config), tiny_tokenizer(), model_type)
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        (dict(model_type="mamba", num_hidden_layers=2), "layers of kind 'linear_attention'"),
+        (dict(model_type="xglm", d_model=32, num_layers=2, attention_heads=4, ffn_dim=32), "attention function be set"),
+    ],
+)
+def test_architectures_that_cannot_be_read_are_refused(config, reason):
+    made = CONFIG_MAPPING[config.pop("model_type")](vocab_size=420, hidden_size=32, **config)
+    with pytest.raises(UnsupportedModelError, match=reason):
+        vouch_for(AutoModelForCausalLM.from_config(made), tiny_tokenizer(), "tiny")
 
 
 def test_a_misread_model_is_refused_by_the_self_check(monkeypatch):
     """Keys read one token too early: every score would be a number, and wrong."""
-    from qkcore import capture
-
-    honest = capture._at
-    monkeypatch.setattr(capture, "_at", lambda states, at: honest(states, (at - 1).clamp_min(0)))
+    honest = recording.read_at
+    monkeypatch.setattr(recording, "read_at", lambda states, at, axis: honest(states, (at - 1).clamp_min(0), axis))
     with pytest.raises(UnsupportedModelError, match=r"not read rightly: attention rebuilt .* differs"):
         vouch_for(tiny_model("llama"), tiny_tokenizer(), "tiny")
 
 
-def test_queries_hooked_at_the_wrong_place_are_refused_by_the_self_check(monkeypatch):
-    """Without QK-norm, pre-rotary states of Qwen3 are off by the norm."""
-    from qkcore import architectures, capture, selfcheck
+def test_heads_mixed_up_before_rotary_are_refused_by_the_self_check(monkeypatch):
+    monkeypatch.setattr(recording, "_unrotated", lambda final, rotated: rotated.given.roll(1, dims=1))
+    with pytest.raises(UnsupportedModelError, match="not the same before and after rotary"):
+        vouch_for(tiny_model("llama"), tiny_tokenizer(), "tiny")
 
-    def without_norm(model, geometry):
-        return [
-            architectures.Projection(p.layer, p.attention, p.attention.q_proj, p.attention.k_proj)
-            for p in architectures.rotary_projections(model, geometry)
-        ]
 
-    monkeypatch.setattr(capture, "rotary_projections", without_norm)
-    monkeypatch.setattr(selfcheck, "rotary_projections", without_norm)
-    with pytest.raises(UnsupportedModelError, match="before rotary, once rotated, differ"):
-        vouch_for(tiny_model("qwen3"), tiny_tokenizer(), "tiny")
+def test_a_model_that_fails_on_the_short_text_is_refused_in_one_line():
+    model = tiny_model("llama")
+    model.model.layers[1].self_attn.o_proj = torch.nn.Linear(3, 3)
+    with pytest.raises(UnsupportedModelError, match="fails the self-check's short text") as refusal:
+        vouch_for(model, tiny_tokenizer(), "tiny")
+    assert "\n" not in str(refusal.value)
 
 
 def test_the_model_stays_usable_and_unrecorded_outside_of_capture(saved):

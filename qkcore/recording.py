@@ -1,0 +1,106 @@
+"""What one forward pass tells of its queries and keys, cut to the positions asked for.
+
+A `Recording` is filled from inside the model while `recording()` is open on the same thread; afterwards it knows, for
+each layer, queries and keys after rotary position embedding, and before it where they can be told. Knows nothing of
+how a model calls it.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+_active = threading.local()  # .recording: the pass under way on this thread
+
+
+@dataclass(frozen=True, slots=True)
+class Rotated:
+    """What a rotary function was given and what it returned, at the positions asked for: (row, head, n, rotary dim)."""
+
+    given: Tensor
+    returned: Tensor
+
+
+@dataclass
+class Recording:
+    """Queries and keys by layer: (row, head, candidate, dim) and (row, kv head, key, dim), float32 on the CPU."""
+
+    key_at: Tensor  # (row, key)
+    query_at: Tensor  # (row, candidate)
+    queries: dict[int, Tensor] = field(default_factory=dict)
+    keys: dict[int, Tensor] = field(default_factory=dict)
+    pre_queries: dict[int, Tensor | None] = field(default_factory=dict)  # None: not the state that was rotated
+    pre_keys: dict[int, Tensor | None] = field(default_factory=dict)
+    scalings: dict[int, float] = field(default_factory=dict)
+    softcaps: dict[int, float | None] = field(default_factory=dict)
+    biases: dict[int, Tensor] = field(default_factory=dict)  # (head, 1, token), ALiBi
+    rotated: dict[str, Rotated] = field(default_factory=dict)  # "query" and "key" of the layer under way
+
+    def note_rotation(self, which: str, given: Tensor, returned: Tensor, token_axis: int) -> None:
+        """Called with what a rotary function was given and returned; `which`: "query" or "key"."""
+        at = self.query_at if which == "query" else self.key_at
+        self.rotated[which] = Rotated(read_at(given, at, token_axis), read_at(returned, at, token_axis))
+
+    def note_layer(self, layer: int, query: Tensor, key: Tensor, scaling: float, token_axis: int = 2) -> None:
+        """Called with a layer's final queries and keys, (row, head, token, dim) unless the token axis is 1."""
+        queries = read_at(query, self.query_at, token_axis)
+        self.note_read_layer(layer, queries, read_at(key, self.key_at, token_axis), scaling)
+
+    def note_read_layer(self, layer: int, queries: Tensor, keys: Tensor, scaling: float) -> None:
+        """As `note_layer`, with states that are cut to their positions already."""
+        self.queries[layer], self.keys[layer], self.scalings[layer] = queries, keys, scaling
+        rotated, self.rotated = self.rotated, {}
+        if rotated:
+            self.pre_queries[layer] = _unrotated(self.queries[layer], rotated["query"])
+            self.pre_keys[layer] = _unrotated(self.keys[layer], rotated["key"])
+        else:  # a layer without positions: what is not rotated is the same before and after
+            self.pre_queries[layer], self.pre_keys[layer] = self.queries[layer], self.keys[layer]
+
+
+def read_at(states: Tensor, positions: Tensor, token_axis: int) -> Tensor:
+    """States read at (row, n) positions: (row, head, n, dim) float32 on the CPU.
+
+    Args:
+        states: (row, head, token, dim), or (row, token, head, dim) when the token axis is 1.
+    """
+    by_token = states if token_axis == 1 else states.transpose(1, 2)
+    rows = torch.arange(len(states), device=states.device)[:, None]
+    return by_token[rows, positions.to(states.device)].transpose(1, 2).float().cpu()
+
+
+def _unrotated(final: Tensor, rotated: Rotated) -> Tensor | None:
+    """The state that became `final` when part of it was rotated, or None when something else happened to it too.
+
+    Rotary embedding may turn only the first or the last dims of a head, and one rotated key may serve all heads.
+    """
+    if rotated.returned.shape[1] not in (1, final.shape[1]):
+        return None
+    given, returned = (part.expand(*final.shape[:3], -1) for part in (rotated.given, rotated.returned))
+    n_dims, n_rotated = final.shape[-1], returned.shape[-1]
+    if torch.equal(final[..., :n_rotated], returned):
+        return torch.cat([given, final[..., n_rotated:]], dim=-1)
+    if torch.equal(final[..., n_dims - n_rotated :], returned):
+        return torch.cat([final[..., : n_dims - n_rotated], given], dim=-1)
+    return None
+
+
+def active() -> Recording | None:
+    """The recording that is open on this thread."""
+    return getattr(_active, "recording", None)
+
+
+@contextmanager
+def recording(key_at: Tensor, query_at: Tensor) -> Iterator[Recording]:
+    """Open a recording on this thread.
+
+    Args:
+        key_at, query_at: (row, n) indices into the row's tokens.
+    """
+    _active.recording = Recording(key_at, query_at)
+    try:
+        yield _active.recording
+    finally:
+        _active.recording = None
