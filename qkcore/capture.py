@@ -33,9 +33,9 @@ ROPES = ("pre", "post")
 class Captured:
     """What one pass gave. Both dictionaries are keyed by "pre" or "post" (rotary)."""
 
-    queries: dict[str, Tensor]  # (row, layer, head, candidate, dim) float32
-    keys: dict[str, Tensor]  # (row, layer, kv_head, key, dim) float32
-    logits: Tensor  # (row, vocabulary) float32, at Rows.logits_at
+    queries: dict[str, Tensor]  # (row, layer, head, query, dim) float32, at Rows.query_at
+    keys: dict[str, Tensor]  # (row, layer, kv_head, statement, dim) float32, at Rows.key_at
+    logits: Tensor  # (row, statement, vocabulary) the model's dtype and device, at Rows.logits_at
     recording: Recording
 
 
@@ -154,7 +154,7 @@ def capture(model: nn.Module, geometry: Geometry, rows: Rows, ropes: tuple[str, 
     return Captured(
         queries={rope: _stacked(states[rope][0], rope, geometry) for rope in ropes},
         keys={rope: _stacked(states[rope][1], rope, geometry) for rope in ropes},
-        logits=logits[:, 0].float().cpu(),
+        logits=logits,
         recording=recorded,
     )
 

@@ -4,6 +4,7 @@ Precompute, the command line and any page call `score_puzzles` or `score_puzzle`
 puzzle into scores.
 """
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,13 +12,14 @@ import torch
 from torch import Tensor
 
 from qkcore.capture import ROPES, capture
-from qkcore.layout import batches_of, rows_of, separate_rows_of
+from qkcore.layout import batches_of, groups_of, rows_of, separate_rows_of
 from qkcore.models import CausalLM, UnsupportedModelError
 from qkcore.prompts import Prompt, PromptError, PromptTemplate, default_template, locate
 from qkcore.puzzles import Puzzle
 from qkcore.qkscore import choices, margins, qk_scores
 
 MAX_BATCH_TOKENS = 4_096
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,8 @@ def score_puzzles(
 ) -> Iterator[PuzzleScores]:
     """Score puzzles, one result each in their order; a puzzle's scores do not depend on its batch.
 
+    Statements about one context share a row. When memory runs out, batches are halved and the log says so.
+
     Args:
         rope: "pre" for queries and keys before rotary position embedding, "post" for after.
         template: the prompt for all of them; by default each puzzle's `default_template`.
@@ -96,11 +100,45 @@ def score_puzzles(
             "it; use rope 'post'"
         )
     prompts = prompts_of(lm, puzzles, template)
+    groups = groups_of(prompts) if lm.geometry.is_side_by_side else [[index] for index in range(len(prompts))]
     results: dict[int, PuzzleScores] = {}
-    for batch in batches_of(prompts, max_batch_tokens):
-        for index, qk, logits in _score_batch(lm, [prompts[i] for i in batch], rope):
-            results[batch[index]] = PuzzleScores(puzzles[batch[index]], qk, logits)
+    waiting = list(batches_of(prompts, groups, max_batch_tokens))[::-1]
+    while waiting:
+        batch = waiting.pop()
+        try:
+            scored = _score_batch(lm, [[prompts[index] for index in group] for group in batch], rope)
+        except (torch.OutOfMemoryError, RuntimeError) as error:
+            halves = _halves(batch)
+            if not _is_out_of_memory(error) or not halves:
+                raise _refusal(lm, error) from error
+            log.warning("Out of memory with %s rows in a batch; going on with half as many.", len(batch))
+            waiting = [half for one in waiting for half in (_halves(one) if len(one) >= len(batch) else [one])] + halves
+            continue
+        for index, (qk, logits) in zip((index for group in batch for index in group), scored, strict=True):
+            results[index] = PuzzleScores(puzzles[index], qk, logits)
     yield from (results[index] for index in range(len(puzzles)))
+
+
+def _halves(batch: list[list[int]]) -> list[list[list[int]]]:
+    """A batch as two, by its groups or else within its only group; nothing where it holds one puzzle."""
+    if len(batch) > 1:
+        return [batch[: len(batch) // 2], batch[len(batch) // 2 :]]
+    group = batch[0]
+    return [[group[: len(group) // 2]], [group[len(group) // 2 :]]] if len(group) > 1 else []
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)
+
+
+def _refusal(lm: CausalLM, error: Exception) -> Exception:
+    """What to raise for an error of a forward pass."""
+    if _is_out_of_memory(error):
+        return UnsupportedModelError(
+            f"{lm.name}: one puzzle by itself does not fit into memory on {lm.device}; use --dtype bfloat16, --device "
+            "auto, or a shorter context"
+        )
+    return error
 
 
 def score_puzzle(
@@ -110,22 +148,28 @@ def score_puzzle(
     return next(score_puzzles(lm, [puzzle], rope=rope, template=template))
 
 
-def _score_batch(lm: CausalLM, prompts: list[Prompt], rope: str) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """(row, scores of (layer, head, candidate), logits of (candidate,)) of each prompt; all have as many candidates."""
+def _score_batch(lm: CausalLM, groups: list[list[Prompt]], rope: str) -> list[tuple[Tensor, Tensor]]:
+    """Scores (layer, head, candidate) and logits (candidate,) of each prompt; all have as many candidates."""
+    prompts = [prompt for group in groups for prompt in group]
     n_candidates = len(prompts[0].candidates)
     if lm.geometry.is_side_by_side:
-        captured = capture(lm.model, lm.geometry, rows_of(prompts), (rope,))
-        queries, step = captured.queries[rope], 1
+        captured = capture(lm.model, lm.geometry, rows_of(groups), (rope,))
+        places = [(row, place) for row, group in enumerate(groups) for place in range(len(group))]
+        queries = captured.queries[rope].unflatten(-2, (-1, n_candidates))  # ..., statement, candidate, dim
     else:
         captured = capture(lm.model, lm.geometry, separate_rows_of(prompts), (rope,))
-        queries = captured.queries[rope].squeeze(-2).unflatten(0, (-1, n_candidates)).movedim(1, -2)
-        step = n_candidates  # rows of one prompt follow each other; key and logits are the same in all of them
-    scores = qk_scores(queries, captured.keys[rope][::step, ..., 0, :])
-    for row, prompt in enumerate(prompts):
-        logits = captured.logits[row * step, list(prompt.answer_tokens)]
-        if not (torch.isfinite(scores[row]).all() and torch.isfinite(logits).all()):
+        # The rows of one prompt follow each other; its key and logits are the same in all of them.
+        places = [(row * n_candidates, 0) for row in range(len(prompts))]
+        rows = captured.queries[rope].unflatten(0, (-1, n_candidates)).movedim(1, -2)
+        queries = rows.repeat_interleave(n_candidates, dim=0)
+    results = []
+    for (row, place), prompt in zip(places, prompts, strict=True):
+        qk = qk_scores(queries[row, :, :, place], captured.keys[rope][row, :, :, place])
+        logits = captured.logits[row, place, list(prompt.answer_tokens)].float().cpu()
+        if not (torch.isfinite(qk).all() and torch.isfinite(logits).all()):
             raise UnsupportedModelError(
                 f"{lm.name} in {lm.dtype}: puzzle {prompt.puzzle_id!r} gives scores that are not finite numbers; "
                 "try another dtype"
             )
-        yield row, scores[row], logits
+        results.append((qk, logits))
+    return results

@@ -81,6 +81,12 @@ class Prompt:
     candidates: tuple[tuple[int, ...], ...]
     key_at: int  # index into tokens: the last token before the cue
     n_shared: int = 0  # tokens with which all candidates begin
+    n_context: int = 0  # tokens before the statement: what statements about one context can share
+
+    @property
+    def context_tokens(self) -> tuple[int, ...]:
+        """The tokens before the statement; prompts that agree in them can share a row."""
+        return self.tokens[: self.n_context]
 
     @property
     def answer_tokens(self) -> tuple[int, ...]:
@@ -120,10 +126,12 @@ def locate(tokenizer, template: PromptTemplate, puzzle: Puzzle) -> Prompt:
     candidates = tuple(ids for _, _, ids in splits)
     n_shared = _n_shared(tokenizer, puzzle, candidates)
     cue_at = len(text) - len(template.cue)
+    statement_at = len(template.text.split("{statement}")[0].format(context=puzzle.context))
+    n_context = sum(end <= statement_at for _, end in offsets)
     before_cue = [index for index, (start, end) in enumerate(offsets) if start < end <= cue_at]
     if not before_cue:
         raise PromptError(f"puzzle {puzzle.puzzle_id!r}: the tokenizer leaves no token before {template.cue!r}")
-    return Prompt(puzzle.puzzle_id, text, tokens, candidates, before_cue[-1], n_shared)
+    return Prompt(puzzle.puzzle_id, text, tokens, candidates, before_cue[-1], n_shared, n_context)
 
 
 def _split(tokenizer, text: str, candidate: str, puzzle: Puzzle) -> tuple[tuple, list, tuple]:

@@ -26,10 +26,10 @@ class Rotated:
 
 @dataclass
 class Recording:
-    """Queries and keys by layer: (row, head, candidate, dim) and (row, kv head, key, dim), float32 on the CPU."""
+    """Queries and keys by layer: (row, head, query, dim) and (row, kv head, statement, dim), float32 on the CPU."""
 
-    key_at: Tensor  # (row, key)
-    query_at: Tensor  # (row, candidate)
+    key_at: Tensor  # (row, statement)
+    query_at: Tensor  # (row, query)
     queries: dict[int, Tensor] = field(default_factory=dict)
     keys: dict[int, Tensor] = field(default_factory=dict)
     pre_queries: dict[int, Tensor | None] = field(default_factory=dict)  # None: not the state that was rotated

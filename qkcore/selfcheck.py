@@ -170,7 +170,7 @@ def _check_rows(model: nn.Module, geometry: Geometry, ids: list[int], tolerance:
 def _rows_difference(model: nn.Module, geometry: Geometry, prompts: list[Prompt]) -> float:
     """Queries, keys and logits of a padded batch, against an ordinary call for each prompt and candidate."""
     if geometry.is_side_by_side:
-        batch, n_rows = capture(model, geometry, rows_of(prompts), ("post",)), 1
+        batch, n_rows = capture(model, geometry, rows_of([[prompt] for prompt in prompts]), ("post",)), 1
     else:
         batch, n_rows = capture(model, geometry, separate_rows_of(prompts), ("post",)), len(prompts[0].candidates)
     differences = []
@@ -183,6 +183,6 @@ def _rows_difference(model: nn.Module, geometry: Geometry, prompts: list[Prompt]
                 _difference(batch.queries["post"][row, :, :, place], alone.queries["post"][0, :, :, -1]),
                 _difference(batch.keys["post"][row, :, :, 0], own_key),
             ]
-        own_logits = capture(model, geometry, _plain_rows(prompt.tokens), ("post",)).logits[0]
-        differences.append(_difference(batch.logits[number * n_rows], own_logits))
+        own_logits = capture(model, geometry, _plain_rows(prompt.tokens), ("post",)).logits[0, 0]
+        differences.append(_difference(batch.logits[number * n_rows, 0].float(), own_logits.float()))
     return max(differences)

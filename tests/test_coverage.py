@@ -96,7 +96,7 @@ def at_key(lm, prompt, key_at):
 
     asked = replace(prompt, key_at=key_at)
     if lm.geometry.is_side_by_side:
-        captured = capture(lm.model, lm.geometry, rows_of([asked]), ("post",))
+        captured = capture(lm.model, lm.geometry, rows_of([[asked]]), ("post",))
         return qk_scores(captured.queries["post"][0], captured.keys["post"][0, ..., 0, :])
     captured = capture(lm.model, lm.geometry, separate_rows_of([asked]), ("post",))
     rows = qk_scores(captured.queries["post"], captured.keys["post"][..., 0, :])
