@@ -1,0 +1,174 @@
+"""What scoring costs beside a bare forward pass: python -m tests.bench.bench_scoring [--out FILE.json]
+
+A 12-layer, 12-head random Llama of about 110M parameters, 32 prompts of 140 to 260 tokens, two threads. Every ratio is
+of times measured in turn in one process, the best of several rounds each, so a noisy machine disturbs both alike. Peak
+memory is that of a fresh process for each way.
+"""
+
+import argparse
+import json
+import random
+import resource
+import subprocess
+import sys
+import time
+
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+
+from qkcore.evaluate import prompts_of, score_puzzles
+from qkcore.layout import batches_of
+from qkcore.models import CausalLM, vouch_for
+from tests.tiny import puzzle, tiny_tokenizer
+
+BATCH_TOKENS = 2_048
+CANDIDATES = {2: ("true", "false"), 5: ("true", "false", "yes", "no", "unknown")}
+
+
+def big_model() -> CausalLM:
+    """About 110M parameters; the vocabulary is that of a real model, so the output layer has its usual share."""
+    config = LlamaConfig(
+        vocab_size=32_000,
+        hidden_size=768,
+        intermediate_size=2048,
+        num_hidden_layers=12,
+        num_attention_heads=12,
+        num_key_value_heads=12,
+        max_position_embeddings=2048,
+    )
+    torch.manual_seed(0)
+    return vouch_for(LlamaForCausalLM(config).eval(), tiny_tokenizer(), "110M")
+
+
+def puzzles_of(n: int, n_candidates: int = 2) -> list:
+    """Puzzles whose prompts have 140 to 260 tokens."""
+    rng = random.Random(0)
+    words = "Max is a wumpus. Every wumpus is a tumpus. Tumpuses are not metallic. "
+    return [
+        puzzle(
+            puzzle_id=str(number),
+            context=f"{number} " + words * rng.randint(7, 14),
+            candidates=CANDIDATES[n_candidates],
+            answer=0,
+        )
+        for number in range(n)
+    ]
+
+
+def bare(lm: CausalLM, puzzles: list) -> None:
+    """The prompts in the same batches through the model, with the logits of the last token and nothing else."""
+    prompts = prompts_of(lm, puzzles)
+    for batch in batches_of(prompts, [[index] for index in range(len(prompts))], BATCH_TOKENS):
+        tokens = [prompts[index].tokens for (index,) in batch]
+        longest = max(map(len, tokens))
+        ids = torch.tensor([[*row] + [0] * (longest - len(row)) for row in tokens])
+        mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in tokens])
+        last = torch.tensor([[len(row) - 1] for row in tokens])
+        with torch.inference_mode():
+            lm.model(input_ids=ids, attention_mask=mask, logits_to_keep=last, use_cache=False)
+
+
+def ours(lm: CausalLM, puzzles: list) -> None:
+    """The project's own way."""
+    for _ in score_puzzles(lm, puzzles, max_batch_tokens=BATCH_TOKENS):
+        pass
+
+
+def hooked(lm: CausalLM, puzzles: list) -> None:
+    """The usual way: a full pass for each candidate, with hooks that keep q_proj's and k_proj's outputs."""
+    kept: list[torch.Tensor] = []
+    handles = [
+        module.register_forward_hook(lambda _module, _inputs, output: kept.append(output.detach().clone()))
+        for name, module in lm.model.named_modules()
+        if name.endswith(("q_proj", "k_proj"))
+    ]
+    prompts = prompts_of(lm, puzzles)
+    for candidate in range(len(prompts[0].candidates)):
+        for batch in batches_of(prompts, [[index] for index in range(len(prompts))], BATCH_TOKENS):
+            tokens = [prompts[index].tokens + prompts[index].candidates[candidate] for (index,) in batch]
+            longest = max(map(len, tokens))
+            ids = torch.tensor([[*row] + [0] * (longest - len(row)) for row in tokens])
+            mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in tokens])
+            with torch.inference_mode():
+                lm.model(input_ids=ids, attention_mask=mask, use_cache=False)
+            kept.clear()
+    for handle in handles:
+        handle.remove()
+
+
+def one_by_one(lm: CausalLM, puzzles: list) -> None:
+    """Every statement in a row of its own, in batches of the same budget."""
+    for number, one in enumerate(puzzles):
+        puzzles[number] = puzzle(one.statement, puzzle_id=one.puzzle_id, context=f"{one.context} {number}")
+    ours(lm, puzzles)
+
+
+def seconds(ways: dict, n_rounds: int) -> dict[str, float]:
+    """The best time of each way, measured in turn after one round for warming up."""
+    best = dict.fromkeys(ways, float("inf"))
+    for round_ in range(n_rounds + 1):
+        for name, way in ways.items():
+            start = time.perf_counter()
+            way()
+            if round_:
+                best[name] = min(best[name], time.perf_counter() - start)
+    return best
+
+
+def peak_memory(way: str) -> int:
+    """Peak resident memory (KiB) of a fresh process that goes one way over the puzzles."""
+    line = [sys.executable, "-m", "tests.bench.bench_scoring", "--only", way]
+    return int(subprocess.run(line, capture_output=True, text=True, check=True).stdout.split()[-1])
+
+
+def statements_about_one_context() -> list:
+    """Ten short statements about a context of about 150 tokens."""
+    context = "Max is a wumpus. Every wumpus is a tumpus. Tumpuses are not metallic. " * 8
+    statements = [f"Max is {verb}{what}." for verb in ("", "not ") for what in ("metallic", "true", "false", "a", "or")]
+    return [puzzle(statement, puzzle_id=statement, context=context.strip()) for statement in statements]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--out", help="write the figures as JSON")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", choices=("bare", "ours"), help="go one way once and print the peak memory")
+    options = parser.parse_args()
+    torch.set_num_threads(2)
+    lm = big_model()
+    puzzles = puzzles_of(32)
+    if options.only:
+        {"bare": bare, "ours": ours}[options.only](lm, puzzles)
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+        return
+    five, packed = puzzles_of(32, 5), statements_about_one_context()
+    n_tokens = sorted(len(prompt.tokens) for prompt in prompts_of(lm, puzzles))
+    (n_context,) = {prompt.n_context for prompt in prompts_of(lm, packed)}
+    print(f"{n_tokens[0]} to {n_tokens[-1]} tokens a prompt; {n_context} tokens of context for the packed statements")
+    time_of = seconds(
+        {
+            "bare": lambda: bare(lm, puzzles),
+            "two": lambda: ours(lm, puzzles),
+            "five": lambda: ours(lm, five),
+            "hooked": lambda: hooked(lm, puzzles),
+            "packed": lambda: ours(lm, packed),
+            "unpacked": lambda: one_by_one(lm, list(packed)),
+        },
+        options.rounds,
+    )
+    figures = {
+        "scoring two candidates / bare forward": time_of["two"] / time_of["bare"],
+        "scoring five candidates / bare forward": time_of["five"] / time_of["bare"],
+        "two passes with hooks / ours": time_of["hooked"] / time_of["two"],
+        "ten statements of one context, unpacked / packed": time_of["unpacked"] / time_of["packed"],
+        "peak memory, ours / bare forward": peak_memory("ours") / peak_memory("bare"),
+    }
+    for name, figure in figures.items():
+        print(f"{name}: {figure:.2f}")
+    if options.out:
+        with open(options.out, "w") as file:
+            json.dump(figures | {"seconds": time_of}, file, indent=2)
+
+
+if __name__ == "__main__":
+    main()
