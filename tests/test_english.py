@@ -1,7 +1,8 @@
+import time
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qkcore.english import ANYTHING, Formula, Literal, Reader, ReadingError, split
@@ -33,7 +34,16 @@ def said(*literals, is_any=False):
         ("The lion chases the mouse.", said(("lion", "chase the mouse"))),
         ("The lion does not chase the mouse.", said(("lion", "chase the mouse", False))),
         ("The bald eagle likes the sea lion.", said(("bald eagle", "like the sea lion"))),
+        ("Max Peters likes Anna.", said(("max peters", "like the anna"))),
+        ("max likes anna", said(("max", "like the anna"))),
+        ("The lion does not chase Tom and is red.", said(("lion", "chase the tom", False), ("lion", "red"))),
+        ("Max is not red and is kind.", said(("max", "red", False), ("max", "kind"))),
         ("Is Max a cat?", said(("max", "cat"))),
+        (
+            "Is the bald eagle red, kind or a cat?",
+            said(("bald eagle", "red"), ("bald eagle", "kind"), ("bald eagle", "cat"), is_any=True),
+        ),
+        ("Does the bald eagle like Harry Potter?", said(("bald eagle", "like the harry potter"))),
     ],
 )
 def test_facts(text, conclusion):
@@ -75,6 +85,23 @@ def test_facts(text, conclusion):
         ("If something likes the cat then it is red.", said((ANYTHING, "like the cat")), said((ANYTHING, "red"))),
         ("If something is red then it chases the dog.", said((ANYTHING, "red")), said((ANYTHING, "chase the dog"))),
         ("If Max is red then Max is kind.", said(("max", "red")), said(("max", "kind"))),
+        ("If Max is red then he is kind.", said(("max", "red")), said(("max", "kind"))),
+        ("If someone's a baker, they're not cats.", said((ANYTHING, "baker")), said((ANYTHING, "cat", False))),
+        (
+            "If someone is a cat, a dog or a cow, then they are red.",
+            said((ANYTHING, "cat"), (ANYTHING, "dog"), (ANYTHING, "cow"), is_any=True),
+            said((ANYTHING, "red")),
+        ),
+        (
+            "If something is red and it likes the cat then it chases the cat.",
+            said((ANYTHING, "red"), (ANYTHING, "like the cat")),
+            said((ANYTHING, "chase the cat")),
+        ),
+        (
+            "If someone does not like Tom then they like Anne.",
+            said((ANYTHING, "like the tom", False)),
+            said((ANYTHING, "like the anne")),
+        ),
     ],
 )
 def test_rules(text, condition, conclusion):
@@ -106,7 +133,42 @@ def test_rules(text, condition, conclusion):
         "Max",
         "is",
         "Max is",
+        "Max is or red.",
+        "Max is red and and kind.",
+        "Max is red, kind.",
+        ", Max is red.",
         "x -> y",
+        "5 > 3.",
+        "Max can't fly.",
+        "Perhaps Max is red.",
+        "Nearly all cats are red.",
+        "Two cats are red.",
+        "Cats with tails are red.",
+        "There is a cat.",
+        "Who is red?",
+        "Is Max not red?",
+        "Something is red.",
+        "Everything is red.",
+        "All things are red.",
+        "The cats are red.",
+        "Cats and dogs are red.",
+        "Every cat and dog is red.",
+        "Cats like mice.",
+        "Tom likes cats.",
+        "Max likes Bob and Anna.",
+        "Max likes Bob and James Smith.",
+        "The lion chases it.",
+        "harry potter is red.",
+        "If it is red then it is kind.",
+        "If someone is red then it is kind.",
+        "If Max is red then something is kind.",
+        "If Max likes Tom then he is kind.",
+        "If someone likes someone then they are kind.",
+        "If someone is red and someone is big then they are kind.",
+        "If someone is red or Max is big then they are kind.",
+        "If Max is red then Max is kind then Max is big.",
+        "Max is red whenever Tom is kind.",
+        "Every wumpus is not a tumpus or a jumpus.",
     ],
 )
 def test_what_cannot_be_read_is_quoted_and_refused(text):
@@ -114,6 +176,38 @@ def test_what_cannot_be_read_is_quoted_and_refused(text):
         read(text)
     assert f'cannot read "{text}"' in str(refusal.value)
     assert "Every cat is" in str(refusal.value) or "signs other than" in str(refusal.value)
+
+
+def test_the_word_that_is_not_read_is_named():
+    with pytest.raises(ReadingError, match="because of 'most'"):
+        read("Most cats are red.")
+
+
+@pytest.mark.parametrize(
+    ("plural", "singular", "elsewhere"),
+    [
+        ("wumpuses", "wumpus", ""),
+        ("Jompuses", "jompus", ""),
+        ("berries", "berry", ""),
+        ("mice", "mouse", ""),
+        ("policemen", "policeman", ""),
+        ("glasses", "glass", ""),
+        ("potatoes", "potato", ""),
+        ("houses", "house", ""),
+        ("shoes", "shoe", "Tom is a shoe."),
+        ("lenses", "lens", "Tom is a lens."),
+        ("pies", "pie", "Tom is a pie."),
+        ("species", "species", ""),
+        ("fearless", "fearless", ""),
+        ("overseas", "overseas", "Tom is overseas."),
+        ("omen", "omen", "Every omen is bad."),
+    ],
+)
+def test_plurals_are_matched_to_the_singulars_that_the_puzzle_uses(plural, singular, elsewhere):
+    reader = Reader()
+    reader.learn(f"Cats are {plural}. {elsewhere}")
+    conclusion = reader.sentence(f"Cats are {plural}.").conclusion
+    assert conclusion == said((ANYTHING, singular))
 
 
 def test_plurals_find_the_singular_that_the_puzzle_uses():
@@ -125,7 +219,51 @@ def test_sentences_are_split_at_full_stops_and_question_marks():
     assert split("  Max is red.  Is Max kind?\nMax is a cat ") == ["Max is red.", "Is Max kind?", "Max is a cat"]
 
 
-@given(st.text(max_size=80), st.text(max_size=40))
+@pytest.mark.parametrize(
+    ("word", "plain", "denied"),
+    [
+        ("watches", "watch", ""),
+        ("chases", "chase", ""),
+        ("passes", "pass", ""),
+        ("aches", "ache", "Tom does not ache Max."),
+    ],
+)
+def test_verbs_agree_with_their_denial(word, plain, denied):
+    reader = Reader()
+    reader.learn(denied)
+    assert reader.sentence(f"Tom {word} the cat.").conclusion == said(("tom", f"{plain} the cat"))
+    assert reader.sentence(f"Tom does not {plain} the cat.").conclusion == said(("tom", f"{plain} the cat", False))
+
+
+def test_lines_that_begin_with_a_capital_letter_are_sentences_where_the_whole_is_none():
+    reader = Reader()
+    assert [one.text for one in reader.sentences("Max is red\n\nTom is kind")] == ["Max is red", "Tom is kind"]
+    assert len(reader.sentences("Tom is\nkind. Max is red.")) == 2
+    with pytest.raises(ReadingError):
+        reader.sentences("Max is red\nwhenever Tom is kind.")
+
+
+WORDS = st.sampled_from(
+    "Max Tom cat cats red kind is are not a an the and or , If then someone they it Every All that Everything likes "
+    "does like . ? who he mice people animal".split(" ")
+)
+
+
+@given(st.text(max_size=80) | st.lists(WORDS, max_size=25).map(" ".join), st.text(max_size=40))
+@settings(max_examples=500, deadline=None)
 def test_any_text_is_read_or_refused(context, statement):
-    with suppress(PuzzleError):  # any other exception fails the test
-        solve(parse_puzzle(context, statement))
+    for closed_world in (True, False):
+        with suppress(PuzzleError):  # any other exception fails the test
+            solve(parse_puzzle(context, statement), closed_world)
+        with suppress(PuzzleError):
+            solve(parse_puzzle("Max is red. Cats are kind.", context), closed_world)
+
+
+@pytest.mark.parametrize(
+    "piece", ["\n", " ", ". ", "a ", "xy ", "red, ", ",", "and ", "does ", "isn't ", "the lion ", "If "]
+)
+def test_long_nonsense_is_refused_or_read_at_once(piece):
+    begun = time.process_time()
+    with suppress(PuzzleError):
+        parse_puzzle("Max is " + piece * 20_000 + "big.", "Max is red.")
+    assert time.process_time() - begun < 2
