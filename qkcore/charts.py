@@ -65,11 +65,12 @@ def head_grid(heads: pd.DataFrame, chance: float, chosen: tuple[int, int] | None
     return chart.properties(height=160 + min(30 * n_layers, 900))
 
 
-def difficulty_curves(by_steps: pd.DataFrame, luck: pd.DataFrame, chance: float) -> alt.LayerChart:
-    """Accuracy of the chosen head and of the model at each number of steps, with 95 % intervals.
+def difficulty_curves(by_steps: pd.DataFrame, luck: pd.DataFrame, chance: float, head: str) -> alt.LayerChart:
+    """Accuracy of a head and of the model at each number of steps, with 95 % intervals.
 
     Args:
-        by_steps: who ("chosen head", "model", or "surface rule" without interval and dashed), steps, accuracy, low,
+        head: the head's name, which stands in the legend.
+        by_steps: who (the head's name, "model", or "surface rule" without interval and dashed), steps, accuracy, low,
             high, n.
         luck: steps, q95: what the best of all heads gets by luck, 95th percentile. May be empty.
         chance: accuracy of guessing.
@@ -85,15 +86,16 @@ def difficulty_curves(by_steps: pd.DataFrame, luck: pd.DataFrame, chance: float)
     )
     y = alt.Y("accuracy:Q", title="Accuracy", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format=".0%"))
     legend = alt.Legend(orient="top", title=None)
-    scale = alt.Scale(domain=WHO)
+    both = (head, "model")
+    scale = alt.Scale(domain=both)
     tooltip = [
         alt.Tooltip("who:N", title="Who"),
         alt.Tooltip("steps:Q", title="Steps", format="d"),
         alt.Tooltip("text:N", title="Accuracy"),
     ]
-    solid = frame[frame["who"].isin(WHO)]
+    solid = frame[frame["who"].isin(both)]
     base = alt.Chart(solid).encode(x=x, color=alt.Color("who:N", scale=scale, legend=legend), tooltip=tooltip)
-    shape = alt.Shape("who:N", scale=alt.Scale(domain=WHO, range=["circle", "square"]), legend=legend)
+    shape = alt.Shape("who:N", scale=alt.Scale(domain=both, range=["circle", "square"]), legend=legend)
     layers = [
         _reference_line(pd.DataFrame({"value": [chance]}), "chance", dash=[1, 0]),
         alt.Chart(frame[frame["who"] == RULE])

@@ -94,7 +94,8 @@ def paired_test(n: int, n_only_head: int, n_only_model: int) -> Gap:
     b, c, total = n_only_head + 0.5, n_only_model + 0.5, n + 2
     centre = (b - c) / total
     half = stats.norm.ppf(0.5 + CONFIDENCE / 2) * np.sqrt(b + c - (b - c) ** 2 / total) / total
-    return Gap((n_only_head - n_only_model) / n, float(centre - half), float(centre + half), float(p))
+    low, high = max(-1.0, centre - half), min(1.0, centre + half)
+    return Gap((n_only_head - n_only_model) / n, float(low), float(high), float(p))
 
 
 def shuffled_answers(answers: np.ndarray, blocks: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:

@@ -134,8 +134,9 @@ def _from_pretrained(model: str, dtype: torch.dtype | str, device: str):
             loaded.to(device)
     except (OSError, ValueError, KeyError, AttributeError, TypeError, RuntimeError, SafetensorError) as error:
         first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        where = "" if Path(model).is_dir() else f"there is no folder {model}, and as a Hugging Face id "
         raise UnsupportedModelError(
-            f"{model} cannot be loaded as a causal language model from safetensors: {first_line}"
+            f"{where}{model} cannot be loaded as a causal language model from safetensors: {first_line}"
         ) from error
     absent = sorted(notes["missing_keys"]) + sorted(str(key) for key in notes["mismatched_keys"])
     if absent:

@@ -12,7 +12,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +25,7 @@ from qkcore.parts import PART_SIZE, Part, is_done, n_parts, part_path, write_par
 from qkcore.prompts import PromptTemplate
 from qkcore.publish import Run, check_accepts, publish
 from qkcore.puzzles import Puzzle, PuzzleError, puzzle_set_sha256
+from qkcore.store import ResultStore
 
 DEFAULT_TEMPLATE = "default"  # the store's word for: each puzzle's default_template
 
@@ -49,7 +50,7 @@ def run(
 
     Without texts, the store gets the puzzles' ids, difficulties and answers only.
 
-    The same call again after an interruption scores only what is missing; after a finished run it replaces it.
+    The same call again after an interruption scores only what is missing; after a finished run it does nothing.
 
     Raises:
         PuzzleError, StoreError, UnsupportedModelError: before anything is scored, where that can be known.
@@ -59,6 +60,11 @@ def run(
     settings = _describe(lm, puzzles, puzzle_set, rope, template)
     check_accepts(store, puzzle_set, settings.puzzle_set_sha256)
     _check_answers(puzzles)
+    if max_batch_tokens < 1:
+        raise InputError(f"{max_batch_tokens} tokens a batch hold nothing; give 1 or more")
+    if _is_published(store, settings.run_id):
+        print(f"{store} holds this run already; nothing to do.", file=sys.stderr)
+        return settings.run_id
     prompts_of(lm, puzzles, template)  # every puzzle is known to fit before the first is scored
     folder = store.with_name(store.name + ".parts") / settings.run_id
     with _only_worker(folder):
@@ -77,8 +83,8 @@ def run(
                 f"stopped; {min(n_kept, len(puzzles)):,} of {len(puzzles):,} puzzles are scored and kept in {folder}. "
                 "Run the same command again to go on."
             ) from None
-    shutil.rmtree(folder)
-    if not any(folder.parent.iterdir()):
+        shutil.rmtree(folder)
+    with suppress(OSError):  # not empty: another run's parts are in it
         folder.parent.rmdir()
     return settings.run_id
 
@@ -103,6 +109,13 @@ def _describe(lm: CausalLM, puzzles, puzzle_set: str, rope: str, template: Promp
         n_kv_heads=lm.geometry.n_kv_heads,
         **decisive,
     )
+
+
+def _is_published(store: Path, run_id: str) -> bool:
+    if not store.exists():
+        return False
+    with ResultStore.open(store) as opened:
+        return run_id in set(opened.runs()["run_id"])
 
 
 def _check_answers(puzzles: Sequence[Puzzle]) -> None:

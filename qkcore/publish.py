@@ -64,6 +64,11 @@ def check_accepts(path: Path, puzzle_set: str, sha256: str) -> None:
         raise StoreError(f"there is no folder {path.parent} to put the store in; make it first")
     if not path.exists():
         return
+    if (log := path.with_name(path.name + ".wal")).exists():
+        raise StoreError(
+            f"another program has left changes to {path} in {log.name}; open the store once with DuckDB and close it, "
+            "which folds them in, or delete that file"
+        )
     with ResultStore.open(path) as store:
         runs = store.runs()
     others = runs[(runs["puzzle_set"] == puzzle_set) & (runs["puzzle_set_sha256"] != sha256)]
@@ -85,6 +90,8 @@ def publish(path: Path, run: Run, puzzles: Sequence[Puzzle], parts: Sequence[Pat
     answers, seconds = _read_answers(path, puzzles, parts)
     with _only_writer(path):
         check_accepts(path, run.puzzle_set, run.puzzle_set_sha256)
+        for leftover in path.parent.glob(f".{path.name}.*.tmp*"):  # of a writer that was killed; we are the only one
+            leftover.unlink()
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
             if path.exists():

@@ -214,7 +214,7 @@ def _row(line: str) -> dict:
         if name not in row:
             near = difflib.get_close_matches(name, [key for key in row if key not in known], n=1)
             hint = f" (found {near[0]!r}: rename it)" if near else ""
-            raise PuzzleError(f"field {name!r} is missing{hint}")
+            raise PuzzleError(f"field {name!r} is missing{hint or '; add it'}")
     for key in row:
         near = [] if key in known else difflib.get_close_matches(key, known, n=1, cutoff=0.8)
         if near and near[0] not in row:
@@ -257,7 +257,7 @@ def _answer_index(answer: object, candidates: tuple[str, ...]) -> int | None:
     if answer is None or isinstance(answer, int):
         return answer
     if answer not in candidates:
-        raise PuzzleError(f"answer {answer!r} is not among its candidates {_listed(candidates)}")
+        raise PuzzleError(f"answer {answer!r} is not among its candidates {_listed(candidates)}; write one of them")
     return candidates.index(answer)
 
 
@@ -272,7 +272,7 @@ def check_text(field: str, value: object) -> None:
     if not isinstance(value, str):
         raise PuzzleError(f"field {field!r} must be text, found {reprlib.repr(value)}")
     if not value.strip():
-        raise PuzzleError(f"field {field!r} is empty")
+        raise PuzzleError(f"field {field!r} is empty; fill it in or leave the puzzle out")
     try:
         value.encode()
     except UnicodeEncodeError as error:
@@ -287,7 +287,7 @@ def _check_candidates(candidates: object) -> None:
         if candidate != candidate.strip():
             raise PuzzleError(f"candidate {candidate!r} begins or ends with white space; the prompt adds its own space")
     if len(candidates) < 2:
-        raise PuzzleError(f"field 'candidates' has {len(candidates)} of them; a puzzle needs at least two")
+        raise PuzzleError(f"field 'candidates' has {len(candidates)} of them; a puzzle needs at least two; add one")
     if len(set(candidates)) < len(candidates):
         raise PuzzleError(f"candidates {_listed(candidates)} are not all different")
 

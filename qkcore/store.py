@@ -82,6 +82,8 @@ class ResultStore:
         try:
             _check_version(connection, Path(path))
             yield cls(connection)
+        except (duckdb.IOException, duckdb.SerializationException, duckdb.FatalException) as error:
+            raise StoreError(_damaged(Path(path), error)) from error
         finally:
             connection.close()
 
@@ -276,6 +278,8 @@ class ResultStore:
 
 
 def _connect(path: Path) -> duckdb.DuckDBPyConnection:
+    if path.is_dir():
+        raise StoreError(f"{path} is a folder; name a file in it, such as {path / 'results.duckdb'}")
     if not path.is_file():
         raise StoreError(
             f"There is no result store at {path}; make one with `python -m qkcore precompute --store {path} ...`."
@@ -288,11 +292,21 @@ def _connect(path: Path) -> duckdb.DuckDBPyConnection:
         connection.execute("set enable_external_access = false; set lock_configuration = true")
     except duckdb.Error as error:
         connection.close()
-        raise StoreError(
-            f"{path} cannot be opened as a DuckDB file ({str(error).splitlines()[0]}); restore it from a copy, or "
-            "make it again with `python -m qkcore precompute`."
-        ) from None
+        raise StoreError(_damaged(path, error)) from None
     return connection
+
+
+def _damaged(path: Path, error: Exception) -> str:
+    """One sentence for a file that DuckDB cannot open or read."""
+    reason = str(error).splitlines()[0]
+    if "lock" in reason:
+        return f"{path} is open in another program ({reason}); close it there and try again."
+    if "not a valid DuckDB" in reason:
+        return f"{path} is not a DuckDB file, so it is no result store; check the path."
+    return (
+        f"{path} is damaged or cut short and cannot be opened as a DuckDB file ({reason}); restore it from a copy, or "
+        "make it again with `python -m qkcore precompute`."
+    )
 
 
 def _check_version(connection: duckdb.DuckDBPyConnection, path: Path) -> None:

@@ -101,8 +101,11 @@ def test_a_click_on_a_cell_opens_that_head_and_the_link_opens_it_again(page, chr
     assert "picked by hand" in page.get_by_test_id("stMain").inner_text().lower()
     assert not errors
 
+    page.get_by_text("Link to this view").click()
+    link = page.get_by_test_id("stSidebar").get_by_test_id("stCode").inner_text().strip()
+    assert link.endswith("/head-grid?run=planted-1&layer=2&head=3")
     elsewhere = chromium.new_context().new_page()
-    elsewhere.goto(page.url)
+    elsewhere.goto(link)
     elsewhere.get_by_role("heading", name="L2 H3").wait_for()
     elsewhere.context.close()
 

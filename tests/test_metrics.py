@@ -50,6 +50,11 @@ def test_no_difference_at_all_is_no_evidence():
     assert paired_test(50, 0, 0).gap == 0.0
 
 
+def test_a_gap_stays_between_minus_and_plus_one_hundred_points():
+    assert paired_test(4, 0, 4).low == -1.0
+    assert paired_test(10, 10, 0).high == 1.0
+
+
 def test_the_paired_interval_covers_the_true_gap_at_its_stated_rate():
     rng = np.random.default_rng(2)
     counts = rng.multinomial(200, [0.5, 0.2, 0.1, 0.2], size=3_000)  # both, only head, only model, neither

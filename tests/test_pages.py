@@ -64,6 +64,34 @@ def test_a_link_with_unknown_values_falls_back(query, planted_path, monkeypatch)
     at = opened(monkeypatch, planted_path, **query)
     assert not at.exception
     assert "**L1 H2**, chosen on validation puzzles" in said(at)
+    assert at.sidebar.warning[0].value
+
+
+def test_the_link_to_the_view_names_run_head_and_filters(planted_path, monkeypatch):
+    at = opened(monkeypatch, planted_path)
+    assert {name: at.session_state[name] for name in ("run", "layer", "head")} == {
+        "run": "planted-1",
+        "layer": 1,
+        "head": 2,
+    }
+    assert not at.sidebar.warning
+    assert at.sidebar.code[0].value.endswith("?run=planted-1&layer=1&head=2")
+    at = opened(monkeypatch, planted_path, PAGES[1])
+    at.selectbox(key="steps").set_value("2").run()
+    assert at.sidebar.code[0].value.endswith("?run=planted-1&layer=1&head=2&steps=2")
+
+
+def test_a_run_that_is_gone_when_the_store_is_replaced_is_said_to_be_gone(tmp_path, monkeypatch):
+    path = planted_store(tmp_path / "s.duckdb", run_id="old", n_layers=6, n_heads=2)
+    at = opened(monkeypatch, path, run="old", layer="5", head="1")
+    assert "**L5 H1**" in said(at)
+    path.unlink()
+    planted_store(path, run_id="new")
+    at.run()
+    assert not at.exception
+    assert "no run old in this store" in at.sidebar.warning[0].value
+    assert (at.session_state["run"], at.session_state["layer"], at.session_state["head"]) == ("new", 1, 2)
+    assert "**L1 H2**, chosen on validation puzzles" in said(at)
 
 
 def test_the_grid_filters_by_steps_and_distractors(planted_path, monkeypatch):
@@ -113,7 +141,7 @@ def test_a_run_without_validation_puzzles_chooses_no_head_by_itself(tmp_path, mo
     at = opened(monkeypatch, store_of(tmp_path, [p for p in planted_puzzles() if p.split == "test"]))
     assert not at.exception
     assert "No validation puzzles" in said(at)
-    assert "picked by hand" in said(at)
+    assert "for want of validation puzzles to choose on" in said(at)
 
 
 def test_names_with_markup_are_shown_as_typed(tmp_path, monkeypatch):
@@ -148,8 +176,8 @@ def other_version(path):
         (lambda path: None, "There is no result store at"),
         (empty_store, "holds no runs. Score a model on a puzzle file to add one"),
         (other_version, "has schema version 7, this QKScope reads version 1; make the store again"),
-        (lambda path: path.write_bytes(b"x" * 9000), "cannot be opened as a DuckDB file"),
-        (lambda path: path.mkdir(), "There is no result store at"),
+        (lambda path: path.write_bytes(b"x" * 9000), "is not a DuckDB file, so it is no result store; check the path"),
+        (lambda path: path.mkdir(), "is a folder; name a file in it"),
     ],
 )
 @pytest.mark.parametrize("page", PAGES)
@@ -158,7 +186,6 @@ def test_a_store_that_shows_nothing_says_what_to_do(page, make, sentence, tmp_pa
     at = opened(monkeypatch, tmp_path / "s.duckdb", page)
     assert not at.exception
     assert sentence in said(at)
-    assert "python -m qkcore precompute" in said(at)
     assert not at.get("vega_lite_chart")
 
 

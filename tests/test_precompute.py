@@ -8,7 +8,7 @@ import duckdb
 import numpy as np
 import pytest
 
-from qkcore import precompute
+from qkcore import InputError, precompute
 from qkcore.evaluate import score_puzzle, score_puzzles
 from qkcore.models import load_model
 from qkcore.parts import PART_SIZE, part_path
@@ -108,6 +108,17 @@ def test_a_damaged_part_is_scored_again(lm, tmp_path, monkeypatch):
     monkeypatch.undo()
     precompute.run(lm, several(4), tmp_path / "s.duckdb", puzzle_set="four", show_progress=False)
     assert len(stored_scores(tmp_path / "s.duckdb")) == 8
+
+
+def test_a_finished_run_is_not_scored_again(lm, tmp_path, monkeypatch):
+    first = precompute.run(lm, several(2), tmp_path / "s.duckdb", puzzle_set="two", show_progress=False)
+    monkeypatch.setattr(precompute, "score_puzzles", None)
+    assert precompute.run(lm, several(2), tmp_path / "s.duckdb", puzzle_set="two", show_progress=False) == first
+
+
+def test_a_batch_of_no_tokens_is_refused(lm, tmp_path):
+    with pytest.raises(InputError, match="give 1 or more"):
+        precompute.run(lm, several(2), tmp_path / "s.duckdb", puzzle_set="two", max_batch_tokens=0)
 
 
 def test_other_settings_do_not_reuse_parts_and_make_another_run(lm, tmp_path):

@@ -108,7 +108,7 @@ def test_a_wrong_field_is_refused_with_file_line_and_field(path, change, words):
 @pytest.mark.parametrize("field", ["context", "statement", "candidates", "answer"])
 def test_a_missing_field_is_named(path, field):
     path.write_text(lines({name: value for name, value in FOUR_FIELDS.items() if name != field}))
-    assert refusal(path) == f"{path}, line 1: field {field!r} is missing"
+    assert refusal(path) == f"{path}, line 1: field {field!r} is missing; add it"
 
 
 def test_a_misspelt_field_is_named_as_found(path):

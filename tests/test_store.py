@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import duckdb
 import numpy as np
 import pytest
@@ -171,8 +174,57 @@ def test_a_missing_store_says_how_to_make_one(tmp_path):
 
 def test_a_file_that_is_not_duckdb_is_refused(tmp_path):
     (tmp_path / "text.duckdb").write_text("hello " * 1000)
-    with pytest.raises(StoreError, match=r"text\.duckdb cannot be opened as a DuckDB file"):
+    with pytest.raises(StoreError, match=r"text\.duckdb is not a DuckDB file"):
         ResultStore.open(tmp_path / "text.duckdb").__enter__()
+
+
+def test_a_store_cut_short_is_called_damaged(tmp_path):
+    path = planted_store(tmp_path / "cut.duckdb", n_groups=600)
+    path.write_bytes(path.read_bytes()[:300_000])
+
+    def read_it_all():
+        with ResultStore.open(path) as store:
+            store.ask("select sum(len(qk)), count(*) from store.scores")
+            store.ask("select sum(len(context)) from store.puzzles")
+
+    with pytest.raises(StoreError, match=r"cut\.duckdb is damaged or cut short"):
+        read_it_all()
+
+
+def test_a_store_that_another_program_holds_is_said_to_be_open_there(tmp_path):
+    path = planted_store(tmp_path / "held.duckdb")
+    code = f"import duckdb, time; c = duckdb.connect({str(path)!r}); print('open', flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "open\n"
+        with pytest.raises(StoreError, match="is open in another program"):
+            ResultStore.open(path).__enter__()
+        other.kill()
+
+
+def test_changes_that_another_program_left_beside_the_store_are_not_lost(tmp_path):
+    """A write-ahead log beside the old file would make the new one unreadable."""
+    path = planted_store(tmp_path / "wal.duckdb")
+    code = f"import duckdb, os; c = duckdb.connect({str(path)!r}); c.execute('create table t (x integer)'); os._exit(0)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert (tmp_path / "wal.duckdb.wal").exists()
+    with pytest.raises(StoreError, match=r"has left changes .* in wal\.duckdb\.wal; open the store once"):
+        planted_store(path, run_id="planted-2")
+    duckdb.connect(str(path)).close()
+    planted_store(path, run_id="planted-2")
+    with ResultStore.open(path) as store:
+        assert len(store.runs()) == 2
+
+
+def test_what_a_killed_writer_left_is_cleared_away(tmp_path):
+    path = planted_store(tmp_path / "s.duckdb")
+    (tmp_path / ".s.duckdb.12345.tmp").write_bytes(b"half")
+    planted_store(path)
+    assert not list(tmp_path.glob(".*.tmp"))
+
+
+def test_a_folder_is_no_store(tmp_path):
+    with pytest.raises(StoreError, match="is a folder; name a file in it"):
+        ResultStore.open(tmp_path).__enter__()
 
 
 def test_a_duckdb_file_that_is_no_store_is_refused(tmp_path):

@@ -2,6 +2,7 @@
 
     python data/reference/evaluate.py --n 200
     python data/reference/evaluate.py --puzzles puzzles.jsonl    # any puzzle file, by steps
+    python data/reference/evaluate.py --heads                    # the demo store's chosen heads, by steps
 
 Uses nothing of the training code: a prompt goes in, and the larger of the logits of " true" and " false" comes out.
 """
@@ -21,6 +22,8 @@ sys.path.insert(0, str(HERE.parents[1]))
 
 from qkcore.generate import MAX_DISTRACTORS, MAX_STEPS, STYLES, generate_puzzles  # noqa: E402
 from qkcore.puzzles import Puzzle, load_puzzles  # noqa: E402
+from qkcore.store import ResultStore  # noqa: E402
+from qkcore.wording import accuracy_text, head_name, percent  # noqa: E402
 
 SEED = 20_250_217  # training draws from a stream of its own and never from generate_puzzles
 PROMPT = (
@@ -82,12 +85,30 @@ def file_table(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, path:
         yield f"| {steps} | {share(right_answers(model, tokenizer, [p for p in puzzles if p.steps == steps]))} |"
 
 
+def print_heads() -> None:
+    """The head chosen on validation puzzles of each run before rotary, and the model, on test puzzles by steps."""
+    print("| puzzles | head | steps | head | model | luck line |\n| --- | --- | --- | --- | --- | --- |")
+    with ResultStore.open(HERE.parent / "qkscope.duckdb") as store:
+        for run in store.runs().query("rope == 'pre'").itertuples():
+            best = store.best_head(run.run_id)
+            luck = store.luck_by_steps(run.run_id, "test").set_index("steps")["q95"]
+            for steps, rows in store.accuracy_by_steps(run.run_id, "test", *best).groupby("steps"):
+                quoted = rows.set_index("who")[["accuracy", "low", "high", "n"]]
+                cells = [accuracy_text(*quoted.loc[who]) for who in ("head", "model")]
+                line = [run.puzzle_set, head_name(*best), str(steps), *cells, percent(luck[steps])]
+                print(f"| {' | '.join(line)} |".replace("\xa0", " "))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--model", default=str(HERE), help="folder of the model")
     parser.add_argument("--n", type=int, default=200, help="test puzzles for each pair of steps and distractors")
     parser.add_argument("--puzzles", help="measure on this puzzle file instead")
+    parser.add_argument("--heads", action="store_true", help="print what the demo store says of the chosen heads")
     arguments = parser.parse_args()
+    if arguments.heads:
+        print_heads()
+        return
     tokenizer = AutoTokenizer.from_pretrained(arguments.model)
     model = AutoModelForCausalLM.from_pretrained(arguments.model).eval()
     if arguments.puzzles:

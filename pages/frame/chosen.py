@@ -1,12 +1,15 @@
 """What every page shares: the run and the head that are chosen in the frame, and live in the link."""
 
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 import pandas as pd
 import streamlit as st
 
 from pages.frame.reading import ask
-from qkcore.wording import head_name
+from qkcore.wording import escaped, head_name
+
+NOBODYS_CHOICE = (0, 0)  # the head shown where none could be chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,32 +39,61 @@ class Chosen:
     @property
     def how(self) -> str:
         """How the head came to be chosen, for a sentence: "L4 H2, {how}, answers ..."."""
+        if self.best is None and (self.layer, self.head) == NOBODYS_CHOICE:
+            return "the first head, for want of validation puzzles to choose on"
         return "picked by hand" if self.is_picked else "chosen on validation puzzles"
 
 
 def choose(runs: pd.DataFrame) -> Chosen:
-    """Draw the pickers in the sidebar and return what they say."""
+    """Draw the pickers in the sidebar and return what they say.
+
+    What the address lacks is filled in before they are drawn; so is what is not there, with a sentence.
+    """
     ids = runs["run_id"].tolist()
-    run_id = st.sidebar.selectbox("Run", ids, key="run", bind="query-params", on_change=_forget_head)
-    run = runs[runs["run_id"] == (run_id if run_id in ids else ids[0])].iloc[0]
-    best = ask("best_head", run["run_id"])
-    _forget_head_out_of_reach(run)
+    asked = st.session_state.get("run") or st.query_params.get("run")
+    if asked not in ids:
+        st.session_state.run = ids[0]
+        if asked:
+            st.sidebar.warning(f"There is no run {escaped(str(asked))} in this store; this is its newest one.")
+            _take_best_head()
+    run_id = st.sidebar.selectbox("Run", ids, key="run", bind="query-params", on_change=_take_best_head)
+    run = runs[runs["run_id"] == run_id].iloc[0]
+    best = ask("best_head", run_id)
     st.sidebar.caption(f"{run['n_layers']} layers with {run['n_heads']} heads, {run['n_puzzles']:,} puzzles")
-    left, right = st.sidebar.columns(2)
-    layer = left.number_input(
-        "Layer", 0, int(run["n_layers"]) - 1, best[0] if best else 0, key="layer", bind="query-params"
+    columns = st.sidebar.columns(2)
+    layer, head = (
+        _pick(column, label, int(run[f"n_{label.lower()}s"]), default)
+        for column, label, default in zip(columns, ("Layer", "Head"), best or NOBODYS_CHOICE, strict=True)
     )
-    head = right.number_input(
-        "Head", 0, int(run["n_heads"]) - 1, best[1] if best else 0, key="head", bind="query-params"
-    )
-    st.session_state.chosen = Chosen(run, int(layer), int(head), best)
+    st.session_state.chosen = Chosen(run, layer, head, best)
     if best is None:
         st.sidebar.caption("No validation puzzles, so no head could be chosen on them.")
     elif (layer, head) == best:
         st.sidebar.caption(f"{head_name(*best)} is the best head on validation puzzles.")
     else:
-        st.sidebar.button(f"Back to {head_name(*best)}, best on validation", on_click=_set_head, args=best)
+        st.sidebar.button(f"Back to {head_name(*best)}, best on validation", on_click=_take_best_head)
+    with st.sidebar.expander("Link to this view"):
+        st.code(_link(run_id, layer, head), language=None, wrap_lines=True)
     return st.session_state.chosen
+
+
+def _pick(column, label: str, n: int, default: int) -> int:
+    """A number input for layer or head, counted from 0; what is out of reach falls back with a sentence."""
+    key = label.lower()
+    value = st.session_state.get(key)
+    asked = st.query_params.get(key) if value is None else str(value)
+    if asked is None or not asked.isdecimal() or int(asked) >= n:
+        if asked is not None:
+            st.sidebar.warning(f"{label} {escaped(asked)} is not there; {key}s run from 0 to {n - 1}.")
+        st.session_state[key] = default
+    return int(column.number_input(label, 0, n - 1, default, key=key, bind="query-params"))
+
+
+def _link(run_id: str, layer: int, head: int) -> str:
+    """An address that names everything: Streamlit leaves out of its own what was there from the start."""
+    filters = {name: st.session_state.get(name) for name in ("steps", "distractors")}
+    named = {name: value for name, value in filters.items() if value not in (None, "all")}
+    return f"{st.context.url or ''}?{urlencode({'run': run_id, 'layer': layer, 'head': head} | named)}"
 
 
 def chosen() -> Chosen:
@@ -69,17 +101,6 @@ def chosen() -> Chosen:
     return st.session_state.chosen
 
 
-def _set_head(layer: int, head: int) -> None:
-    st.session_state.layer, st.session_state.head = layer, head
-
-
-def _forget_head() -> None:
+def _take_best_head() -> None:
     """Another run has another best head."""
-    for key in ("layer", "head"):
-        st.session_state.pop(key, None)
-
-
-def _forget_head_out_of_reach(run: pd.Series) -> None:
-    for key, n in (("layer", run["n_layers"]), ("head", run["n_heads"])):
-        if key in st.session_state and not 0 <= st.session_state[key] < n:
-            del st.session_state[key]
+    st.session_state.layer, st.session_state.head = ask("best_head", st.session_state.run) or NOBODYS_CHOICE

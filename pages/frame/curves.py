@@ -4,22 +4,22 @@ import streamlit as st
 
 from pages.frame.chosen import Chosen
 from pages.frame.reading import ask
-from qkcore.charts import RULE, WHO, difficulty_curves
+from qkcore.charts import RULE, difficulty_curves
 
 
 def show_curves(it: Chosen, distractors: int | None = None) -> None:
     """Chart, reading line and table twin on test puzzles with these distractors (None: all)."""
     by_steps = ask("accuracy_by_steps", it.run_id, "test", it.layer, it.head, distractors)
-    by_steps = by_steps.dropna(subset=["steps"]).replace({"who": {"head": WHO[0], "rule": RULE}})
+    by_steps = by_steps.dropna(subset=["steps"]).replace({"who": {"head": it.name, "rule": RULE}})
     if by_steps.empty:
         st.caption("The puzzles of this run do not say how many steps they take, so there is no curve by steps.")
         return
     luck = ask("luck_by_steps", it.run_id, "test", distractors)
     chance = ask("chance", it.run_id, "test", None, distractors)
     st.altair_chart(
-        difficulty_curves(by_steps, luck, chance),
+        difficulty_curves(by_steps, luck, chance, it.name),
         width="stretch",
-        key=f"curves {it.run_id} {distractors}",
+        key=f"curves {it.run_id} {it.name} {distractors}",
         alt=f"Accuracy of {it.name} and of the model on test puzzles at each number of steps; the table below has "
         "the numbers",
     )

@@ -29,7 +29,12 @@ steps = pick(left, "Steps", "steps")
 distractors = pick(right, "Distractors", "distractors")
 heads = ask("head_accuracy", it.run_id, "test", steps, distractors)
 if heads.empty:
-    st.info("No test puzzle has these steps and distractors; choose other ones, or all.")
+    is_filtered = steps is not None or distractors is not None
+    st.info(
+        "No test puzzle has these steps and distractors; choose other ones, or all."
+        if is_filtered
+        else 'This run has no test puzzles: give some puzzles of the file the split "test" and score it again.'
+    )
     st.stop()
 
 
@@ -48,7 +53,7 @@ n_above = int((heads["accuracy"] > luck["q95"]).sum())
 st.markdown(
     f"The model itself: **{accuracy_text(*model[quoted])}**. Chance is {percent(chance)}. "
     f"{rule_sentence(it.run_id, steps, distractors)} The luck line is "
-    f"{percent(luck['q95'])} (guessing, the best of {len(heads):,} heads stays below it in 19 of 20 cases); "
+    f"{percent(luck['q95'])} (guessing, the best of {len(heads):,} heads rises above it in at most 1 of 20 cases); "
     f"**{n_above:,}** {'head is' if n_above == 1 else 'heads are'} above it."
 )
 grid_key = f"grid {it.run_id}"
