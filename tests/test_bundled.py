@@ -47,6 +47,13 @@ def test_every_word_of_the_generator_is_one_token(lm):
         assert len(lm.tokenizer(f" {puzzle.context} {puzzle.statement}")["input_ids"]) == len(words)
 
 
+def test_the_list_of_known_words_is_what_the_tokenizer_knows(lm):
+    words = (DATA / "reference" / "words.txt").read_text().split()
+    assert len(words) == len(set(words)) > 250
+    assert all(len(lm.tokenizer(f" {word}")["input_ids"]) == 1 for word in words)
+    assert len(lm.tokenizer(" dragon")["input_ids"]) > 1  # a word that is not in the list falls to pieces
+
+
 def test_the_stored_numbers_are_those_of_the_bundled_model(lm, store):
     run = store.runs().iloc[0]
     assert run["model_revision"] == lm.revision

@@ -1,10 +1,16 @@
 """The tokenizer of the bundled model: byte-level BPE in which every known word is one token.
 
-Text it does not know falls back to pieces and at last to bytes; there is no unknown token.
+Text it does not know falls back to pieces and at last to bytes; there is no unknown token. words.txt lists what it
+knows: python data/reference/vocabulary.py > data/reference/words.txt
 """
+
+import sys
+from pathlib import Path
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from qkcore.generate import STYLES
 
@@ -54,3 +60,7 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, pad_token=PAD, eos_token=EOS, model_max_length=MAX_POSITIONS
     )
+
+
+if __name__ == "__main__":
+    print("\n".join(sorted(known_words(), key=str.lower)))
