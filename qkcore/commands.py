@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from qkcore.puzzles import Puzzle, PuzzleError, context_group, load_puzzles, save_puzzles
+from qkcore.wording import head_name
 
 
 def generate(options) -> None:
@@ -84,7 +85,8 @@ def score(options) -> None:
     if not options.json:
         print(f"model: {model_choice}")
         for head in heads:
-            print(f"L{head['layer']} H{head['head']}: {head['choice']}  {head['scores']}")
+            named = ", ".join(f"{name} {one:.3f}" for name, one in zip(puzzle.candidates, head["scores"], strict=True))
+            print(f"{head_name(head['layer'], head['head'])}: {head['choice']} ({named})")
         return
     result = {
         "candidates": list(puzzle.candidates),

@@ -1,5 +1,6 @@
 import io
 import json
+import re
 
 import numpy as np
 import pytest
@@ -25,6 +26,14 @@ def test_score_prints_what_score_puzzle_computes(tiny_folder, monkeypatch, capsy
     np.testing.assert_allclose(printed["model"]["logits"], expected.logits, atol=1e-5)
     assert printed["key_token"] == "\n"
     assert printed["rope"] == "pre"
+
+
+def test_score_says_which_number_is_which(tiny_folder, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.StringIO(TYPED))
+    assert main(["score", "--model", str(tiny_folder)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1 + 12
+    assert re.fullmatch(r"L2 H3: (true|false) \(true -?\d+\.\d{3}, false -?\d+\.\d{3}\)", lines[-1])
 
 
 def test_score_takes_a_puzzle_as_json_with_its_own_candidates(tiny_folder, monkeypatch, capsys):
