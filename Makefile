@@ -19,7 +19,7 @@ format: .venv/test-ready
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
 
-model: .venv/app-ready  ## train the bundled model again (hours)
+model: .venv/app-ready  ## train the bundled model again (about an hour)
 	.venv/bin/python data/reference/train.py
 
 demo: .venv/app-ready  ## make the demo store again from the bundled model; PRONTOQA=FOLDER adds PrOntoQA's scores
