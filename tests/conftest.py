@@ -1,7 +1,12 @@
 import pytest
+from hypothesis import settings
 
 from tests.stores import planted_store
 from tests.tiny import tiny_model, tiny_tokenizer
+
+# The same examples each time, and no failure because a machine is busy.
+settings.register_profile("project", deadline=None, derandomize=True)
+settings.load_profile("project")
 
 
 @pytest.fixture(scope="session")
