@@ -100,23 +100,35 @@ def score_puzzles(
             "it; use rope 'post'"
         )
     prompts = prompts_of(lm, puzzles, template)
+    scored = _score_prompts(lm, prompts, rope, max_batch_tokens)
+    yield from (PuzzleScores(puzzle, *scored[index]) for index, puzzle in enumerate(puzzles))
+
+
+def _score_prompts(
+    lm: CausalLM, prompts: list[Prompt], rope: str, max_batch_tokens: int
+) -> dict[int, tuple[Tensor, Tensor]]:
+    """Scores (layer, head, candidate) and logits (candidate,) of each prompt, by its index."""
     groups = groups_of(prompts) if lm.geometry.is_side_by_side else [[index] for index in range(len(prompts))]
-    results: dict[int, PuzzleScores] = {}
+    results: dict[int, tuple[Tensor, Tensor]] = {}
     waiting = list(batches_of(prompts, groups, max_batch_tokens))[::-1]
     while waiting:
         batch = waiting.pop()
         try:
             scored = _score_batch(lm, [[prompts[index] for index in group] for group in batch], rope)
-        except (torch.OutOfMemoryError, RuntimeError) as error:
+        except RuntimeError as error:  # torch.OutOfMemoryError is one
+            if not _is_out_of_memory(error):
+                raise
             halves = _halves(batch)
-            if not _is_out_of_memory(error) or not halves:
-                raise _refusal(lm, error) from error
+            if not halves:
+                raise UnsupportedModelError(
+                    f"{lm.name}: one puzzle by itself does not fit into memory on {lm.device}; use --dtype bfloat16, "
+                    "--device auto, or a shorter context"
+                ) from error
             log.warning("Out of memory with %s rows in a batch; going on with half as many.", len(batch))
             waiting = [half for one in waiting for half in (_halves(one) if len(one) >= len(batch) else [one])] + halves
             continue
-        for index, (qk, logits) in zip((index for group in batch for index in group), scored, strict=True):
-            results[index] = PuzzleScores(puzzles[index], qk, logits)
-    yield from (results[index] for index in range(len(puzzles)))
+        results |= zip((index for group in batch for index in group), scored, strict=True)
+    return results
 
 
 def _halves(batch: list[list[int]]) -> list[list[list[int]]]:
@@ -129,16 +141,6 @@ def _halves(batch: list[list[int]]) -> list[list[list[int]]]:
 
 def _is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)
-
-
-def _refusal(lm: CausalLM, error: Exception) -> Exception:
-    """What to raise for an error of a forward pass."""
-    if _is_out_of_memory(error):
-        return UnsupportedModelError(
-            f"{lm.name}: one puzzle by itself does not fit into memory on {lm.device}; use --dtype bfloat16, --device "
-            "auto, or a shorter context"
-        )
-    return error
 
 
 def score_puzzle(

@@ -59,9 +59,7 @@ def run(
     store = Path(store)
     settings = _describe(lm, puzzles, puzzle_set, rope, template)
     check_accepts(store, puzzle_set, settings.puzzle_set_sha256)
-    _check_answers(puzzles)
-    if max_batch_tokens < 1:
-        raise InputError(f"{max_batch_tokens} tokens a batch hold nothing; give 1 or more")
+    _check_input(puzzles, max_batch_tokens)
     if _is_published(store, settings.run_id):
         print(f"{store} holds this run already; nothing to do.", file=sys.stderr)
         return settings.run_id
@@ -70,13 +68,8 @@ def run(
     with _only_worker(folder):
         try:
             _score_parts(lm, puzzles, folder, rope, template, max_batch_tokens, show_progress)
-            publish(
-                store,
-                settings,
-                puzzles,
-                [part_path(folder, index) for index in range(n_parts(len(puzzles)))],
-                with_texts,
-            )
+            parts = [part_path(folder, index) for index in range(n_parts(len(puzzles)))]
+            publish(store, settings, puzzles, parts, with_texts)
         except KeyboardInterrupt:
             n_kept = len(list(folder.glob("part-*.parquet"))) * PART_SIZE
             raise Interrupted(
@@ -118,7 +111,9 @@ def _is_published(store: Path, run_id: str) -> bool:
         return run_id in set(opened.runs()["run_id"])
 
 
-def _check_answers(puzzles: Sequence[Puzzle]) -> None:
+def _check_input(puzzles: Sequence[Puzzle], max_batch_tokens: int) -> None:
+    if max_batch_tokens < 1:
+        raise InputError(f"{max_batch_tokens} tokens a batch hold nothing; give 1 or more")
     for puzzle in puzzles:
         if puzzle.answer is None:
             raise PuzzleError(
