@@ -3,7 +3,8 @@
 import streamlit as st
 
 from pages.frame.chosen import choose
-from pages.frame.reading import ROOT, ask, store_path
+from pages.frame.reading import ask, store_path
+from pages.frame.settings import ROOT
 from qkcore.store import StoreError
 
 st.set_page_config(page_icon="🔎", layout="wide")

@@ -3,20 +3,17 @@
 A cached answer is tied to the file's identity, so a store that is replaced is read anew at the next click.
 """
 
-import os
 from pathlib import Path
 
 import streamlit as st
 
+from pages.frame.settings import settings
 from qkcore.store import ResultStore
-
-ROOT = Path(__file__).parents[2]
-SETTING = "QKSCOPE_STORE"  # environment variable: the store to show instead of the bundled one
 
 
 def store_path() -> Path:
     """The store to show."""
-    return Path(os.environ.get(SETTING) or ROOT / "data" / "qkscope.duckdb")
+    return settings().store
 
 
 def ask(question: str, *arguments):
