@@ -1,30 +1,117 @@
 """How this dashboard is run: what the person who runs it has allowed.
 
-Each setting is an environment variable named QKSCOPE_ and the setting's name in capitals. docs/hosting.md lists them.
+A setting comes from the environment (QKSCOPE_ and its name in capitals), else from the settings file, else from its
+default here; a hosted demo (`hosted`) has tighter defaults. docs/hosting.md shows them all, and a test compares.
 """
 
+import difflib
 import os
-from dataclasses import dataclass
+import tomllib
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
+from typing import Any
+
+from qkcore import InputError
 
 ROOT = Path(__file__).parents[2]
 BUNDLED_MODEL = "data/reference"
+DEMO_STORE = ROOT / "data" / "qkscope.duckdb"
+SETTINGS_FILE = ROOT / ".streamlit" / "qkscope.toml"  # or the path in QKSCOPE_SETTINGS
+SWITCH = {"1": True, "true": True, "yes": True, "on": True, "": False, "0": False, "false": False, "no": False}
+SWITCH |= {"off": False}
+
+
+class SettingsError(InputError):
+    """A setting that cannot be used; the message says which, where, and what it must be."""
+
+
+def _setting(default: Any, meaning: str, hosted: Any = None) -> Any:
+    """A field with its default, what it is for, and its default in a hosted demo where that differs."""
+    return field(default=default, metadata={"meaning": meaning, "hosted": default if hosted is None else hosted})
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """What holds for every visitor."""
 
-    store: Path  # QKSCOPE_STORE: the result store to show
-    hosted: bool  # QKSCOPE_HOSTED: visitors are strangers: only the models named, tighter limits
-    models: tuple[str, ...]  # QKSCOPE_MODELS: folders or Hugging Face ids to offer, separated by commas
+    store: Path = _setting(DEMO_STORE, "the result store to show")  # noqa: RUF009
+    bundle: str = _setting("", "a bundle to show instead: a folder, a file, or an http(s) address")
+    bundle_sha256: str = _setting("", "the bundle's fingerprint, as `bundle` printed it; an address needs it")
+    bundle_max_mb: int = _setting(500, "largest bundle that is opened, in MB, packed or unpacked")
+    hosted: bool = _setting(False, "visitors are strangers: only the models named, tighter limits")
+    models: tuple[str, ...] = _setting(
+        (BUNDLED_MODEL,), "folders or Hugging Face ids to offer; the bundled model is first"
+    )
+    max_characters: int = _setting(100_000, "longest puzzle that can be typed, all fields together", hosted=4_000)
+    max_tokens: int = _setting(100_000, "longest prompt that is scored, if the model takes as many", hosted=1_024)
+    max_variants: int = _setting(200, "what-if variants of one puzzle", hosted=40)
+    max_seconds: int = _setting(600, "longest that one scoring may take, in seconds", hosted=30)
+    max_waiting: int = _setting(16, "visitors who may wait in line; the next is told that the demo is busy", hosted=8)
+    per_minute: int = _setting(600, "scorings a minute that one visitor may ask for", hosted=20)
+    embed: tuple[str, ...] = _setting((), "sites that may show the dashboard inside their pages, as origins")
+    sign_in: tuple[str, ...] = _setting(
+        (), "who may come in, by e-mail address or @domain; * is anyone who can sign in"
+    )
 
 
 def settings() -> Settings:
-    """The settings, read anew each time: a test or an operator may change them."""
-    named = os.environ.get("QKSCOPE_MODELS", "")
-    return Settings(
-        store=Path(os.environ.get("QKSCOPE_STORE") or ROOT / "data" / "qkscope.duckdb"),
-        hosted=os.environ.get("QKSCOPE_HOSTED", "").lower() in ("1", "true", "yes"),
-        models=(BUNDLED_MODEL, *filter(None, map(str.strip, named.split(",")))),
-    )
+    """The settings, read anew each time: a test or an operator may change them.
+
+    Raises:
+        SettingsError: for a name that is no setting, or a value that is none for it.
+    """
+    given = _from_file() | _from_environment(os.environ)
+    if given.get("hosted"):
+        given = {one.name: one.metadata["hosted"] for one in fields(Settings)} | given
+    return Settings(**given)
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    known = {f"QKSCOPE_{one.name.upper()}": one for one in fields(Settings)}
+    for name in environment:
+        # A switch that is misspelt must not leave a demo open; names that resemble none are somebody else's.
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.9)
+        if name.startswith("QKSCOPE_") and name not in known and near:
+            raise SettingsError(f"{name} is no setting; did you mean {near[0]}?")
+    return {one.name: _value(one, environment[name], name) for name, one in known.items() if environment.get(name)}
+
+
+def _from_file() -> dict[str, Any]:
+    named = os.environ.get("QKSCOPE_SETTINGS")
+    path = Path(named or SETTINGS_FILE)
+    if not named and not path.is_file():
+        return {}
+    try:
+        rows = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"the settings file {path} cannot be read ({error}); see docs/hosting.md") from None
+    known = {one.name: one for one in fields(Settings)}
+    for name in rows.keys() - known.keys():
+        near = difflib.get_close_matches(name, known, n=1) or sorted(known)
+        raise SettingsError(f"{path}: {name!r} is no setting; did you mean {' or '.join(near)}?")
+    return {name: _value(known[name], value, f"{name} in {path}") for name, value in rows.items() if value != ""}
+
+
+def _value(one: Field, given: Any, where: str) -> Any:
+    """The value of a field from a word of the environment, or from TOML."""
+    kind = type(one.default)
+    text = given.strip() if isinstance(given, str) else given
+    if kind is bool:
+        value = SWITCH.get(str(text).lower())
+        if value is None:
+            raise SettingsError(f"{where} is {given!r}; write true or false")
+        return value
+    if kind is int:
+        if isinstance(text, bool) or not str(text).isdecimal() or int(text) < 1:
+            raise SettingsError(f"{where} is {given!r}; write a whole number from 1 up")
+        return int(text)
+    if kind is tuple:
+        parts = text.split(",") if isinstance(text, str) else text
+        if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
+            raise SettingsError(f"{where} is {given!r}; write texts, separated by commas")
+        named = tuple(filter(None, map(str.strip, parts)))
+        return tuple(dict.fromkeys((*one.default, *named)))  # what is there by default stays first
+    if not isinstance(text, str):
+        raise SettingsError(f"{where} is {given!r}; write a text in quotes")
+    return kind(text)
