@@ -1,17 +1,35 @@
 """Statistics of right and wrong.
 
-Counts and choices in, shares, intervals and luck lines out. Knows nothing of where counts come from.
-Shares are 0 to 1; the textbook parts are scipy's.
+Counts and choices in, shares, intervals and tests out. Knows nothing of where counts come from. Shares are 0 to 1; the
+textbook parts are scipy's. The luck line is in `qkcore.luck`, votes of several heads are in `qkcore.votes`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
+from qkcore.luck import luck_line
+
+__all__ = [
+    "Gap",
+    "above_chance",
+    "accuracy_interval",
+    "auc",
+    "balanced_accuracy",
+    "candidate_choices",
+    "gap",
+    "luck_line",
+    "paired_test",
+    "select_heads",
+    "transfer",
+    "with_accuracy",
+]
+
 CONFIDENCE = 0.95
-N_PERMUTATIONS = 1_000
+FALSE_DISCOVERY_RATE = 0.05
 
 
 def candidate_choices(scores: np.ndarray) -> np.ndarray:
@@ -59,14 +77,78 @@ def with_accuracy(counts: pd.DataFrame) -> pd.DataFrame:
     return counts.assign(accuracy=counts["n_right"] / counts["n"], low=low, high=high)
 
 
-def select_heads(validation: pd.DataFrame, k: int = 1) -> list[tuple[int, int]]:
-    """The k heads with the most right answers, best first; equal ones in order of layer and head.
+def balanced_accuracy(n_right_by_answer: np.ndarray, n_by_answer: np.ndarray) -> np.ndarray:
+    """The mean over answers of the share that is right: one half for a head that always says the same of two.
 
     Args:
-        validation: layer, head, n_right, counted on **validation** puzzles: a head chosen and reported on the same
-            puzzles looks better than it is.
+        n_right_by_answer: (..., answer).
+        n_by_answer: (answer,) or (..., answer). Answers that are never the right one are left out.
+
+    Returns:
+        (...) shares, NaN without puzzles.
+
+    >>> balanced_accuracy(np.array([[90, 0], [60, 8]]), np.array([90, 10])).round(3).tolist()
+    [0.5, 0.733]
     """
-    ranked = validation.sort_values(["n_right", "layer", "head"], ascending=[False, True, True], kind="stable")
+    n = np.broadcast_to(n_by_answer, np.shape(n_right_by_answer))
+    share = np.divide(n_right_by_answer, n, out=np.zeros(n.shape), where=n > 0)
+    n_answers = (n > 0).sum(axis=-1)
+    return np.divide(share.sum(axis=-1), n_answers, out=np.full(n.shape[:-1], np.nan), where=n_answers > 0)
+
+
+def auc(evidence: np.ndarray, is_first: np.ndarray) -> np.ndarray:
+    """How well each head's evidence orders the puzzles, whatever its offset: the area under the ROC curve.
+
+    The chance that a puzzle whose answer is the first candidate has more evidence for it than one whose answer is the
+    second; ties count half (Mann and Whitney 1947).
+
+    Args:
+        evidence: (head, puzzle) score of the first candidate minus score of the second.
+        is_first: (puzzle,) bool: the first candidate is the answer.
+
+    Returns:
+        (head,) 0 to 1, chance 0.5; NaN where one of the two answers never occurs.
+
+    >>> auc(np.array([[5.0, 7.0, 6.0]]), np.array([False, True, True])).tolist()
+    [1.0]
+    """
+    n_first, n_second = int(is_first.sum()), int((~is_first).sum())
+    if not n_first or not n_second:
+        return np.full(len(evidence), np.nan)
+    wins = np.empty(len(evidence))
+    for head, row in enumerate(evidence):
+        second = np.sort(row[~is_first])
+        below, up_to = (np.searchsorted(second, row[is_first], side=side).sum() for side in ("left", "right"))
+        wins[head] = (below + up_to) / 2
+    return wins / (n_first * n_second)
+
+
+def above_chance(n_right: np.ndarray, n: int, chance: float, rate: float = FALSE_DISCOVERY_RATE) -> np.ndarray:
+    """Which heads are above chance, so that of those named at most `rate` are expected to be there by luck.
+
+    One-sided binomial tests, false discovery rate controlled by Benjamini and Yekutieli (Annals of Statistics 29,
+    2001), which holds for heads that depend on each other in any way.
+
+    Args:
+        n_right: (head,) right answers out of `n` each.
+        chance: accuracy of guessing.
+
+    Returns:
+        (head,) bool.
+    """
+    p = stats.binom.sf(np.asarray(n_right) - 1, n, chance)
+    return stats.false_discovery_control(np.clip(p, 0, 1), method="by") <= rate
+
+
+def select_heads(validation: pd.DataFrame, k: int = 1, by: str = "accuracy") -> list[tuple[int, int]]:
+    """The k heads that do best, best first; equal ones in order of layer and head.
+
+    Args:
+        validation: layer, head and the column `by`, counted on **validation** puzzles: a head chosen and reported on
+            the same puzzles looks better than it is.
+        by: "accuracy" or "balanced_accuracy".
+    """
+    ranked = validation.sort_values([by, "layer", "head"], ascending=[False, True, True], kind="stable")
     return [(int(layer), int(head)) for layer, head in ranked[["layer", "head"]].head(k).to_numpy()]
 
 
@@ -98,69 +180,31 @@ def paired_test(n: int, n_only_head: int, n_only_model: int) -> Gap:
     return Gap((n_only_head - n_only_model) / n, float(low), float(high), float(p))
 
 
-def shuffled_answers(answers: np.ndarray, blocks: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-    """Answers shuffled n times within blocks.
-
-    Blocks whose puzzles all share one answer cannot be shuffled by themselves; they are shuffled together.
+def gap(is_head_right: np.ndarray, is_model_right: np.ndarray) -> Gap:
+    """`paired_test` of two columns of right and wrong.
 
     Args:
-        answers: (puzzle,) index of the right candidate.
-        blocks: (puzzle,) whole numbers; equal ones may trade answers.
-
-    Returns:
-        (permutation, puzzle).
+        is_head_right, is_model_right: (puzzle,) bool, the same puzzles in the same order; at least one.
     """
-    frame = pd.DataFrame({"block": blocks, "answer": answers})
-    is_mixed = frame.groupby("block")["answer"].transform("nunique") > 1
-    block = np.where(is_mixed, frame["block"].to_numpy(dtype=float), -1.0)
-    order = np.argsort(block, kind="stable")
-    # Adding a random fraction to a block's number and sorting shuffles within blocks and keeps blocks in place.
-    keys = block[order] + rng.random((n, len(answers)))
-    shuffled = np.empty((n, len(answers)), dtype=answers.dtype)
-    shuffled[:, order] = answers[order][np.argsort(keys, axis=1)]
-    return shuffled
+    n_only_head = int((is_head_right & ~is_model_right).sum())
+    n_only_model = int((~is_head_right & is_model_right).sum())
+    return paired_test(len(is_head_right), n_only_head, n_only_model)
 
 
-def luck_line(
-    choices: np.ndarray, puzzles: pd.DataFrame, n_permutations: int = N_PERMUTATIONS, seed: int = 0
-) -> pd.DataFrame:
-    """What the best of all heads gets by luck: answers shuffled, the maximum over heads taken, many times.
-
-    The shuffles stay within a group's puzzles of the same difficulty, so heads keep their correlations and their
-    constant answers (a max-statistic permutation test).
+def transfer(validation: Sequence[pd.DataFrame], test: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The head chosen on each puzzle set, reported on every other.
 
     Args:
-        choices: (puzzle, head) candidate index, -1 for none. Puzzles of one split.
-        puzzles: answer, group, steps, distractors, in the same order.
+        validation: layer, head, accuracy of one model's heads, one frame a puzzle set, on **validation** puzzles.
+        test: layer, head, n, n_right, the same sets in the same order, on **test** puzzles.
 
     Returns:
-        steps, distractors (missing = all of them), n, q50, q95 (shares), n_permutations.
+        A row a pair: chosen_on, tested_on (indices of sets), layer, head, n, n_right, accuracy, low, high.
     """
-    rng = np.random.default_rng(seed)
-    sums: dict[tuple, np.ndarray] = {}
-    sizes: dict[tuple, int] = {}
-    frame = puzzles.assign(row=np.arange(len(puzzles)))
-    for (steps, distractors), cell in frame.groupby(["steps", "distractors"], dropna=False):
-        rows = cell["row"].to_numpy()
-        blocks = cell.groupby("group", sort=False).ngroup().to_numpy()
-        shuffled = shuffled_answers(cell["answer"].to_numpy(), blocks, n_permutations, rng)
-        n_right = _right_counts(shuffled, choices[rows])
-        known = tuple(None if pd.isna(value) else int(value) for value in (steps, distractors))
-        for key in {(s, d) for s in (known[0], None) for d in (known[1], None)}:
-            sums[key] = sums.get(key, 0) + n_right
-            sizes[key] = sizes.get(key, 0) + len(rows)
-    lines = []
-    for (steps, distractors), n_right in sums.items():
-        best = n_right.max(axis=1).astype(float) / sizes[steps, distractors]
-        q50, q95 = np.quantile(best, [0.5, 0.95])
-        lines.append((steps, distractors, sizes[steps, distractors], q50, q95, n_permutations))
-    columns = ["steps", "distractors", "n", "q50", "q95", "n_permutations"]
-    return pd.DataFrame(lines, columns=columns).astype({"steps": "Int64", "distractors": "Int64"})
-
-
-def _right_counts(answers: np.ndarray, choices: np.ndarray) -> np.ndarray:
-    """(permutation, head) how often head and shuffled answer agree, as one matrix product a candidate."""
-    counts = np.zeros((len(answers), choices.shape[1]), dtype=np.float32)
-    for candidate in np.unique(answers):
-        counts += (answers == candidate).astype(np.float32) @ (choices == candidate).astype(np.float32)
-    return counts
+    rows = []
+    for chosen_on, choosing in enumerate(validation):
+        ((layer, head),) = select_heads(choosing)
+        for tested_on, reporting in enumerate(test):
+            own = reporting[(reporting["layer"] == layer) & (reporting["head"] == head)].iloc[0]
+            rows.append((chosen_on, tested_on, layer, head, int(own["n"]), int(own["n_right"])))
+    return with_accuracy(pd.DataFrame(rows, columns=["chosen_on", "tested_on", "layer", "head", "n", "n_right"]))

@@ -13,21 +13,21 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from qkcore import InputError, __version__
-from qkcore.evaluate import MAX_BATCH_TOKENS, PuzzleScores, prompts_of, score_puzzles
+from qkcore.evaluate import MAX_BATCH_TOKENS, Budget, PuzzleScores, prompts_of, score_puzzles
 from qkcore.models import CausalLM
 from qkcore.parts import PART_SIZE, Part, is_done, n_parts, part_path, write_part
-from qkcore.prompts import PromptTemplate
 from qkcore.publish import Run, check_accepts, publish
 from qkcore.puzzles import Puzzle, PuzzleError, puzzle_set_sha256
 from qkcore.store import ResultStore
-
-DEFAULT_TEMPLATE = "default"  # the store's word for: each puzzle's default_template
+from qkcore.templates import Chat, Template, template_name
+from qkcore.worked_example import worked_example
 
 
 class Interrupted(InputError):
@@ -41,7 +41,7 @@ def run(
     *,
     puzzle_set: str,
     rope: str = "pre",
-    template: PromptTemplate | None = None,
+    template: Template | None = None,
     max_batch_tokens: int = MAX_BATCH_TOKENS,
     show_progress: bool = True,
     with_texts: bool = True,
@@ -69,7 +69,8 @@ def run(
         try:
             _score_parts(lm, puzzles, folder, rope, template, max_batch_tokens, show_progress)
             parts = [part_path(folder, index) for index in range(n_parts(len(puzzles)))]
-            publish(store, settings, puzzles, parts, with_texts)
+            example_of = partial(worked_example, lm, puzzles, rope=rope, template=template)
+            publish(store, settings, puzzles, parts, with_texts, example_of)
         except KeyboardInterrupt:
             n_kept = len(list(folder.glob("part-*.parquet"))) * PART_SIZE
             raise Interrupted(
@@ -82,15 +83,17 @@ def run(
     return settings.run_id
 
 
-def _describe(lm: CausalLM, puzzles, puzzle_set: str, rope: str, template: PromptTemplate | None) -> Run:
+def _describe(lm: CausalLM, puzzles, puzzle_set: str, rope: str, template: Template | None) -> Run:
     decisive = {
         "model_revision": lm.revision,
         "dtype": lm.dtype,
         "puzzle_set_sha256": puzzle_set_sha256(puzzles),
         "rope": rope,
-        "template": template.text if template else DEFAULT_TEMPLATE,
+        "template": template_name(template),
     }
     names = {"model": lm.name, "puzzle_set": puzzle_set, "version": __version__, "part_size": PART_SIZE}
+    if isinstance(template, Chat) and puzzles:  # its words may lie in a file outside of the revision, or hold a date
+        names["chat"] = f"{lm.tokenizer.chat_template} {template.ask(lm.tokenizer, puzzles[0]).text}"
     key = hashlib.sha256(json.dumps(decisive | names, sort_keys=True).encode()).hexdigest()[:8]
     slug = re.sub(r"[^A-Za-z0-9.]+", "-", f"{lm.name} {puzzle_set} {rope}").strip("-.").lower()
     return Run(
@@ -141,12 +144,11 @@ def _score_parts(lm, puzzles, folder: Path, rope, template, max_batch_tokens, sh
     n_done = len(puzzles) - sum(len(slices[index]) for index in missing)
     if n_done:
         print(f"{n_done:,} of {len(puzzles):,} puzzles were scored before; going on.", file=sys.stderr)
+    budget = Budget(max_batch_tokens)  # shared by all parts: memory that ran out once is not tried again
     with tqdm(total=len(puzzles), initial=n_done, unit="puzzle", disable=not show_progress) as progress:
         for index in missing:
             start = time.monotonic()
-            scores = list(
-                score_puzzles(lm, slices[index], rope=rope, template=template, max_batch_tokens=max_batch_tokens)
-            )
+            scores = list(score_puzzles(lm, slices[index], rope=rope, template=template, max_batch_tokens=budget))
             write_part(part_path(folder, index), part_of(scores, time.monotonic() - start))
             progress.update(len(scores))
 

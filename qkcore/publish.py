@@ -1,13 +1,13 @@
 """Finished parts to tables: the only writer of a store.
 
 Builds a new file beside the old one and puts it in its place in one step, so readers see the old store or the new
-one, never half of one. Counts right answers here, once, so that pages only add up.
+one, never half of one. What is counted on the way is in `qkcore.counting`.
 """
 
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
@@ -15,17 +15,16 @@ from pathlib import Path
 
 import duckdb
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
-from qkcore import __version__
-from qkcore.metrics import candidate_choices, luck_line
+from qkcore import __version__, counting
 from qkcore.parts import read_part
-from qkcore.puzzles import SPLITS, Puzzle
-from qkcore.store import SCHEMA, SCHEMA_VERSION, ResultStore, StoreError
+from qkcore.puzzles import Puzzle
+from qkcore.schema import SCHEMA, SCHEMA_VERSION
+from qkcore.store import ResultStore, StoreError
 from qkcore.surface import surface_accuracy
 
-RUN_TABLES = ("runs", "scores", "head_accuracy", "model_accuracy", "surface_accuracy", "luck")
+RUN_TABLES = ("runs scores head_scores head_accuracy model_accuracy surface_accuracy luck auc worked_examples").split()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +45,17 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class _Answers:
-    """What the heads and the model answered to every puzzle, in the order of the puzzle set."""
+class WorkedExample:
+    """One puzzle and one head, down to the vectors: a row of table worked_examples."""
 
-    puzzles: pd.DataFrame  # answer, group, steps, distractors, split
-    heads: np.ndarray  # (puzzle, layer * head) int8 candidate index, -1 for a tie
-    model: np.ndarray  # (puzzle,) likewise
+    puzzle_id: str
+    layer: int
+    head: int
+    tokens: list[str]  # of the prompt
+    key_at: int  # index into tokens
+    candidate_tokens: list[str]  # where each candidate's query is read
+    key_vector: list[float]  # (dim,)
+    query_vectors: list[list[float]]  # (candidate, dim)
 
 
 def check_accepts(path: Path, puzzle_set: str, sha256: str) -> None:
@@ -79,15 +83,24 @@ def check_accepts(path: Path, puzzle_set: str, sha256: str) -> None:
         )
 
 
-def publish(path: Path, run: Run, puzzles: Sequence[Puzzle], parts: Sequence[Path], with_texts: bool = True) -> None:
+def publish(
+    path: Path,
+    run: Run,
+    puzzles: Sequence[Puzzle],
+    parts: Sequence[Path],
+    with_texts: bool = True,
+    example_of: Callable[[int, int], WorkedExample] | None = None,
+) -> None:
     """Add a run to the store at the path, made if it does not exist; a run of the same id is replaced.
 
-    Without texts, contexts and statements are left null: for puzzle sets that may be scored but not copied.
+    Without texts, contexts and statements are left null: for puzzle sets that may be scored but not copied. Given
+    `example_of`, the worked example of the (layer, head) chosen on validation puzzles is stored too, texts permitting.
 
     Raises:
         StoreError: as `check_accepts`, or when the parts do not hold exactly these puzzles.
     """
-    answers, seconds = _read_answers(path, puzzles, parts)
+    answers, seconds = _read_answers(path, run, puzzles, parts)
+    example = _example(answers, example_of) if with_texts and example_of else None
     with _only_writer(path):
         check_accepts(path, run.puzzle_set, run.puzzle_set_sha256)
         for leftover in path.parent.glob(f".{path.name}.*.tmp*"):  # of a writer that was killed; we are the only one
@@ -99,6 +112,8 @@ def publish(path: Path, run: Run, puzzles: Sequence[Puzzle], parts: Sequence[Pat
             connection = duckdb.connect(str(temporary))
             try:
                 _write(connection, run, puzzles, parts, answers, seconds, with_texts)
+                if example:
+                    _insert(connection, "worked_examples", pa.Table.from_pylist([asdict(example)]), run.run_id)
                 connection.execute("checkpoint")
             finally:
                 connection.close()
@@ -119,25 +134,37 @@ def _only_writer(path: Path) -> Iterator[None]:
         os.close(folder)
 
 
-def _read_answers(path: Path, puzzles: Sequence[Puzzle], parts: Sequence[Path]) -> tuple[_Answers, float]:
-    ids: list[str] = []
-    heads, model, seconds = [], [], 0.0
-    for part in map(read_part, parts):
-        ids.extend(part.puzzle_ids)
-        heads.append(candidate_choices(part.qk))
-        model.append(candidate_choices(part.logits))
-        seconds += part.seconds
-    if ids != [puzzle.puzzle_id for puzzle in puzzles]:
+def _read_answers(
+    path: Path, run: Run, puzzles: Sequence[Puzzle], parts: Sequence[Path]
+) -> tuple[counting.Answers, float]:
+    """All parts together, and the seconds that scoring took."""
+    read = [read_part(part) for part in parts]
+    if [puzzle_id for part in read for puzzle_id in part.puzzle_ids] != [puzzle.puzzle_id for puzzle in puzzles]:
         raise StoreError(
             f"the finished parts for {path} do not hold the puzzles of this run; delete them and start anew"
         )
-    columns = ("answer", "group", "steps", "distractors", "split")
-    frame = pd.DataFrame([[getattr(puzzle, column) for column in columns] for puzzle in puzzles], columns=columns)
-    frame = frame.astype({"steps": "Int64", "distractors": "Int64"})
-    return _Answers(frame, np.concatenate(heads), np.concatenate(model)), seconds
+    most = max(part.logits.shape[-1] for part in read)
+    qk = np.full((len(puzzles), run.n_layers * run.n_heads, most), np.nan, dtype=np.float32)
+    logits = np.full((len(puzzles), most), np.nan, dtype=np.float32)
+    seconds, start = 0.0, 0
+    while read:
+        part = read.pop(0)  # each is let go once it is copied
+        rows = slice(start, start := start + len(part.puzzle_ids))
+        n_candidates = part.logits.shape[-1]
+        qk[rows, :, :n_candidates], logits[rows, :n_candidates] = part.qk, part.logits
+        seconds += part.seconds
+    return counting.answers_of(puzzles, qk, logits, run.n_heads), seconds
 
 
-def _write(connection, run: Run, puzzles, parts, answers: _Answers, seconds: float, with_texts: bool) -> None:
+def _example(answers: counting.Answers, example_of: Callable[[int, int], WorkedExample]) -> WorkedExample | None:
+    split = answers.puzzles["split"]
+    if not {"validation", "test"} <= set(split):
+        return None
+    n_right = (answers.heads == answers.answer[:, None])[split == "validation"].sum(axis=0)
+    return example_of(*divmod(int(n_right.argmax()), answers.n_heads))
+
+
+def _write(connection, run: Run, puzzles, parts, answers: counting.Answers, seconds: float, with_texts: bool) -> None:
     tables = {row[0] for row in connection.execute("select table_name from duckdb_tables()").fetchall()}
     if "meta" not in tables:
         connection.execute(SCHEMA)
@@ -158,16 +185,21 @@ def _write(connection, run: Run, puzzles, parts, answers: _Answers, seconds: flo
         "insert into scores select $run_id, puzzle_id, candidate, qk, logit from read_parquet($parts)",
         {"run_id": run.run_id, "parts": [str(part) for part in parts]},
     )
+    for rows in counting.head_scores(answers):
+        _insert(connection, "head_scores", rows, run.run_id)
     for table, rows in (
-        ("head_accuracy", _head_accuracy(answers, run.n_heads)),
-        ("model_accuracy", _model_accuracy(answers)),
+        ("head_accuracy", counting.head_accuracy(answers)),
+        ("model_accuracy", counting.model_accuracy(answers)),
         ("surface_accuracy", pa.Table.from_pandas(surface_accuracy(puzzles), preserve_index=False)),
-        ("luck", _luck(answers)),
+        ("luck", counting.luck(answers)),
+        ("auc", counting.aucs(answers)),
     ):
-        _insert(connection, table, rows.append_column("run_id", pa.array([run.run_id] * len(rows))))
+        _insert(connection, table, rows, run.run_id)
 
 
-def _insert(connection, table: str, rows: pa.Table) -> None:
+def _insert(connection, table: str, rows: pa.Table, run_id: str | None = None) -> None:
+    if run_id is not None:
+        rows = rows.append_column("run_id", pa.repeat(run_id, len(rows)))
     connection.register("rows_to_insert", rows)
     connection.execute(f"insert into {table} by name select * from rows_to_insert")
     connection.unregister("rows_to_insert")
@@ -175,72 +207,11 @@ def _insert(connection, table: str, rows: pa.Table) -> None:
 
 def _puzzle_table(puzzle_set: str, puzzles: Sequence[Puzzle], with_texts: bool) -> pa.Table:
     columns = {field.name: [getattr(puzzle, field.name) for puzzle in puzzles] for field in fields(Puzzle)}
+    columns["place"] = list(range(len(puzzles)))
     columns["candidates"] = [list(candidates) for candidates in columns["candidates"]]
     if not with_texts:
         columns |= {name: [None] * len(puzzles) for name in ("context", "statement")}
-    types = {"answer": pa.int32(), "steps": pa.int32(), "distractors": pa.int32()}
+    types = dict.fromkeys(("place", "answer", "steps", "distractors"), pa.int32())
     types |= {"context": pa.string(), "statement": pa.string()}
     arrays = {name: pa.array(values, types.get(name)) for name, values in columns.items()}
     return pa.table({"puzzle_set": pa.array([puzzle_set] * len(puzzles)), **arrays})
-
-
-def _cells(answers: _Answers) -> Iterator[tuple[dict, np.ndarray]]:
-    """(split, steps, distractors) and the rows of the puzzles that share them."""
-    names = ["split", "steps", "distractors"]
-    for key, rows in answers.puzzles.groupby(names, dropna=False).indices.items():
-        yield {name: None if pd.isna(value) else value for name, value in zip(names, key, strict=True)}, rows
-
-
-def _by_answer(is_right: np.ndarray, answer: np.ndarray, n_answers: int) -> np.ndarray:
-    """(puzzle, ...) booleans summed by answer: (..., answer)."""
-    return np.stack([is_right[answer == index].sum(axis=0) for index in range(n_answers)], axis=-1)
-
-
-def _head_accuracy(answers: _Answers, n_heads: int) -> pa.Table:
-    answer = answers.puzzles["answer"].to_numpy()
-    is_right = answers.heads == answer[:, None]
-    is_model_right = (answers.model == answer)[:, None]
-    n_all = is_right.shape[1]
-    layer, head = np.divmod(np.arange(n_all, dtype=np.int32), n_heads)
-    tables = []
-    for cell, rows in _cells(answers):
-        by_answer = _by_answer(is_right[rows], answer[rows], answer.max() + 1)
-        counts = {
-            "layer": layer,
-            "head": head,
-            "n": np.full(n_all, len(rows), dtype=np.int32),
-            "n_right": is_right[rows].sum(axis=0),
-            "n_right_with_model": (is_right[rows] & is_model_right[rows]).sum(axis=0),
-            "n_right_by_answer": pa.FixedSizeListArray.from_arrays(pa.array(by_answer.ravel()), by_answer.shape[-1]),
-        }
-        tables.append(_cell_table(cell, counts, n_all))
-    return pa.concat_tables(tables)
-
-
-def _model_accuracy(answers: _Answers) -> pa.Table:
-    answer = answers.puzzles["answer"].to_numpy()
-    is_right = answers.model == answer
-    tables = []
-    for cell, rows in _cells(answers):
-        counts = {
-            "n": [len(rows)],
-            "n_right": [is_right[rows].sum()],
-            "n_by_answer": [np.bincount(answer[rows], minlength=answer.max() + 1).tolist()],
-            "n_right_by_answer": [_by_answer(is_right[rows], answer[rows], answer.max() + 1).tolist()],
-        }
-        tables.append(_cell_table(cell, counts, 1))
-    return pa.concat_tables(tables)
-
-
-def _cell_table(cell: dict, counts: dict, n_rows: int) -> pa.Table:
-    types = {"split": pa.string(), "steps": pa.int32(), "distractors": pa.int32()}
-    return pa.table({name: pa.array([cell[name]] * n_rows, types[name]) for name in types} | counts)
-
-
-def _luck(answers: _Answers) -> pa.Table:
-    lines = []
-    for split in SPLITS:
-        rows = np.flatnonzero(answers.puzzles["split"] == split)
-        if len(rows):
-            lines.append(luck_line(answers.heads[rows], answers.puzzles.iloc[rows]).assign(split=split))
-    return pa.Table.from_pandas(pd.concat(lines), preserve_index=False)

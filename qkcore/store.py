@@ -1,95 +1,93 @@
-"""Stored results: one DuckDB file, opened read-only for as long as a question takes.
+"""Stored results: one DuckDB file, read-only, and what the tables of counts answer.
 
-Readers never hold the file: a writer (qkcore.publish) builds a new one beside it and puts it in place, and the
-next `ResultStore.open` sees that. Anyone with DuckDB can read the file; the tables are in SCHEMA.
+Readers never lock a writer out: it (qkcore.publish) builds a new file beside the old one and puts it in place. Anyone
+with DuckDB can read the file; the tables are in qkcore.schema. Questions about single puzzles are in qkcore.answers.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from qkcore import InputError
-from qkcore.metrics import Gap, paired_test, select_heads, with_accuracy
+from qkcore.metrics import Gap, balanced_accuracy, paired_test, select_heads, with_accuracy
+from qkcore.schema import SCHEMA, SCHEMA_VERSION
 
-SCHEMA_VERSION = 1
-SCHEMA = """
-create table meta (schema_version integer, qkcore_version varchar);
-create table runs (
-    run_id varchar primary key, model varchar, model_revision varchar, puzzle_set varchar, puzzle_set_sha256 varchar,
-    n_layers integer, n_heads integer, n_kv_heads integer, dtype varchar,
-    rope varchar,               -- 'pre' or 'post' rotary position embedding
-    template varchar,           -- format string, or 'default' for true-false and yes-no by candidates
-    qkcore_version varchar, created_at timestamp, n_puzzles integer,
-    seconds double              -- scoring time, all sittings together
-);
-create table puzzles (
-    puzzle_set varchar, puzzle_id varchar,
-    context varchar, statement varchar,  -- null where a set was published without its texts
-    candidates varchar[],
-    answer integer,             -- index into candidates, from 0
-    steps integer, distractors integer, "group" varchar, split varchar
-);
-create table scores (
-    run_id varchar, puzzle_id varchar,
-    candidate integer,          -- index from 0
-    qk float[],                 -- layer-major: head h of layer l is qk[l * n_heads + h + 1]
-    logit float
-);
-create table head_accuracy (
-    run_id varchar, split varchar, steps integer, distractors integer, layer integer, head integer,
-    n integer, n_right integer,
-    n_right_with_model integer, -- of these, how often the model is right too
-    n_right_by_answer integer[] -- by index of the right candidate
-);
-create table model_accuracy (
-    run_id varchar, split varchar, steps integer, distractors integer,
-    n integer, n_right integer, n_by_answer integer[], n_right_by_answer integer[]
-);
-create table surface_accuracy (
-    run_id varchar, rule varchar, split varchar, steps integer, distractors integer, n integer, n_right integer
-);
-create table luck (
-    run_id varchar, split varchar,
-    steps integer, distractors integer,  -- null: all of them together
-    n integer, q50 double, q95 double,   -- accuracy of the best head when answers are shuffled
-    n_permutations integer
-);
-"""
+__all__ = ["SCHEMA", "SCHEMA_VERSION", "ResultStore", "StoreError"]
 
 
 class StoreError(InputError):
     """A store that cannot be read; the message says why and what to do."""
 
 
-class ResultStore:
-    """Questions to a store. Made by `ResultStore.open`, which closes it again."""
+Steps = int | Sequence[int] | None
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+
+class ResultStore:
+    """Questions to a store. Made by `ResultStore.open`, or by `ResultStore.kept` for a reader that stays.
+
+    Where a question takes steps or distractors, None means all of them; steps may be a sequence too.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path) -> None:
         self._connection = connection
+        self._path = path
 
     @classmethod
     @contextmanager
     def open(cls, path: str | Path) -> Iterator["ResultStore"]:
-        """Open a store for reading.
+        """Open a store for reading, and close it again.
 
         Raises:
-            StoreError: when it is missing, not a store, or of a schema version this program does not know.
+            StoreError: when it is missing, not a store, damaged, or of a schema version this program does not know.
+        """
+        store = cls.kept(path)
+        try:
+            yield store
+        finally:
+            store._connection.close()
+
+    @classmethod
+    def kept(cls, path: str | Path) -> "ResultStore":
+        """A store that stays open for as long as somebody holds it, on the file that is there now.
+
+        Raises:
+            StoreError: as `open`.
         """
         connection = _connect(Path(path))
         try:
             _check_version(connection, Path(path))
-            yield cls(connection)
-        except (duckdb.IOException, duckdb.SerializationException, duckdb.FatalException) as error:
-            raise StoreError(_damaged(Path(path), error)) from error
-        finally:
+        except BaseException:
             connection.close()
+            raise
+        return cls(connection, Path(path))
 
     def ask(self, sql: str, **parameters) -> pd.DataFrame:
-        """Run one query with named parameters. Tables are `store.runs`, `store.scores` and so on."""
-        return self._connection.execute(sql, parameters or None).df()
+        """Run one query with named parameters, on any thread. Tables are `store.runs`, `store.scores` and so on."""
+        with self._cursor() as cursor:
+            return cursor.execute(sql, parameters or None).df()
+
+    def ask_arrays(self, sql: str, **parameters) -> dict[str, np.ndarray]:
+        """Likewise, with a column an array, where a frame would be work for nothing."""
+        with self._cursor() as cursor:
+            return cursor.execute(sql, parameters or None).fetchnumpy()
+
+    def ask_arrow(self, sql: str, **parameters) -> pa.Table:
+        """Likewise, where lists are asked for: an Arrow table keeps them in one piece."""
+        with self._cursor() as cursor:
+            return cursor.sql(sql, params=parameters or None).to_arrow_table()
+
+    @contextmanager
+    def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor of one's own: threads that share one give each other wrong answers."""
+        try:
+            yield self._connection.cursor()
+        except (duckdb.IOException, duckdb.SerializationException, duckdb.FatalException) as error:
+            raise StoreError(_damaged(self._path, error)) from error
 
     def runs(self) -> pd.DataFrame:
         """All runs, newest first, with the columns of table runs."""
@@ -109,7 +107,7 @@ class ResultStore:
         )
 
     def head_accuracy(
-        self, run_id: str, split: str, steps: int | None = None, distractors: int | None = None
+        self, run_id: str, split: str, steps: Steps = None, distractors: int | None = None
     ) -> pd.DataFrame:
         """layer, head, n, n_right, n_right_with_model, accuracy, low, high; None for steps or distractors means all."""
         counts = self.ask(
@@ -118,20 +116,20 @@ class ResultStore:
                    sum(n_right_with_model)::integer as n_right_with_model
             from store.head_accuracy
             where run_id = $run_id and split = $split
-              and ($steps is null or steps = $steps)
+              and ($steps is null or list_contains($steps, steps))
               and ($distractors is null or distractors = $distractors)
             group by all
             order by layer, head
             """,
             run_id=run_id,
             split=split,
-            steps=steps,
+            steps=_listed(steps),
             distractors=distractors,
         )
         return with_accuracy(counts)
 
     def model_accuracy(
-        self, run_id: str, split: str, steps: int | None = None, distractors: int | None = None
+        self, run_id: str, split: str, steps: Steps = None, distractors: int | None = None
     ) -> pd.DataFrame:
         """One row (none without such puzzles): n, n_right, accuracy, low, high of the model's own answers."""
         counts = self.ask(
@@ -139,19 +137,19 @@ class ResultStore:
             select sum(n)::integer as n, sum(n_right)::integer as n_right
             from store.model_accuracy
             where run_id = $run_id and split = $split
-              and ($steps is null or steps = $steps)
+              and ($steps is null or list_contains($steps, steps))
               and ($distractors is null or distractors = $distractors)
             having count(*) > 0
             """,
             run_id=run_id,
             split=split,
-            steps=steps,
+            steps=_listed(steps),
             distractors=distractors,
         )
         return with_accuracy(counts)
 
     def surface_accuracy(
-        self, run_id: str, split: str, steps: int | None = None, distractors: int | None = None
+        self, run_id: str, split: str, steps: Steps = None, distractors: int | None = None
     ) -> pd.DataFrame:
         """rule, n, n_right, accuracy, low, high: what rules that read no logic get right on the same puzzles."""
         counts = self.ask(
@@ -159,14 +157,14 @@ class ResultStore:
             select rule, sum(n)::integer as n, sum(n_right)::integer as n_right
             from store.surface_accuracy
             where run_id = $run_id and split = $split
-              and ($steps is null or steps = $steps)
+              and ($steps is null or list_contains($steps, steps))
               and ($distractors is null or distractors = $distractors)
             group by rule
             order by rule
             """,
             run_id=run_id,
             split=split,
-            steps=steps,
+            steps=_listed(steps),
             distractors=distractors,
         )
         return with_accuracy(counts)
@@ -240,30 +238,125 @@ class ResultStore:
             distractors=distractors,
         )
 
-    def chance(self, run_id: str, split: str, steps: int | None = None, distractors: int | None = None) -> float | None:
+    def chance(self, run_id: str, split: str, steps: Steps = None, distractors: int | None = None) -> float | None:
         """Accuracy of guessing: the mean of one over the number of candidates; None without such puzzles."""
         mean = self.ask(
             """
             select avg(1 / len(candidates)) as chance
             from store.puzzles join store.runs using (puzzle_set)
             where run_id = $run_id and split = $split
-              and ($steps is null or steps = $steps)
+              and ($steps is null or list_contains($steps, steps))
               and ($distractors is null or distractors = $distractors)
+            """,
+            run_id=run_id,
+            split=split,
+            steps=_listed(steps),
+            distractors=distractors,
+        )["chance"].iloc[0]
+        return None if pd.isna(mean) else float(mean)
+
+    def accuracy_by_answer(
+        self, run_id: str, split: str, steps: Steps = None, distractors: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """How often each head is right by the index of the right candidate.
+
+        Returns:
+            (layer * head, answer) n_right and (answer,) n; (0, 0) and (0,) without such puzzles.
+        """
+        filters = dict(run_id=run_id, split=split, steps=_listed(steps), distractors=distractors)
+        right = self.ask_arrays(
+            """
+            select sum(n_right) as n_right
+            from (
+                select layer, head, unnest(n_right_by_answer) as n_right,
+                       generate_subscripts(n_right_by_answer, 1) as answer
+                from store.head_accuracy
+                where run_id = $run_id and split = $split
+                  and ($steps is null or list_contains($steps, steps))
+                  and ($distractors is null or distractors = $distractors)
+            )
+            group by layer, head, answer
+            order by layer, head, answer
+            """,
+            **filters,
+        )["n_right"].astype(int)
+        n = self.ask_arrays(
+            """
+            select sum(n) as n
+            from (
+                select unnest(n_by_answer) as n, generate_subscripts(n_by_answer, 1) as answer
+                from store.model_accuracy
+                where run_id = $run_id and split = $split
+                  and ($steps is null or list_contains($steps, steps))
+                  and ($distractors is null or distractors = $distractors)
+            )
+            group by answer
+            order by answer
+            """,
+            **filters,
+        )["n"].astype(int)
+        return right.reshape(-1, len(n)) if len(n) else np.zeros((0, 0), dtype=int), n
+
+    def auc(self, run_id: str, split: str, steps: int | None = None, distractors: int | None = None) -> np.ndarray:
+        """(layer * head,) area under the ROC curve, see `metrics.auc`; empty where it is not defined."""
+        return self.ask_arrays(
+            """
+            select unnest(auc) as auc
+            from store.auc
+            where run_id = $run_id and split = $split
+              and steps is not distinct from $steps and distractors is not distinct from $distractors
             """,
             run_id=run_id,
             split=split,
             steps=steps,
             distractors=distractors,
-        )["chance"].iloc[0]
-        return None if pd.isna(mean) else float(mean)
+        )["auc"]
+
+    def candidates(self, run_id: str) -> tuple[str, ...] | None:
+        """The candidates that all puzzles of a run share; None where they differ."""
+        found = self.ask(
+            """
+            select distinct candidates
+            from store.puzzles join store.runs using (puzzle_set)
+            where run_id = $run_id
+            limit 2
+            """,
+            run_id=run_id,
+        )["candidates"]
+        return tuple(found.iloc[0]) if len(found) == 1 else None
+
+    def selected(self, run_id: str, k: int = 1, by: str = "accuracy", steps: Steps = None) -> list[tuple[int, int]]:
+        """The k heads that do best on **validation** puzzles, best first; none when the run has no such puzzles.
+
+        Args:
+            by: "accuracy" or "balanced_accuracy".
+            steps: choose on validation puzzles of these steps only.
+        """
+        validation = self.head_accuracy(run_id, "validation", steps)
+        if by == "balanced_accuracy" and len(validation):
+            validation["balanced_accuracy"] = balanced_accuracy(*self.accuracy_by_answer(run_id, "validation", steps))
+        return select_heads(validation, k, by) if len(validation) else []
 
     def best_head(self, run_id: str) -> tuple[int, int] | None:
         """(layer, head) of the most right answers on **validation** puzzles; None when the run has none."""
-        validation = self.head_accuracy(run_id, split="validation")
-        return select_heads(validation)[0] if len(validation) else None
+        return next(iter(self.selected(run_id)), None)
+
+    def worked_example(self, run_id: str) -> pd.Series | None:
+        """The row of table worked_examples, with the puzzle's statement, candidates, answer and split; None without."""
+        found = self.ask(
+            """
+            select e.*, p.context, p.statement, p.candidates, p.answer, p.steps, p.distractors, p.split
+            from store.worked_examples e
+            join store.runs r using (run_id)
+            join store.puzzles p on p.puzzle_set = r.puzzle_set and p.puzzle_id = e.puzzle_id
+            where run_id = $run_id
+            """,
+            run_id=run_id,
+        )
+        return None if found.empty else found.iloc[0]
 
     def gap(
-        self, run_id: str, layer: int, head: int, split: str, steps: int | None = None, distractors: int | None = None
+        self, run_id: str, layer: int, head: int, split: str, steps: Steps = None, distractors: int | None = None
     ) -> Gap | None:
         """A head against the model on the same puzzles; None without such puzzles."""
         heads = self.head_accuracy(run_id, split, steps, distractors)
@@ -275,6 +368,16 @@ class ResultStore:
         n_only_head = int(own["n_right"].iloc[0]) - n_both
         n_only_model = int(model["n_right"].iloc[0]) - n_both
         return paired_test(int(model["n"].iloc[0]), n_only_head, n_only_model)
+
+
+def _listed(steps: Steps) -> list[int] | None:
+    """
+    >>> _listed(None), _listed(2), _listed((3, 4))
+    (None, [2], [3, 4])
+    """
+    if steps is None:
+        return None
+    return [steps] if isinstance(steps, int) else list(steps)
 
 
 def _connect(path: Path) -> duckdb.DuckDBPyConnection:

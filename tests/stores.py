@@ -79,3 +79,35 @@ def planted_store(path: Path, n_groups: int = 60, **changes) -> Path:
     parts = write_parts(path.with_suffix(".parts"), puzzles, *planted_scores(puzzles))
     publish(path, planted_run(puzzles, **changes), puzzles, parts)
     return path
+
+
+def guessing_store(path: Path, n_puzzles: int, n_layers: int, n_heads: int, seed: int = 0, run_id="guess") -> Path:
+    """A store of one run whose heads and model all guess; steps 1 to 6, distractors 0 to 5, two puzzles a group."""
+    puzzles = [
+        Puzzle(
+            puzzle_id=f"p{number}",
+            context=f"Context {number // 2}.",
+            statement=f"Statement {number % 2}.",
+            candidates=("true", "false"),
+            answer=number % 2,
+            steps=1 + number // 2 % 6,
+            distractors=number // 12 % 6,
+            group=f"g{number // 2}",
+            split="test" if number // 72 % 2 else "validation",
+        )
+        for number in range(n_puzzles)
+    ]
+    rng = np.random.default_rng(seed)
+    folder = path.with_suffix(".parts")
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = []
+    for index in range(n_parts(n_puzzles)):
+        ids = tuple(puzzle.puzzle_id for puzzle in puzzles[index * PART_SIZE : (index + 1) * PART_SIZE])
+        qk = rng.standard_normal((len(ids), n_layers * n_heads, 2), dtype=np.float32)
+        parts.append(part_path(folder, index))
+        write_part(parts[-1], Part(ids, qk, rng.standard_normal((len(ids), 2), dtype=np.float32), seconds=1.0))
+    changes = dict(run_id=run_id, puzzle_set="guess", n_layers=n_layers, n_heads=n_heads, n_kv_heads=n_heads // 8 or 1)
+    publish(path, planted_run(puzzles, **changes), puzzles, parts)
+    for part in parts:
+        part.unlink()
+    return path

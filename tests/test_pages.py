@@ -6,7 +6,8 @@ import duckdb
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from qkcore.store import SCHEMA, SCHEMA_VERSION, ResultStore
+from qkcore.schema import SCHEMA, SCHEMA_VERSION
+from qkcore.store import ResultStore
 from qkcore.wording import accuracy_text
 from tests.stores import planted_puzzles, planted_run, planted_scores, planted_store, write_parts
 
@@ -175,7 +176,7 @@ def other_version(path):
     [
         (lambda path: None, "There is no result store at"),
         (empty_store, "holds no runs. Score a model on a puzzle file to add one"),
-        (other_version, "has schema version 7, this QKScope reads version 1; make the store again"),
+        (other_version, f"has schema version 7, this QKScope reads version {SCHEMA_VERSION}; make the store again"),
         (lambda path: path.write_bytes(b"x" * 9000), "is not a DuckDB file, so it is no result store; check the path"),
         (lambda path: path.mkdir(), "is a folder; name a file in it"),
     ],

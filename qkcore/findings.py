@@ -1,0 +1,145 @@
+"""What a page says about a run, or about several: frames ready to draw, from a `ResultStore`.
+
+Heads are chosen on validation puzzles and reported on test puzzles throughout.
+"""
+
+import pandas as pd
+
+from qkcore import metrics
+from qkcore.metrics import above_chance, balanced_accuracy, paired_test, select_heads, with_accuracy
+from qkcore.store import ResultStore
+
+MEASURES = {
+    "accuracy": "Accuracy",
+    "gain": "Gain over the model",
+    "balanced_accuracy": "Balanced accuracy",
+    "auc": "AUC",
+}
+ON_ANSWER = "accuracy_on_"  # the name of a measure goes on with the answer's index
+SAME_MODEL = ["model", "model_revision", "rope", "dtype", "n_layers", "n_heads"]
+N_TOP = 20
+
+
+def measures(store: ResultStore, run_id: str, steps: int | None = None, distractors: int | None = None) -> pd.DataFrame:
+    """Every head on these test puzzles, measured in every way; empty without such puzzles.
+
+    Returns:
+        layer, head, n, n_right, accuracy, low, high (95 %), gain (over the model), balanced_accuracy, auc (where it is
+        defined), accuracy_on_0 and so on (by the right candidate's index, where all puzzles share candidates),
+        is_above_luck (accuracy above the luck line's 95th percentile), is_above_chance (false discovery controlled).
+    """
+    filters = (run_id, "test", steps, distractors)
+    heads = store.head_accuracy(*filters)
+    if heads.empty:
+        return heads
+    right, n_by_answer = store.accuracy_by_answer(*filters)
+    columns = {
+        "gain": heads["accuracy"] - store.model_accuracy(*filters)["accuracy"].iloc[0],
+        "balanced_accuracy": balanced_accuracy(right, n_by_answer),
+    }
+    area = store.auc(*filters)
+    if len(area):
+        columns["auc"] = area
+    if store.candidates(run_id):
+        on_answer = {i: right[:, i] / n for i, n in enumerate(n_by_answer) if n}
+        columns |= {f"{ON_ANSWER}{index}": share for index, share in on_answer.items()}
+    chance = store.chance(*filters)
+    columns["is_above_luck"] = heads["accuracy"] > store.luck(*filters)["q95"].iloc[0]
+    columns["is_above_chance"] = above_chance(heads["n_right"].to_numpy(), int(heads["n"].iloc[0]), chance)
+    return heads.drop(columns="n_right_with_model").assign(**columns)
+
+
+def measure_names(store: ResultStore, run_id: str) -> dict[str, str]:
+    """Column of `measures` to what people call it, such as accuracy_on_0: 'Accuracy on "true"'."""
+    by_answer = {
+        f"{ON_ANSWER}{index}": f'Accuracy on "{name}"' for index, name in enumerate(store.candidates(run_id) or ())
+    }
+    return MEASURES | by_answer
+
+
+def run_gaps(store: ResultStore) -> pd.DataFrame:
+    """Each run's chosen head against its model on test puzzles, newest run first; runs without either are left out.
+
+    Returns:
+        run_id, model, puzzle_set, rope, layer, head, n, gap, low, high, p, head_accuracy, model_accuracy.
+    """
+    rows = []
+    for run in store.runs().itertuples():
+        best = store.best_head(run.run_id)
+        gap = store.gap(run.run_id, *best, "test") if best else None
+        if gap is None:
+            continue
+        model = store.model_accuracy(run.run_id, "test").iloc[0]
+        rows.append(
+            {name: getattr(run, name) for name in ("run_id", "model", "puzzle_set", "rope")}
+            | {"layer": best[0], "head": best[1], "n": int(model["n"])}
+            | {name: getattr(gap, name) for name in ("gap", "low", "high", "p")}
+            | {"head_accuracy": model["accuracy"] + gap.gap, "model_accuracy": model["accuracy"]}
+        )
+    return pd.DataFrame(rows)
+
+
+def comparable_runs(store: ResultStore, run_id: str) -> pd.DataFrame:
+    """Runs of one model with the same settings: the newest of each puzzle set that has validation and test puzzles."""
+    runs = store.runs()
+    own = runs[runs["run_id"] == run_id].iloc[0]
+    same = runs[(runs[SAME_MODEL] == own[SAME_MODEL]).all(axis=1)]
+    has_both = [
+        len(store.difficulties(run, "validation")) > 0 and len(store.difficulties(run, "test")) > 0
+        for run in same["run_id"]
+    ]
+    return same[has_both].drop_duplicates("puzzle_set").sort_values("puzzle_set").reset_index(drop=True)
+
+
+def transfers(store: ResultStore, run_ids: tuple[str, ...]) -> pd.DataFrame:
+    """The head chosen on each run's validation puzzles, on each run's test puzzles: `metrics.transfer`, sets named."""
+    frame = metrics.transfer(
+        [store.head_accuracy(run_id, "validation") for run_id in run_ids],
+        [store.head_accuracy(run_id, "test") for run_id in run_ids],
+    )
+    runs = store.runs().set_index("run_id")
+    names = [runs.loc[run_id, "puzzle_set"] for run_id in run_ids]
+    for column in ("chosen_on", "tested_on"):
+        frame[column] = frame[column].map(dict(enumerate(names)))
+    return frame
+
+
+def overlaps(store: ResultStore, run_ids: tuple[str, ...], k: int = N_TOP) -> pd.DataFrame:
+    """puzzle_set, other, n_shared: how many of the k best heads on validation puzzles two sets share."""
+    runs = store.runs().set_index("run_id")
+    tops = {runs.loc[run_id, "puzzle_set"]: set(store.selected(run_id, k)) for run_id in run_ids}
+    rows = [(one, other, len(tops[one] & tops[other])) for one in tops for other in tops]
+    return pd.DataFrame(rows, columns=["puzzle_set", "other", "n_shared"])
+
+
+def heads_good_everywhere(store: ResultStore, run_ids: tuple[str, ...], k: int = 10) -> pd.DataFrame:
+    """The k heads whose worst validation accuracy over the runs is best, each on every run's test puzzles.
+
+    Returns:
+        layer, head, puzzle_set, n, n_right, accuracy, low, high; heads in order, sets within.
+    """
+    validation = pd.concat([store.head_accuracy(run_id, "validation") for run_id in run_ids])
+    worst = validation.groupby(["layer", "head"], as_index=False)["accuracy"].min()
+    runs = store.runs().set_index("run_id")
+    tests = {runs.loc[run_id, "puzzle_set"]: store.head_accuracy(run_id, "test") for run_id in run_ids}
+    rows = []
+    for layer, head in select_heads(worst, k):
+        for name, test in tests.items():
+            own = test[(test["layer"] == layer) & (test["head"] == head)]
+            rows.append(own[["layer", "head", "n", "n_right"]].assign(puzzle_set=name))
+    return with_accuracy(pd.concat(rows, ignore_index=True))
+
+
+def rivals(store: ResultStore, run_id: str) -> list[str]:
+    """Other runs on the same puzzles, newest first."""
+    runs = store.runs()
+    own = runs[runs["run_id"] == run_id].iloc[0]
+    is_same = (runs["puzzle_set"] == own["puzzle_set"]) & (runs["puzzle_set_sha256"] == own["puzzle_set_sha256"])
+    return runs.loc[is_same & (runs["run_id"] != run_id), "run_id"].tolist()
+
+
+def compared(one: pd.DataFrame, other: pd.DataFrame, who: str = "head") -> metrics.Gap:
+    """Two runs' exams on the same puzzles: `who` of the first against `who` of the second, paired by puzzle."""
+    both = one.merge(other, on="puzzle_id", suffixes=("", "_other"))
+    right, other_right = both[f"is_{who}_right"], both[f"is_{who}_right_other"]
+    return paired_test(len(both), int((right & ~other_right).sum()), int((~right & other_right).sum()))

@@ -1,0 +1,78 @@
+"""The luck line: what the best of many guessing heads gets.
+
+Answers are shuffled, every head is marked anew and the best mark is kept, a thousand times (a max-statistic permutation
+test). Knows nothing of models or stores.
+"""
+
+import numpy as np
+import pandas as pd
+
+N_PERMUTATIONS = 1_000
+
+
+def shuffled_answers(answers: np.ndarray, blocks: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+    """Answers shuffled n times within blocks.
+
+    Blocks whose puzzles all share one answer cannot be shuffled by themselves; they are shuffled together.
+
+    Args:
+        answers: (puzzle,) index of the right candidate.
+        blocks: (puzzle,) whole numbers; equal ones may trade answers.
+
+    Returns:
+        (permutation, puzzle).
+    """
+    frame = pd.DataFrame({"block": blocks, "answer": answers})
+    is_mixed = frame.groupby("block")["answer"].transform("nunique") > 1
+    block = np.where(is_mixed, frame["block"].to_numpy(dtype=float), -1.0)
+    order = np.argsort(block, kind="stable")
+    # Adding a random fraction to a block's number and sorting shuffles within blocks and keeps blocks in place.
+    keys = block[order] + rng.random((n, len(answers)))
+    shuffled = np.empty((n, len(answers)), dtype=answers.dtype)
+    shuffled[:, order] = answers[order][np.argsort(keys, axis=1)]
+    return shuffled
+
+
+def luck_line(
+    choices: np.ndarray, puzzles: pd.DataFrame, n_permutations: int = N_PERMUTATIONS, seed: int = 0
+) -> pd.DataFrame:
+    """What the best of all heads gets by luck: answers shuffled, the maximum over heads taken, many times.
+
+    The shuffles stay within a group's puzzles of the same difficulty, so heads keep their correlations and their
+    constant answers (a max-statistic permutation test).
+
+    Args:
+        choices: (puzzle, head) candidate index, -1 for none. Puzzles of one split.
+        puzzles: answer, group, steps, distractors, in the same order.
+
+    Returns:
+        steps, distractors (missing = all of them), n, q50, q95 (shares), n_permutations.
+    """
+    rng = np.random.default_rng(seed)
+    sums: dict[tuple, np.ndarray] = {}
+    sizes: dict[tuple, int] = {}
+    frame = puzzles.assign(row=np.arange(len(puzzles)))
+    for (steps, distractors), cell in frame.groupby(["steps", "distractors"], dropna=False):
+        rows = cell["row"].to_numpy()
+        blocks = cell.groupby("group", sort=False).ngroup().to_numpy()
+        shuffled = shuffled_answers(cell["answer"].to_numpy(), blocks, n_permutations, rng)
+        n_right = _right_counts(shuffled, choices[rows])
+        known = tuple(None if pd.isna(value) else int(value) for value in (steps, distractors))
+        for key in {(s, d) for s in (known[0], None) for d in (known[1], None)}:
+            sums[key] = sums.get(key, 0) + n_right
+            sizes[key] = sizes.get(key, 0) + len(rows)
+    lines = []
+    for (steps, distractors), n_right in sums.items():
+        best = n_right.max(axis=1).astype(float) / sizes[steps, distractors]
+        q50, q95 = np.quantile(best, [0.5, 0.95])
+        lines.append((steps, distractors, sizes[steps, distractors], q50, q95, n_permutations))
+    columns = ["steps", "distractors", "n", "q50", "q95", "n_permutations"]
+    return pd.DataFrame(lines, columns=columns).astype({"steps": "Int64", "distractors": "Int64"})
+
+
+def _right_counts(answers: np.ndarray, choices: np.ndarray) -> np.ndarray:
+    """(permutation, head) how often head and shuffled answer agree, as one matrix product a candidate."""
+    counts = np.zeros((len(answers), choices.shape[1]), dtype=np.float32)
+    for candidate in np.unique(answers):
+        counts += (answers == candidate).astype(np.float32) @ (choices == candidate).astype(np.float32)
+    return counts
