@@ -12,14 +12,44 @@ import torch
 from torch import Tensor
 
 from qkcore.capture import ROPES, capture
-from qkcore.layout import batches_of, groups_of, rows_of, separate_rows_of
+from qkcore.layout import MAX_ROW_TOKENS, batches_of, groups_of, n_row_tokens, rows_of, separate_rows_of
 from qkcore.models import CausalLM, UnsupportedModelError
-from qkcore.prompts import Prompt, PromptError, PromptTemplate, default_template, locate
+from qkcore.prompts import Prompt, PromptError, Template, default_template, locate
 from qkcore.puzzles import Puzzle
 from qkcore.qkscore import choices, margins, qk_scores
 
 MAX_BATCH_TOKENS = 4_096
 log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Budget:
+    """How many tokens go into one pass. Shrinks when memory runs out, and stays so for every call that shares it."""
+
+    max_tokens: int = MAX_BATCH_TOKENS
+    max_row_tokens: int = MAX_ROW_TOKENS
+
+    def halve(self, batch: Sequence[Sequence[Prompt]]) -> bool:
+        """Allow half of a batch that did not fit: half its rows, or half the statements of its only row.
+
+        Returns:
+            False where it holds one puzzle, so that there is nothing left to halve.
+        """
+        longest = max(n_row_tokens(group) for group in batch)
+        if len(batch) > 1:
+            self.max_tokens = len(batch) // 2 * longest
+        elif len(batch[0]) > 1:
+            self.max_row_tokens = n_row_tokens(batch[0][: len(batch[0]) // 2])
+            self.max_tokens = min(self.max_tokens, self.max_row_tokens)
+        else:
+            return False
+        log.warning(
+            "Out of memory with %s rows of %s tokens in a batch; going on with at most %s tokens from here on.",
+            len(batch),
+            longest,
+            self.max_tokens,
+        )
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +82,7 @@ class PuzzleScores:
         return int(choices(self.logits))
 
 
-def prompts_of(lm: CausalLM, puzzles: Sequence[Puzzle], template: PromptTemplate | None = None) -> list[Prompt]:
+def prompts_of(lm: CausalLM, puzzles: Sequence[Puzzle], template: Template | None = None) -> list[Prompt]:
     """The prompts of puzzles, in order, each within the model's reach.
 
     Raises:
@@ -76,17 +106,19 @@ def score_puzzles(
     puzzles: Sequence[Puzzle],
     *,
     rope: str = "pre",
-    template: PromptTemplate | None = None,
-    max_batch_tokens: int = MAX_BATCH_TOKENS,
+    template: Template | None = None,
+    max_batch_tokens: int | Budget = MAX_BATCH_TOKENS,
 ) -> Iterator[PuzzleScores]:
     """Score puzzles, one result each in their order; a puzzle's scores do not depend on its batch.
 
-    Statements about one context share a row. When memory runs out, batches are halved and the log says so.
+    Statements about one context share a row. When memory runs out, batches are halved for good and the log says so.
 
     Args:
         rope: "pre" for queries and keys before rotary position embedding, "post" for after.
-        template: the prompt for all of them; by default each puzzle's `default_template`.
-        max_batch_tokens: padded tokens in one forward pass. Decides speed and memory only.
+        template: the prompt for all of them; by default each puzzle's `default_template`. A `Chat` asks through the
+            tokenizer's chat template.
+        max_batch_tokens: padded tokens in one forward pass, or a `Budget` of them that several calls share. Decides
+            speed and memory only.
 
     Raises:
         PromptError: naming the first puzzle that cannot be asked, before anything is computed.
@@ -100,52 +132,47 @@ def score_puzzles(
             "it; use rope 'post'"
         )
     prompts = prompts_of(lm, puzzles, template)
-    scored = _score_prompts(lm, prompts, rope, max_batch_tokens)
+    budget = max_batch_tokens if isinstance(max_batch_tokens, Budget) else Budget(max_batch_tokens)
+    scored = _score_prompts(lm, prompts, rope, budget)
     yield from (PuzzleScores(puzzle, *scored[index]) for index, puzzle in enumerate(puzzles))
 
 
-def _score_prompts(
-    lm: CausalLM, prompts: list[Prompt], rope: str, max_batch_tokens: int
-) -> dict[int, tuple[Tensor, Tensor]]:
+def _score_prompts(lm: CausalLM, prompts: list[Prompt], rope: str, budget: Budget) -> dict[int, tuple[Tensor, Tensor]]:
     """Scores (layer, head, candidate) and logits (candidate,) of each prompt, by its index."""
-    groups = groups_of(prompts) if lm.geometry.is_side_by_side else [[index] for index in range(len(prompts))]
     results: dict[int, tuple[Tensor, Tensor]] = {}
-    waiting = list(batches_of(prompts, groups, max_batch_tokens))[::-1]
-    while waiting:
-        batch = waiting.pop()
-        try:
-            scored = _score_batch(lm, [[prompts[index] for index in group] for group in batch], rope)
-        except RuntimeError as error:  # torch.OutOfMemoryError is one
-            if not _is_out_of_memory(error):
-                raise
-            halves = _halves(batch)
-            if not halves:
-                raise UnsupportedModelError(
-                    f"{lm.name}: one puzzle by itself does not fit into memory on {lm.device}; use --dtype bfloat16, "
-                    "--device auto, or a shorter context"
-                ) from error
-            log.warning("Out of memory with %s rows in a batch; going on with half as many.", len(batch))
-            waiting = [half for one in waiting for half in (_halves(one) if len(one) >= len(batch) else [one])] + halves
-            continue
-        results |= zip((index for group in batch for index in group), scored, strict=True)
+    while len(results) < len(prompts):  # once round, and again with smaller batches whenever memory runs out
+        for batch in _batches(lm, prompts, [index for index in range(len(prompts)) if index not in results], budget):
+            try:
+                scored = _score_batch(lm, [[prompts[index] for index in group] for group in batch], rope)
+            except RuntimeError as error:  # torch.OutOfMemoryError is one
+                if not _is_out_of_memory(error):
+                    raise
+                if not budget.halve([[prompts[index] for index in group] for group in batch]):
+                    raise UnsupportedModelError(
+                        f"{lm.name}: one puzzle by itself does not fit into memory on {lm.device}; use --dtype "
+                        "bfloat16, --device auto, or a shorter context"
+                    ) from error
+                break
+            results |= zip((index for group in batch for index in group), scored, strict=True)
     return results
 
 
-def _halves(batch: list[list[int]]) -> list[list[list[int]]]:
-    """A batch as two, by its groups or else within its only group; nothing where it holds one puzzle."""
-    if len(batch) > 1:
-        return [batch[: len(batch) // 2], batch[len(batch) // 2 :]]
-    group = batch[0]
-    return [[group[: len(group) // 2]], [group[len(group) // 2 :]]] if len(group) > 1 else []
+def _batches(lm: CausalLM, prompts: list[Prompt], indices: list[int], budget: Budget) -> list[list[list[int]]]:
+    """Prompts that are still to be scored, as batches of groups of indices."""
+    wanted = [prompts[index] for index in indices]
+    if lm.geometry.is_side_by_side:
+        groups = groups_of(wanted, budget.max_row_tokens)
+    else:
+        groups = [[place] for place in range(len(wanted))]
+    batches = batches_of(wanted, groups, budget.max_tokens)
+    return [[[indices[place] for place in group] for group in batch] for batch in batches]
 
 
 def _is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)
 
 
-def score_puzzle(
-    lm: CausalLM, puzzle: Puzzle, *, rope: str = "pre", template: PromptTemplate | None = None
-) -> PuzzleScores:
+def score_puzzle(lm: CausalLM, puzzle: Puzzle, *, rope: str = "pre", template: Template | None = None) -> PuzzleScores:
     """Score one puzzle; see `score_puzzles`."""
     return next(score_puzzles(lm, [puzzle], rope=rope, template=template))
 

@@ -1,68 +1,27 @@
-"""From a puzzle to text, and from text to the tokens that are read.
+"""From a prompt's text to the tokens that are read.
 
 Positions are found by character offsets of the whole text, candidate included: tokenizers merge
 across the seams that people see (".\\n" is often one token), so counting tokens of the pieces would
 name the wrong ones in silence. Knows tokenizers only as something called with a text.
 """
 
-import string
 from dataclasses import dataclass
 
-from qkcore.puzzles import Puzzle, PuzzleError
+from qkcore.puzzles import Puzzle
+from qkcore.templates import TRUE_FALSE, YES_NO, Asked, Chat, PromptError, PromptTemplate, Template, default_template
 
-
-class PromptError(PuzzleError):
-    """A puzzle, template and tokenizer that do not fit together; the message says where."""
-
-
-@dataclass(frozen=True, slots=True)
-class PromptTemplate:
-    """A plain format string with {context}, then {statement}, then the cue, such as "Answer:".
-
-    Raises:
-        PromptError: when a field is missing, stands twice or is unknown, or when the cue is empty or ends in space.
-    """
-
-    text: str
-
-    def __post_init__(self) -> None:
-        try:
-            names = [name for _, name, _, _ in string.Formatter().parse(self.text) if name is not None]
-            self.text.format(context="", statement="")
-        except (ValueError, LookupError, AttributeError) as error:
-            raise PromptError(f"template {self.text!r} is not a format string: {error}") from None
-        if names != ["context", "statement"]:
-            raise PromptError(f"template {self.text!r} must hold {{context}} once and then {{statement}} once")
-        if not self.cue or self.cue != self.cue.rstrip():
-            raise PromptError(
-                f"template {self.text!r} must end in a cue such as 'Answer:' with no space after it; "
-                "each candidate brings its own leading space"
-            )
-
-    @property
-    def cue(self) -> str:
-        """What stands after the statement, white space in front left out.
-
-        >>> TRUE_FALSE.cue
-        'Answer:'
-        """
-        return self.text.split("{statement}")[-1].replace("{{", "{").replace("}}", "}").lstrip()
-
-    def render(self, puzzle: Puzzle) -> str:
-        """The prompt's text, up to and with the cue."""
-        return self.text.format(context=puzzle.context, statement=puzzle.statement)
-
-
-TRUE_FALSE = PromptTemplate(
-    "Decide from the context whether the statement is true or false.\n"
-    "Context: {context}\nStatement: {statement}\nAnswer:"
-)
-YES_NO = PromptTemplate("Answer the question from the context.\nContext: {context}\nQuestion: {statement}\nAnswer:")
-
-
-def default_template(puzzle: Puzzle) -> PromptTemplate:
-    """YES_NO for the candidates yes and no, in any order and case, else TRUE_FALSE."""
-    return YES_NO if {candidate.lower() for candidate in puzzle.candidates} == {"yes", "no"} else TRUE_FALSE
+__all__ = [
+    "TRUE_FALSE",
+    "YES_NO",
+    "Chat",
+    "Prompt",
+    "PromptError",
+    "PromptTemplate",
+    "Template",
+    "default_template",
+    "encoded",
+    "locate",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +38,11 @@ class Prompt:
     text: str
     tokens: tuple[int, ...]
     candidates: tuple[tuple[int, ...], ...]
-    key_at: int  # index into tokens: the last token before the cue
+    key_at: int  # index into tokens: the last token before the cue; in a chat, the last of the statement
     n_shared: int = 0  # tokens with which all candidates begin
     n_context: int = 0  # tokens before the statement: what statements about one context can share
+    context_at: int = 0  # where in the text the context begins, in characters
+    is_chat: bool = False  # the text holds turn markers and opening tokens already
 
     @property
     def context_tokens(self) -> tuple[int, ...]:
@@ -104,7 +65,7 @@ class Prompt:
         return len(self.tokens) + sum(map(len, self.candidates))
 
 
-def locate(tokenizer, template: PromptTemplate, puzzle: Puzzle) -> Prompt:
+def locate(tokenizer, template: Template, puzzle: Puzzle) -> Prompt:
     """Tokenize a puzzle with each candidate in turn and find the tokens to read.
 
     Args:
@@ -114,8 +75,8 @@ def locate(tokenizer, template: PromptTemplate, puzzle: Puzzle) -> Prompt:
         PromptError: naming the puzzle, when candidates cannot be told apart in tokens, a candidate changes the
             prompt's own tokens, or the tokenizer has no token for a word.
     """
-    text = template.render(puzzle)
-    splits = [_split(tokenizer, text, candidate, puzzle) for candidate in puzzle.candidates]
+    asked = template.ask(tokenizer, puzzle)
+    splits = [_split(tokenizer, asked, candidate, puzzle) for candidate in puzzle.candidates]
     tokens, offsets, _ = splits[0]
     for candidate, (others, _, _) in zip(puzzle.candidates, splits, strict=True):
         if others != tokens:
@@ -124,22 +85,36 @@ def locate(tokenizer, template: PromptTemplate, puzzle: Puzzle) -> Prompt:
                 f"before it; use a template whose cue does not merge with the candidate"
             )
     candidates = tuple(ids for _, _, ids in splits)
-    n_shared = _n_shared(tokenizer, puzzle, candidates)
-    cue_at = len(text) - len(template.cue)
-    statement_at = len(template.text.split("{statement}")[0].format(context=puzzle.context))
-    n_context = sum(end <= statement_at for _, end in offsets)
-    before_cue = [index for index, (start, end) in enumerate(offsets) if start < end <= cue_at]
-    if not before_cue:
-        raise PromptError(f"puzzle {puzzle.puzzle_id!r}: the tokenizer leaves no token before {template.cue!r}")
-    return Prompt(puzzle.puzzle_id, text, tokens, candidates, before_cue[-1], n_shared, n_context)
-
-
-def _split(tokenizer, text: str, candidate: str, puzzle: Puzzle) -> tuple[tuple, list, tuple]:
-    """(prompt tokens, their offsets, candidate tokens) of the text followed by the candidate."""
-    encoding = tokenizer(
-        f"{text} {candidate}", return_offsets_mapping=True, truncation=False, padding=False, verbose=False
+    return Prompt(
+        puzzle_id=puzzle.puzzle_id,
+        text=asked.text,
+        tokens=tokens,
+        candidates=candidates,
+        key_at=_key_at(asked, offsets, puzzle),
+        n_shared=_n_shared(tokenizer, puzzle, candidates),
+        n_context=sum(end <= asked.statement_at for _, end in offsets),
+        context_at=asked.context_at,
+        is_chat=asked.is_chat,
     )
-    tokens, offsets = encoding["input_ids"], encoding["offset_mapping"]
+
+
+def _key_at(asked: Asked, offsets: list, puzzle: Puzzle) -> int:
+    """The last token before the cue; in a chat, the token that holds the statement's last character."""
+    if asked.is_chat:
+        before = [index for index, (start, end) in enumerate(offsets) if start < end and start < asked.statement_end]
+    else:
+        before = [index for index, (start, end) in enumerate(offsets) if start < end <= asked.cue_at]
+    if not before:
+        raise PromptError(
+            f"puzzle {puzzle.puzzle_id!r}: the tokenizer leaves no token before {asked.text[asked.cue_at :]!r}"
+        )
+    return before[-1]
+
+
+def _split(tokenizer, asked: Asked, candidate: str, puzzle: Puzzle) -> tuple[tuple, list, tuple]:
+    """(prompt tokens, their offsets, candidate tokens) of the text followed by the candidate."""
+    text = asked.text
+    tokens, offsets = encoded(tokenizer, f"{text} {candidate}", asked.is_chat)
     _check_known(tokenizer, tokens, offsets, f"{text} {candidate}", puzzle)
     own = [index for index, (_, end) in enumerate(offsets) if end > len(text)]
     # Closing tokens that some tokenizers append have empty offsets, so `own` leaves them out.
@@ -150,6 +125,23 @@ def _split(tokenizer, text: str, candidate: str, puzzle: Puzzle) -> tuple[tuple,
         )
     first, last = own[0], own[-1]
     return tuple(tokens[:first]), offsets[:first], tuple(tokens[first : last + 1])
+
+
+def encoded(tokenizer, text: str, is_chat: bool = False) -> tuple[list[int], list[tuple[int, int]]]:
+    """(token) ids and the characters (start, end) that each stands for.
+
+    Args:
+        is_chat: the text was made by a chat template, which writes the opening tokens itself.
+    """
+    encoding = tokenizer(
+        text,
+        add_special_tokens=not is_chat,
+        return_offsets_mapping=True,
+        truncation=False,
+        padding=False,
+        verbose=False,
+    )
+    return encoding["input_ids"], encoding["offset_mapping"]
 
 
 def _check_known(tokenizer, tokens: list[int], offsets: list, text: str, puzzle: Puzzle) -> None:

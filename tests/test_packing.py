@@ -5,10 +5,11 @@ import logging
 import pytest
 import torch
 
-from qkcore import evaluate
+from qkcore import evaluate, precompute
 from qkcore.evaluate import prompts_of, score_puzzle, score_puzzles
 from qkcore.layout import batches_of, groups_of, n_row_tokens, rows_of
 from qkcore.models import UnsupportedModelError, vouch_for
+from qkcore.parts import PART_SIZE
 from tests.architectures import SUPPORTED, made
 from tests.tiny import puzzle, tiny_model, tiny_tokenizer
 
@@ -97,7 +98,32 @@ def test_when_memory_runs_out_batches_are_halved_and_the_log_says_so(lm, monkeyp
     assert [scores.puzzle for scores in found] == puzzles
     assert all(torch.allclose(ours.qk, theirs.qk, atol=1e-4) for ours, theirs in zip(found, expected, strict=True))
     assert sum(tokens > 5 * size for tokens in tried) == 1  # the second batch is halved without trying
+    assert caplog.text.count("Out of memory") == 1
     assert "Out of memory with 8 rows" in caplog.text
+
+
+def test_memory_that_ran_out_in_one_call_is_not_tried_again_in_the_next(lm, monkeypatch, caplog):
+    puzzles = [puzzle(puzzle_id=str(n), context=f"Max is a cat number {n}.") for n in range(16)]
+    size = prompts_of(lm, puzzles)[0].n_tokens
+    tried = limited_memory(monkeypatch, most_tokens=3 * size)
+    budget = evaluate.Budget(8 * size + 8)
+    for _ in range(3):
+        assert len(list(score_puzzles(lm, puzzles, max_batch_tokens=budget))) == 16
+    assert sum(tokens > 3 * size for tokens in tried) == 2  # 8 rows, then 4, and never again
+    assert caplog.text.count("Out of memory") == 2
+
+
+def test_a_long_run_halves_its_batches_once_and_not_in_every_part(lm, tmp_path, monkeypatch, caplog):
+    puzzles = [
+        puzzle(puzzle_id=str(n), context=f"Max is a cat number {n}.", group=str(n)) for n in range(3 * PART_SIZE)
+    ]
+    size = max(prompt.n_tokens for prompt in prompts_of(lm, puzzles))
+    tried = limited_memory(monkeypatch, most_tokens=20 * size)
+    precompute.run(
+        lm, puzzles, tmp_path / "s.duckdb", puzzle_set="many", max_batch_tokens=32 * size, show_progress=False
+    )
+    assert sum(tokens > 20 * size for tokens in tried) == 1
+    assert caplog.text.count("Out of memory") == 1
 
 
 def test_a_packed_row_that_does_not_fit_is_halved_too(lm, monkeypatch):
