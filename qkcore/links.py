@@ -13,8 +13,8 @@ import zlib
 from dataclasses import astuple, dataclass
 
 from qkcore import InputError
-from qkcore.prompts import PromptTemplate
 from qkcore.puzzles import Puzzle, PuzzleError
+from qkcore.templates import CHAT, DEFAULT, template_named
 
 VERSION = 1  # the first byte of a link's text
 MAX_LINK = 30_000  # characters; what servers and mail programs take
@@ -39,7 +39,7 @@ class Shared:
     answer: int | None  # index into candidates
     model: str  # a folder or Hugging Face id, as `load_model` takes it
     rope: str = "pre"
-    template: str | None = None  # None: the puzzle's default
+    template: str = DEFAULT  # as `template_name` names it
     layer: int = 0
     head: int = 0
 
@@ -114,24 +114,24 @@ def _checked(row: list) -> Shared:
     shared = Shared(context, statement, tuple(candidates), answer, model, rope, template, layer, head)
     indices = all(type(one) is int and 0 <= one < MAX_INDEX for one in (layer, head))
     is_model = isinstance(model, str) and model.isprintable() and 0 < len(model) < 500
-    if not (isinstance(candidates, list) and indices and is_model and rope in ROPES):
+    is_template = isinstance(template, str)
+    if not (isinstance(candidates, list) and indices and is_model and is_template and rope in ROPES):
         raise ValueError("not what a link holds")
     if len(candidates) > MAX_CANDIDATES:
         raise PuzzleError(f"it has {len(candidates)} candidates, at most {MAX_CANDIDATES} are read")
-    if template is not None:
-        PromptTemplate(template)
-    _ = shared.puzzle  # raises for what no puzzle can be
+    template_named(template)  # both raise for what cannot be
+    _ = shared.puzzle
     return shared
 
 
 def python_snippet(shared: Shared) -> str:
     """A script that prints the head's scores and the model's logits, by candidate."""
-    template = "" if shared.template is None else f", template=PromptTemplate({shared.template!r})"
+    template = "" if shared.template == DEFAULT else f", template=template_named({shared.template!r})"
     lines = [
         "from qkcore.evaluate import score_puzzle",
         "from qkcore.models import load_model",
-        *(["from qkcore.prompts import PromptTemplate"] if template else []),
         "from qkcore.puzzles import Puzzle",
+        *(["from qkcore.templates import template_named"] if template else []),
         "",
         "puzzle = Puzzle(",
         '    puzzle_id="typed",',
@@ -154,6 +154,7 @@ def shell_snippet(shared: Shared) -> str:
     row = {"context": shared.context, "statement": shared.statement, "candidates": shared.candidates}
     # Escaped to ASCII on one line, so nothing typed can end the quoted text.
     words = ["python", "-m", "qkcore", "score", "--model", shared.model, "--rope", shared.rope]
-    if shared.template is not None:
-        words += ["--template", shared.template]
+    template = shared.template.removeprefix(CHAT)
+    words += [] if template == shared.template else ["--chat"]
+    words += [] if template == DEFAULT else ["--template", template]
     return f"{shlex.join(words)} --json <<'PUZZLE'\n{json.dumps(row)}\nPUZZLE\n"

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from qkcore.evaluate import score_puzzle
 from qkcore.links import MAX_LINK, MAX_UNPACKED, LinkError, Shared, decode, encode, python_snippet, shell_snippet
 from qkcore.models import load_model
+from qkcore.templates import template_named
 
 ROOT = Path(__file__).parents[1]
 ONE = Shared(
@@ -47,6 +48,14 @@ def test_a_template_and_post_rotary_travel_too():
 def test_any_other_text_is_refused_in_a_sentence(text):
     with pytest.raises(LinkError, match="copy it again in full"):
         decode(text)
+
+
+def test_a_chat_travels_and_is_asked_for_by_its_option():
+    shared = replace(ONE, template="{chat}default")
+    assert decode(encode(shared)) == shared
+    assert "--chat" in shell_snippet(shared)
+    assert "--template" not in shell_snippet(shared)
+    assert "template=template_named('{chat}default')" in python_snippet(shared)
 
 
 @pytest.mark.parametrize("n", [1, 5, 40])
@@ -83,6 +92,7 @@ def test_a_link_of_another_version_says_so():
         {"model": ["x"]},
         {"template": "{context.__class__}{statement}:"},
         {"template": 5},
+        {"template": "{chat}{chat"},
     ],
 )
 def test_fields_that_no_puzzle_has_are_refused(changes):
@@ -132,10 +142,7 @@ def test_a_puzzle_too_long_for_a_link_says_by_how_much():
 def test_python_and_shell_give_the_numbers_of_the_page(shared):
     """Both are run as they are shown, in processes of their own."""
     lm = load_model(ROOT / shared.model)
-    from qkcore.prompts import PromptTemplate
-
-    template = PromptTemplate(shared.template) if shared.template else None
-    scores = score_puzzle(lm, shared.puzzle, rope=shared.rope, template=template)
+    scores = score_puzzle(lm, shared.puzzle, rope=shared.rope, template=template_named(shared.template))
     printed = subprocess.run(
         [sys.executable, "-c", python_snippet(shared)], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
