@@ -100,6 +100,9 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         "--rope", choices=("pre", "post"), default="pre", help="scores before or after rotary embedding"
     )
     parser.add_argument("--template", metavar="TEXT", help="format string with {context}, {statement} and a cue")
+    parser.add_argument(
+        "--chat", action="store_true", help="ask through the tokenizer's chat template (default: plain text)"
+    )
     parser.add_argument("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps or auto (default: cuda if there)")
     parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help="default: float32 on the CPU")
 

@@ -17,7 +17,7 @@ from qkcore.english import split
 from qkcore.evaluate import prompts_of
 from qkcore.layout import rows_of, separate_rows_of
 from qkcore.models import CausalLM
-from qkcore.prompts import Prompt, PromptTemplate, default_template
+from qkcore.prompts import Prompt, Template, encoded
 from qkcore.puzzles import Puzzle
 
 MAX_KEY_VALUES = 2**25  # floats of keys kept from one pass (128 MB); more tokens are read in further passes
@@ -54,7 +54,7 @@ def align(
     puzzle: Puzzle,
     *,
     rope: str = "pre",
-    template: PromptTemplate | None = None,
+    template: Template | None = None,
     max_values=MAX_KEY_VALUES,
 ) -> Alignment:
     """Compare every candidate's query with the key of every token of the prompt, for all heads at once.
@@ -66,11 +66,10 @@ def align(
     Raises:
         PromptError: when the puzzle cannot be asked of this model.
     """
-    template = template or default_template(puzzle)
     prompt = prompts_of(lm, [puzzle], template)[0]
     geometry, n_tokens = lm.geometry, len(prompt.tokens)
     rows = rows_of([[prompt]]) if geometry.is_side_by_side else separate_rows_of([prompt])
-    per_token = geometry.n_layers * geometry.n_kv_heads * _head_size(lm) * len(rows.tokens)
+    per_token = geometry.n_layers * geometry.n_kv_heads * geometry.head_size * len(rows.tokens)
     parts = []
     for positions in torch.arange(n_tokens).split(max(1, max_values // per_token)):
         # A row begins with the whole prompt, so a token's place in the row is its place in the prompt.
@@ -79,32 +78,25 @@ def align(
         keys = captured.keys[rope][0].repeat_interleave(geometry.n_heads // geometry.n_kv_heads, dim=1)
         queries = captured.queries[rope].movedim(0, 2).flatten(2, 3)  # layer, head, candidate, dim
         parts.append(torch.einsum("lhcd,lhtd->lhct", queries, keys))
-    texts, premises, sentences = _places(lm.tokenizer, template, puzzle, prompt)
+    texts, premises, sentences = _places(lm.tokenizer, puzzle, prompt)
     return Alignment(puzzle, texts, premises, sentences, prompt.key_at, torch.cat(parts, dim=-1).numpy())
 
 
-def _head_size(lm: CausalLM) -> int:
-    config = lm.model.config.get_text_config()
-    return getattr(config, "head_dim", None) or config.hidden_size // lm.geometry.n_heads
-
-
 def _places(
-    tokenizer, template: PromptTemplate, puzzle: Puzzle, prompt: Prompt
+    tokenizer, puzzle: Puzzle, prompt: Prompt
 ) -> tuple[tuple[str, ...], tuple[int | None, ...], tuple[str, ...]]:
     """The text and the premise of each token, and the premises."""
-    text = f"{prompt.text} {puzzle.candidates[0]}"
-    encoding = tokenizer(text, return_offsets_mapping=True, truncation=False, padding=False, verbose=False)
-    offsets = encoding["offset_mapping"][: len(prompt.tokens)]
+    _, offsets = encoded(tokenizer, f"{prompt.text} {puzzle.candidates[0]}", prompt.is_chat)
+    offsets = offsets[: len(prompt.tokens)]
     # Tokens of one character share its offsets, so each gets what none before it has covered.
     ends = np.maximum.accumulate([0, *(end for _, end in offsets)]).tolist()
     ends[-1] = len(prompt.text)
     texts = tuple(prompt.text[start:end] for start, end in pairwise(ends))
     sentences = tuple(split(puzzle.context))
-    start = len(template.text.split("{context}")[0].replace("{{", "{").replace("}}", "}"))
     spans = sentence_spans(puzzle.context, sentences)
     premises = []
     for before, piece in zip(ends, texts, strict=False):
-        at = before + len(piece) - len(piece.lstrip()) - start  # of its first letter, within the context
+        at = before + len(piece) - len(piece.lstrip()) - prompt.context_at  # of its first letter, within the context
         premises.append(next((number for number, (low, high) in enumerate(spans) if low <= at < high), None))
     return texts, tuple(premises), sentences
 

@@ -30,6 +30,7 @@ class Geometry:
     layer_kinds: tuple[str, ...] | None  # per layer, where the model takes one mask per kind
     is_side_by_side: bool = True  # may candidates share a row, or does each need one of its own?
     ropes: tuple[str, ...] = ("pre", "post")  # the kinds of score that can be read
+    head_size: int | None = None  # dims of a head's query and key, as the self-check reads them
 
 
 def read_geometry(model: nn.Module) -> Geometry:

@@ -34,16 +34,18 @@ def _save(puzzles: list[Puzzle], path: Path) -> None:
 
 
 def _load(options):
-    """(CausalLM, PromptTemplate or None) as the options say."""
+    """(CausalLM, template or None) as the options say."""
     from transformers.utils import logging
 
     from qkcore.models import load_model
-    from qkcore.prompts import PromptTemplate
+    from qkcore.prompts import Chat, PromptTemplate
 
     logging.set_verbosity_error()
     if Path(options.model).is_dir():  # a download keeps its progress bars
         logging.disable_progress_bar()
     template = PromptTemplate(options.template.replace("\\n", "\n")) if options.template else None
+    if options.chat:
+        template = Chat(template)
     return load_model(options.model, dtype=options.dtype, device=options.device), template
 
 
@@ -72,6 +74,7 @@ def score(options) -> None:
     puzzle = _read_puzzle(sys.stdin.read(), options.candidates)
     lm, template = _load(options)
     from qkcore.evaluate import prompts_of, score_puzzle
+    from qkcore.templates import template_name
 
     scores = score_puzzle(lm, puzzle, rope=options.rope, template=template)
     prompt = prompts_of(lm, [puzzle], template)[0]
@@ -93,6 +96,7 @@ def score(options) -> None:
         "model": {"logits": scores.logits.tolist(), "choice": model_choice},
         "heads": heads,
         "rope": options.rope,
+        "template": template_name(template),
         "key_token": lm.tokenizer.decode([prompt.tokens[prompt.key_at]]),
         "model_id": lm.name,
     }
@@ -145,12 +149,20 @@ def check(options) -> None:
     puzzle = _read_puzzle("Context: Max is a cat. Every cat is happy.\nStatement: Max is happy.", None)
     prompt = prompts_of(lm, [puzzle], template)[0]
     geometry, check = lm.geometry, lm.check
+    place = "the statement's last; the chat's turn markers follow it" if prompt.is_chat else "the last before the cue"
     rotation = "no score before rotary" if check.rotation is None else f"{check.rotation:.1e}"
     lines = {
-        "model": f"{lm.name} ({geometry.model_type}), revision {lm.revision}, {lm.dtype} on {lm.device}",
+        "model": f"{lm.name} ({geometry.model_type}), revision {lm.revision}",
+        "dtype": f"{lm.dtype} on {lm.device}",
         "layers": f"{geometry.n_layers}, each {geometry.n_heads} heads and {geometry.n_kv_heads} kv heads",
+        "head size": f"{geometry.head_size} dims of a query and a key",
+        "positions": "no limit stated" if geometry.max_positions is None else f"at most {geometry.max_positions:,}",
+        "sliding window": "none" if geometry.window is None else f"{geometry.window:,} positions",
+        "scores": " and ".join({"pre": "before rotary", "post": "after rotary"}[rope] for rope in geometry.ropes),
+        "candidates share a pass": "yes" if geometry.is_side_by_side else "no, each has a pass of its own",
+        "asked as": "a chat, in the words of the tokenizer's template" if prompt.is_chat else "plain text",
         "prompt": repr([lm.tokenizer.decode([token]) for token in prompt.tokens]),
-        "key token": repr(lm.tokenizer.decode([prompt.tokens[prompt.key_at]])),
+        "key token": f"{lm.tokenizer.decode([prompt.tokens[prompt.key_at]])!r}, {place}",
         "candidates": repr([[lm.tokenizer.decode([token]) for token in ids] for ids in prompt.candidates]),
         "self-check": f"passed; differences are at most {check.tolerance:.0e} of the largest value",
         "  attention rebuilt": f"{check.attention:.1e}",

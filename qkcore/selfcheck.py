@@ -81,7 +81,7 @@ def _plain_rows(tokens: tuple[int, ...]) -> Rows:
 
 
 def _found(geometry: Geometry, captured: Captured) -> Geometry:
-    """The geometry with what was read instead of what the configuration says of kv heads."""
+    """The geometry with the kv heads, the head size and the kinds of score that were really read."""
     n_heads, n_kv_heads = captured.queries["post"].shape[2], captured.keys["post"].shape[2]
     if n_heads != geometry.n_heads or n_heads % n_kv_heads:
         raise UnsupportedModelError(
@@ -90,7 +90,12 @@ def _found(geometry: Geometry, captured: Captured) -> Geometry:
         )
     recorded = captured.recording
     has_pre = all(state is not None for state in [*recorded.pre_queries.values(), *recorded.pre_keys.values()])
-    return replace(geometry, n_kv_heads=n_kv_heads, ropes=("pre", "post") if has_pre else ("post",))
+    return replace(
+        geometry,
+        n_kv_heads=n_kv_heads,
+        head_size=captured.queries["post"].shape[-1],
+        ropes=("pre", "post") if has_pre else ("post",),
+    )
 
 
 def _attention_difference(model: nn.Module, geometry: Geometry, rows: Rows) -> float:

@@ -1,6 +1,7 @@
 """Puzzles asked through a tokenizer's chat template: positions against an oracle that reads the whole conversation."""
 
 import hashlib
+import io
 import json
 
 import pytest
@@ -8,10 +9,12 @@ import torch
 from tokenizers import AddedToken
 
 from qkcore import __version__, precompute
+from qkcore.__main__ import main
+from qkcore.alignment import align
 from qkcore.evaluate import prompts_of, score_puzzle
 from qkcore.models import vouch_for
 from qkcore.prompts import TRUE_FALSE, Chat, PromptError, PromptTemplate, locate
-from qkcore.puzzles import puzzle_set_sha256
+from qkcore.puzzles import puzzle_set_sha256, save_puzzles
 from qkcore.store import ResultStore
 from qkcore.templates import template_named
 from tests.test_scoring import close, per_layer, plain_pass
@@ -138,6 +141,17 @@ def test_a_chat_template_that_cannot_be_used_is_refused_in_one_line(chat_templat
     assert "\n" not in str(refusal.value)
 
 
+def test_alignment_reads_the_same_chat(tokenizer):
+    lm = vouch_for(tiny_model("llama"), tokenizer, "tiny")
+    found = align(lm, puzzle(), template=Chat())
+    (prompt,) = prompts_of(lm, [puzzle()], Chat())
+    assert "".join(found.texts) == prompt.text
+    spoken = ["".join(text for text, one in zip(found.texts, found.premises, strict=True) if one == n) for n in (0, 1)]
+    assert [one.strip() for one in spoken] == ["Max is a wumpus.", "Every wumpus is a tumpus."]
+    scores = score_puzzle(lm, puzzle(), template=Chat()).qk.numpy()
+    assert abs(found.products[..., found.key_at] - scores).max() < 1e-4 * abs(scores).max()
+
+
 def test_a_run_names_its_template_and_that_it_was_a_chat(tmp_path):
     tokenizer = talking(CHATML)
     lm = vouch_for(tiny_model("llama"), tokenizer, "tiny")
@@ -178,3 +192,37 @@ def test_the_id_of_a_run_without_chat_is_made_of_what_it_always_was():
 def test_plain_prompts_do_not_look_at_the_chat_template():
     lm = vouch_for(tiny_model("llama"), talking(CHATML), "tiny")
     assert prompts_of(lm, [puzzle()]) == prompts_of(vouch_for(tiny_model("llama"), talking(None), "tiny"), [puzzle()])
+
+
+@pytest.fixture(scope="module")
+def chat_folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models") / "tiny-chat"
+    tokenizer = talking(*KINDS["chatml"])
+    tiny_model("qwen3").save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_check_and_score_say_how_they_asked(chat_folder, monkeypatch, capsys):
+    assert main(["check", "--model", str(chat_folder), "--chat"]) == 0
+    printed = capsys.readouterr().out
+    assert "asked as: a chat" in printed
+    assert "key token: '.', the statement's last; the chat's turn markers follow it" in printed
+    assert "'<|im_end|>'" in printed
+    monkeypatch.setattr("sys.stdin", io.StringIO("Context: Max is a wumpus.\nStatement: Max is a wumpus.\n"))
+    assert main(["score", "--model", str(chat_folder), "--chat", "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert (printed["template"], printed["key_token"]) == ("{chat}default", ".")
+
+
+def test_precompute_asks_as_a_chat_when_told_to(chat_folder, tmp_path):
+    save_puzzles([puzzle()], tmp_path / "p.jsonl")
+    arguments = ["--model", str(chat_folder), "--puzzles", str(tmp_path / "p.jsonl"), "--store"]
+    assert main(["precompute", *arguments, str(tmp_path / "s.duckdb"), "--chat", "--quiet"]) == 0
+    with ResultStore.open(tmp_path / "s.duckdb") as store:
+        assert store.runs()["template"].item() == "{chat}default"
+
+
+def test_chat_with_a_model_that_has_no_chat_template_is_one_line(tiny_folder, capsys):
+    assert main(["check", "--model", str(tiny_folder), "--chat"]) == 2
+    assert capsys.readouterr().err.startswith("qkcore check: error: the tokenizer has no chat template; ask without it")

@@ -48,8 +48,15 @@ def test_check_shows_geometry_tokens_and_the_self_check(tiny_folder, capsys):
     printed = capsys.readouterr().out
     for part in [
         "3, each 4 heads and 1 kv heads",
-        "' true'",
-        "key token: '\\n'",
+        "head size: 18 dims",
+        "positions: at most 512",
+        "sliding window: none",
+        "scores: before rotary and after rotary",
+        "candidates share a pass: yes",
+        "asked as: plain text",
+        "'Answer', ':'",
+        "candidates: [[' true'], [' false']]",
+        "key token: '\\n', the last before the cue",
         "self-check: passed",
         "float32 on cpu",
     ]:
