@@ -8,6 +8,7 @@ the model's is ever run.
 import hashlib
 import os
 import re
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,6 +97,8 @@ def load_model(model: str | os.PathLike, dtype: str | None = None, device: str |
     elif folder.exists() or folder.is_absolute() or str(model).startswith((".", "~")) or str(model).count("/") > 1:
         raise UnsupportedModelError(f"{model} is not a folder; name a folder with config.json or a Hugging Face id")
     torch_dtype = DTYPES[dtype] if dtype else (torch.float32 if device == "cpu" else "auto")
+    if not folder.is_dir():
+        _check_reachable(str(model))
     loaded, tokenizer = _from_pretrained(str(model), torch_dtype, device)
     name = folder.resolve().name if folder.is_dir() else str(model)
     revision = _folder_revision(folder) if folder.is_dir() else getattr(loaded.config, "_commit_hash", None)
@@ -112,6 +115,32 @@ def _check_device(device: str) -> None:
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise UnsupportedModelError(f"device {device!r} cannot be used here ({reason}); try --device cpu") from None
+
+
+def _check_reachable(model: str) -> None:
+    """Ask the hub once for a model that is not in the cache, before the patient retries of a download do."""
+    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        if constants.is_offline_mode() or isinstance(try_to_load_from_cache(model, "config.json"), str):
+            return
+        url = hf_hub_url(model, "config.json")
+        try:
+            get_hf_file_metadata(url, timeout=constants.HF_HUB_ETAG_TIMEOUT)
+        except (HfHubHTTPError, ValueError):
+            raise
+        except Exception:  # of whichever HTTP library the hub's client stands on
+            time.sleep(1)  # one hiccup is no reason to give up
+            get_hf_file_metadata(url, timeout=constants.HF_HUB_ETAG_TIMEOUT)
+    except (HfHubHTTPError, ValueError):
+        return  # the hub has answered, or the name is none: loading says it better
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UnsupportedModelError(
+            f"there is no folder {model}, and the Hugging Face hub cannot be asked for a model of that name "
+            f"({reason}); check the name, or the network"
+        ) from error
 
 
 def _from_pretrained(model: str, dtype: torch.dtype | str, device: str):

@@ -1,11 +1,13 @@
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
+from huggingface_hub.errors import HfHubHTTPError
 from transformers import AutoModelForCausalLM
 from transformers.models.auto import CONFIG_MAPPING
 
-from qkcore import recording
+from qkcore import models, recording
 from qkcore.models import UnsupportedModelError, load_model, vouch_for
 from tests.tiny import tiny_model, tiny_tokenizer
 
@@ -127,3 +129,55 @@ def test_the_model_stays_usable_and_unrecorded_outside_of_capture(saved):
     plain = tiny_model("qwen3")
     with torch.no_grad():
         assert torch.allclose(lm.model(ids).logits, plain(ids).logits, atol=1e-4)
+
+
+@pytest.fixture
+def hub(monkeypatch):
+    """Counts the questions to the hub; each gets the next of the answers (the last one again and again)."""
+    asked, answers = [], []
+
+    def metadata(url, **_):
+        asked.append(url)
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+
+    monkeypatch.setattr("huggingface_hub.get_hf_file_metadata", metadata)
+    monkeypatch.setattr("huggingface_hub.constants.is_offline_mode", lambda: False)
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    monkeypatch.setattr(models, "_from_pretrained", lambda model, *_: pytest.fail("went on to load"))
+    return asked, answers
+
+
+def test_a_name_that_cannot_be_looked_up_is_refused_after_two_questions(hub):
+    asked, answers = hub
+    answers.append(ConnectionError("Name or service not known\nand more"))
+    with pytest.raises(UnsupportedModelError, match=r"no folder nobody/typo, .*not known\); check the name") as refusal:
+        load_model("nobody/typo")
+    assert len(asked) == 2
+    assert asked[0].endswith("nobody/typo/resolve/main/config.json")
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("second", ["found", "refused by the hub"])
+def test_one_hiccup_of_the_network_does_not_keep_a_model_from_loading(hub, monkeypatch, second):
+    asked, answers = hub
+    answer = None if second == "found" else HfHubHTTPError("gone", response=httpx_response(404))
+    answers.extend([ConnectionError("reset"), answer])
+    monkeypatch.setattr(models, "_from_pretrained", lambda model, *_: (_ for _ in ()).throw(KeyError("loading")))
+    with pytest.raises(KeyError, match="loading"):
+        load_model("nobody/typo")
+    assert len(asked) == 2
+
+
+def httpx_response(status):
+    return SimpleNamespace(status_code=status, headers={}, request=None, url="", reason="", text="")
+
+
+def test_a_model_in_the_cache_is_loaded_without_asking(hub, monkeypatch):
+    asked, _ = hub
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_: "config.json")
+    monkeypatch.setattr(models, "_from_pretrained", lambda model, *_: (_ for _ in ()).throw(KeyError("loading")))
+    with pytest.raises(KeyError, match="loading"):
+        load_model("somebody/known")
+    assert not asked
