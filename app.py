@@ -9,11 +9,16 @@ import runpy
 from pathlib import Path
 
 import streamlit as st
+from starlette.middleware import Middleware
 from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from pages.frame.failures import say_sorry
+from pages.frame.headers import SecurityHeaders
+from pages.frame.opened import open_first
 
 FRAME = Path(__file__).parent / "pages" / "frame" / "frame.py"
 
-app = st.App(FRAME)
+app = st.App(FRAME, lifespan=open_first, middleware=[Middleware(SecurityHeaders)], on_script_error=say_sorry)
 
 # A host that runs this file as a plain script, as older ones do, gets the frame all the same.
 if get_script_run_ctx(suppress_warning=True) is not None:

@@ -82,6 +82,16 @@ def _parser() -> argparse.ArgumentParser:
     precompute.add_argument("--quiet", action="store_true", help="no progress bar")
     precompute.set_defaults(run=commands.precompute)
 
+    bundle = added.add_parser("bundle", help="put chosen runs into one file or folder to share")
+    bundle.add_argument("--store", type=Path, required=True, metavar="FILE.duckdb")
+    bundle.add_argument("--run", action="append", default=[], dest="run_ids", metavar="RUN", help="default: all runs")
+    bundle.add_argument("--without-texts", action="store_true", help="leave the puzzles' texts out")
+    bundle.add_argument(
+        "--licence", type=_named_text, action="append", default=[], metavar="SET=TEXT", help="of a puzzle set"
+    )
+    bundle.add_argument("--out", type=Path, required=True, metavar="FILE.zip", help="or a folder to make")
+    bundle.set_defaults(run=commands.bundle)
+
     score = added.add_parser("score", help="score one puzzle from standard input")
     _add_model(score)
     score.add_argument("--candidates", default=None, metavar="A,B", help="default: the puzzle's own, else true,false")
@@ -105,6 +115,14 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps or auto (default: cuda if there)")
     parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help="default: float32 on the CPU")
+
+
+def _named_text(text: str) -> tuple[str, str]:
+    """(name, text) of "SET=LICENCE"."""
+    name, equals, value = text.partition("=")
+    if not (name.strip() and equals and value.strip()):
+        raise argparse.ArgumentTypeError(f"{text!r}: write SET=LICENCE")
+    return name.strip(), value.strip()
 
 
 def _whole_range(text: str) -> tuple[int, int]:

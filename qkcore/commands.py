@@ -69,6 +69,19 @@ def precompute(options) -> None:
     print(f"{options.store}: run {run_id}, {len(puzzles):,} puzzles")
 
 
+def bundle(options) -> None:
+    """Make a bundle of runs, and say what is in it."""
+    from qkcore.bundle import write_bundle
+
+    licences = dict(options.licence)
+    manifest = write_bundle(options.store, options.out, options.run_ids, not options.without_texts, licences)
+    print(f"{options.out}: {len(manifest['runs'])} runs")
+    for name, puzzle_set in manifest["puzzle_sets"].items():
+        texts = "with its texts" if puzzle_set["has_texts"] else "without its texts"
+        print(f"puzzle set {name}, {texts}; licence: {puzzle_set['licence']}")
+    print(f"fingerprint: {manifest['fingerprint']}")
+
+
 def score(options) -> None:
     """Score the puzzle on standard input and print every head's answer."""
     puzzle = _read_puzzle(sys.stdin.read(), options.candidates)

@@ -3,8 +3,10 @@
 import streamlit as st
 
 from pages.frame.chosen import choose
+from pages.frame.doors import let_in
+from pages.frame.failures import log_and_say_sorry
 from pages.frame.reading import ask, store_path
-from pages.frame.settings import ROOT
+from pages.frame.settings import ROOT, SettingsError
 from qkcore.store import StoreError
 
 st.set_page_config(page_icon="🔎", layout="wide")
@@ -17,6 +19,7 @@ page = st.navigation(
     }
 )
 try:
+    let_in()
     runs = ask("runs")
     if runs.empty:
         st.title("No results yet")
@@ -27,6 +30,8 @@ try:
     else:
         choose(runs)
         page.run()
-except StoreError as error:
+except (StoreError, SettingsError) as error:
     st.title("No results to show")
     st.error(str(error))
+except Exception as error:
+    log_and_say_sorry(error)

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import streamlit as st
 
-from pages.frame.settings import settings
+from pages.frame.opened import store_in_use
 from qkcore.store import ResultStore
 
 
 def store_path() -> Path:
     """The store to show."""
-    return settings().store
+    return store_in_use()
 
 
 def ask(question: str | Callable, *arguments):

@@ -1,0 +1,34 @@
+# The dashboard with the demo store and the bundled model inside; needs no network once it is built. docs/hosting.md.
+FROM python:3.11-slim
+
+# Linux wheels of torch bring several GB for graphics cards. PyTorch keeps builds without them on an index of its own.
+ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
+
+WORKDIR /app
+COPY requirements.txt ./
+RUN grep '^torch==' requirements.txt > /tmp/torch.txt \
+    && pip install --no-cache-dir --index-url "$TORCH_INDEX" --requirement /tmp/torch.txt \
+    && pip install --no-cache-dir --requirement requirements.txt
+
+# For what the settings need on top, such as streamlit[auth] for sign-in.
+ARG EXTRA_PACKAGES=""
+RUN if [ -n "$EXTRA_PACKAGES" ]; then pip install --no-cache-dir $EXTRA_PACKAGES; fi
+
+COPY app.py ./
+COPY .streamlit/config.toml .streamlit/config.toml
+COPY pages/ pages/
+COPY qkcore/ qkcore/
+COPY data/ data/
+
+# The files belong to root and the server does not run as root, so it can write to its temporary folder only.
+RUN useradd --uid 1000 --no-create-home qkscope
+USER 1000
+ENV HOME=/tmp \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    HF_HUB_OFFLINE=1 \
+    QKSCOPE_HOSTED=true
+
+EXPOSE 8501
+HEALTHCHECK --start-period=60s CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8501/_stcore/health', timeout=3)"]
+CMD ["python", "-m", "streamlit", "run", "app.py", "--server.address", "0.0.0.0", "--server.port", "8501", "--server.headless", "true"]

@@ -1,0 +1,47 @@
+"""What happens when something breaks that nobody foresaw: a sentence for the visitor, the traceback for the log.
+
+The log gets where and of what kind an error was, never its own words: those may quote a visitor's puzzle.
+"""
+
+import logging
+import traceback
+
+import streamlit as st
+
+LOG = logging.getLogger("qkscope")
+SORRY = "Something went wrong here, and the log of this demo has noted it. Reload the page, or go on to another one."
+
+
+def say_sorry(error: Exception) -> bool:
+    """Show the sentence; True tells Streamlit to show no more. For `st.App(on_script_error=...)`."""
+    st.error(SORRY)
+    return True
+
+
+def log_and_say_sorry(error: Exception) -> None:
+    """For an error that the frame has caught: Streamlit does not hear of it."""
+    LOG.error("A page failed.\n%s", without_words(error))
+    say_sorry(error)
+
+
+def without_words(error: BaseException) -> str:
+    """A traceback with the kind of each error in place of its message, the first cause first."""
+    parts = []
+    while error is not None:
+        parts.append("".join(traceback.format_tb(error.__traceback__)) + type(error).__name__)
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return "\nwhich led to\n".join(reversed(parts))
+
+
+class _WithoutWords(logging.Filter):
+    """Takes the words of errors out of a log."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.exc_info and record.exc_info[1]:
+            record.msg, record.args = f"{record.getMessage()}\n{without_words(record.exc_info[1])}", ()
+            record.exc_info = record.exc_text = None
+        return True
+
+
+# What Streamlit itself catches, such as an error in a widget's callback, it logs here.
+logging.getLogger("streamlit.error_util").addFilter(_WithoutWords())
