@@ -33,5 +33,7 @@ try:
 except (StoreError, SettingsError) as error:
     st.title("No results to show")
     st.error(str(error))
+except OverflowError:  # Streamlit's own, where the address sets a number field to 1e999
+    st.error("The address asks for a number that nothing here has; correct it, or open the dashboard anew.")
 except Exception as error:
     log_and_say_sorry(error)
