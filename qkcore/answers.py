@@ -18,7 +18,7 @@ DEFAULT_VOTE = "weighted vote of 5"
 
 
 def puzzles_of(store: ResultStore, run_id: str) -> pd.DataFrame:
-    """Every puzzle of a run in order: puzzle_id, split, steps, distractors, answer, n_candidates, the model's choice."""
+    """Every puzzle of a run in order: puzzle_id, split, steps, distractors, answer, n_candidates, model (a choice)."""
     frame = store.ask(
         """
         select place, puzzle_id, split, steps, distractors, answer, len(candidates) as n_candidates
@@ -168,3 +168,31 @@ def _is_among(values: pd.Series, wanted: Steps) -> pd.Series:
     if wanted is None:
         return pd.Series(True, index=values.index)
     return values.isin([wanted] if isinstance(wanted, int) else list(wanted))
+
+
+def texts(store: ResultStore, run_id: str, puzzle_ids: Sequence[str]) -> pd.DataFrame:
+    """puzzle_id, context, statement (None where the set was published without its texts), candidates, answer_text."""
+    return store.ask(
+        """
+        select puzzle_id, context, statement, candidates, candidates[answer + 1] as answer_text
+        from store.puzzles join store.runs using (puzzle_set)
+        where run_id = $run_id and list_contains($puzzle_ids, puzzle_id)
+        order by place
+        """,
+        run_id=run_id,
+        puzzle_ids=list(puzzle_ids),
+    )
+
+
+def find_texts(store: ResultStore, run_id: str, wanted: str) -> list[str]:
+    """puzzle_ids whose context or statement holds the text as it is, whatever its case."""
+    return store.ask(
+        """
+        select puzzle_id
+        from store.puzzles join store.runs using (puzzle_set)
+        where run_id = $run_id
+          and (contains(lower(context), lower($wanted)) or contains(lower(statement), lower($wanted)))
+        """,
+        run_id=run_id,
+        wanted=wanted,
+    )["puzzle_id"].tolist()

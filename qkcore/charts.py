@@ -1,132 +1,189 @@
-"""Tidy frame in, Altair chart out. Reads nothing, computes nothing that has a name in qkcore.metrics.
+"""Tidy frame in, Altair chart out: heat maps, and what all charts share. Curves and bars are in qkcore.curves.
 
-Colours come from the theme's ranges (.streamlit/config.toml), so light and dark each have their own: the first
-categorical colour is the chosen head, the second the model; the middle of the diverging range is chance.
+Reads nothing, computes nothing that has a name in qkcore.metrics. Colours come from the theme's ranges
+(.streamlit/config.toml), so light and dark each have their own: the first categorical colour is the chosen head, the
+second the model, the third the vote; the middle of the diverging range is chance, or no gap.
 """
+
+from collections.abc import Sequence
 
 import altair as alt
 import pandas as pd
 
-from qkcore.wording import accuracy_text, head_name
+from qkcore.curves import GREY, agreement_bars, difference_curves, difficulty_curves, gap_chart, margin_curves
+from qkcore.wording import accuracy_text, gap_text, head_name, percent, texts_of
 
-GREY = "#8a8f98"  # legible on white and on near-black
-WHO = ("chosen head", "model")
-RULE = "surface rule"
+__all__ = [
+    "agreement_bars",
+    "difference_curves",
+    "difficulty_curves",
+    "for_print",
+    "gap_chart",
+    "gap_grid",
+    "head_grid",
+    "margin_curves",
+    "transfer_matrix",
+]
+
 POINT = "cell"  # the name of the grid's selection; its value holds layer and head
+GAIN_REACH = 0.5  # gains and gaps beyond 50 points are drawn as 50
+SLASH = "M-0.7,0.7L0.7,-0.7"  # hatching: a stroke across a cell
 
 
-def head_grid(heads: pd.DataFrame, chance: float, chosen: tuple[int, int] | None) -> alt.LayerChart:
-    """Accuracy of every head as a heat map, a click on a cell selecting it.
+def head_grid(
+    heads: pd.DataFrame,
+    chance: float,
+    chosen: tuple[int, int] | None,
+    measure: str = "accuracy",
+    title: str = "Accuracy",
+    n_kv_heads: int | None = None,
+) -> alt.LayerChart:
+    """A measure of every head as a heat map, a click on a cell selecting it.
 
     Args:
-        heads: layer, head, accuracy, low, high, n; one row a head.
-        chance: accuracy of guessing, the scale's middle; the scale always runs from 0 to 1, so that runs compare.
+        heads: layer, head, accuracy, low, high, n, the measure, and optionally is_above_luck: cells where it is false
+            are hatched.
+        chance: accuracy of guessing, the scale's middle; the scale always runs from 0 to 1, so that runs compare. A
+            gain runs from -50 to +50 points round 0, an AUC round one half.
         chosen: the head to ring.
+        measure: a column of the frame, with its title.
+        n_kv_heads: lines between groups of heads that share keys; None or as many as heads draws none.
     """
     frame = heads.assign(
-        name=[head_name(layer, head) for layer, head in zip(heads["layer"], heads["head"], strict=True)],
-        text=[accuracy_text(*row) for row in heads[["accuracy", "low", "high", "n"]].itertuples(index=False)],
-    )
+        name=texts_of(heads, head_name, "layer", "head"),
+        text=texts_of(heads, accuracy_text, "accuracy", "low", "high", "n"),
+        shown=[f"{100 * value:+.1f} points" if measure == "gain" else percent(value) for value in heads[measure]],
+    )[["layer", "head", measure, "name", "text", "shown", *({"is_above_luck"} & {*heads.columns})]]
     x = alt.X("head:O", title="Head", axis=alt.Axis(labelAngle=0, labelOverlap=True))
     y = alt.Y("layer:O", title="Layer", sort="descending", axis=alt.Axis(labelOverlap=True))
-    click = alt.selection_point(name=POINT, fields=["layer", "head"], toggle=False)
+    tooltip = [alt.Tooltip("name:N", title="Head"), alt.Tooltip("text:N", title="Accuracy")]
+    if measure != "accuracy":
+        tooltip.append(alt.Tooltip("shown:N", title=title))
+    middle = 0.5 if measure == "auc" else chance
     cells = (
         alt.Chart(frame)
         .mark_rect(cursor="pointer")
-        .encode(
-            x=x,
-            y=y,
-            color=alt.Color(
-                "accuracy:Q",
-                title="Accuracy on test puzzles",
-                # Mixed in RGB the way from orange to blue leads over grey; the default leads over pink.
-                scale=alt.Scale(domain=[0, 1], domainMid=chance, interpolate="rgb"),
-                legend=alt.Legend(
-                    format=".0%", orient="top", gradientLength=220, titleLimit=300, values=[0, 0.25, 0.5, 0.75, 1]
-                ),
-            ),
-            tooltip=[alt.Tooltip("name:N", title="Head"), alt.Tooltip("text:N", title="Accuracy")],
-        )
-        .add_params(click)
+        .encode(x=x, y=y, color=_colour(measure, title, middle), tooltip=tooltip)
+        .add_params(alt.selection_point(name=POINT, fields=["layer", "head"], toggle=False))
     )
-    ringed = frame if chosen is None else frame[(frame["layer"] == chosen[0]) & (frame["head"] == chosen[1])]
-    ring = (
-        alt.Chart(ringed.assign(who=WHO[0]))
-        .mark_rect(filled=False, strokeWidth=3)
-        .encode(
-            x=x,
-            y=y,
-            stroke=alt.Stroke("who:N", scale=alt.Scale(domain=WHO), legend=None),
-            tooltip=[alt.Tooltip("name:N", title="Chosen head"), alt.Tooltip("text:N", title="Accuracy")],
+    layers = [cells]
+    n_layers, n_heads = heads["layer"].nunique(), heads["head"].nunique()
+    if "is_above_luck" in frame:
+        cell_height = _grid_height(n_layers) / n_layers
+        layers.append(
+            alt.Chart(frame[~frame["is_above_luck"]])
+            .mark_point(shape=SLASH, size=min(cell_height, 24) ** 2 / 2, color=GREY, strokeWidth=1, opacity=0.7)
+            .encode(x=x, y=y, tooltip=tooltip)
         )
-    )
-    n_layers = heads["layer"].nunique()
-    chart = alt.layer(cells, ring) if chosen is not None else alt.layer(cells)
-    return chart.properties(height=160 + min(30 * n_layers, 900))
+    if n_kv_heads is not None and n_kv_heads < n_heads:
+        starts = [head for head in range(1, n_heads) if head % (n_heads // n_kv_heads) == 0]
+        layers.append(
+            alt.Chart(pd.DataFrame({"head": starts}))
+            .mark_rule(color=GREY, strokeWidth=1.5)
+            .encode(x=alt.X("head:O", bandPosition=0))
+        )
+    if chosen is not None:
+        ringed = frame[(frame["layer"] == chosen[0]) & (frame["head"] == chosen[1])]
+        layers.append(
+            alt.Chart(ringed.assign(who="head"))
+            .mark_rect(filled=False, strokeWidth=3)
+            .encode(
+                x=x,
+                y=y,
+                stroke=alt.Stroke("who:N", scale=alt.Scale(domain=["head", "model"]), legend=None),
+                tooltip=tooltip,
+            )
+        )
+    return alt.layer(*layers).properties(height=_grid_height(n_layers) + 130)
 
 
-def difficulty_curves(by_steps: pd.DataFrame, luck: pd.DataFrame, chance: float, head: str) -> alt.LayerChart:
-    """Accuracy of a head and of the model at each number of steps, with 95 % intervals.
+def _grid_height(n_layers: int) -> int:
+    return min(max(30 * n_layers, 120), 900)
+
+
+def _colour(measure: str, title: str, middle: float) -> alt.Color:
+    """A fixed diverging scale, mixed in RGB: so orange goes over grey to blue; the default goes over pink."""
+    if measure in ("gain", "gap"):
+        scale = alt.Scale(domain=[-GAIN_REACH, GAIN_REACH], domainMid=0, interpolate="rgb", clamp=True)
+        values, form = [-0.5, 0, 0.5], "+.0%"
+    else:
+        scale = alt.Scale(domain=[0, 1], domainMid=middle, interpolate="rgb")
+        values, form = [0, 0.25, 0.5, 0.75, 1], ".0%"
+    legend = alt.Legend(format=form, orient="top", gradientLength=220, titleLimit=300, values=values)
+    return alt.Color(f"{measure}:Q", title=title, scale=scale, legend=legend)
+
+
+def gap_grid(gaps: pd.DataFrame, title: str) -> alt.LayerChart:
+    """The gap at each number of steps and distractors, with its value in the cell.
 
     Args:
-        head: the head's name, which stands in the legend.
-        by_steps: who (the head's name, "model", or "surface rule" without interval and dashed), steps, accuracy, low,
-            high, n.
-        luck: steps, q95: what the best of all heads gets by luck, 95th percentile. May be empty.
-        chance: accuracy of guessing.
+        gaps: steps, distractors, n, gap, low, high, p.
+        title: whose gap, for the legend.
     """
-    frame = by_steps.assign(
-        text=[accuracy_text(*row) for row in by_steps[["accuracy", "low", "high", "n"]].itertuples(index=False)]
+    frame = gaps.assign(
+        text=texts_of(gaps, gap_text, "gap", "low", "high", "p"),
+        label=[f"{100 * gap:+.0f}".replace("-", "−") for gap in gaps["gap"]],
     )
-    x = alt.X(
-        "steps:Q",
-        title="Steps (rules to apply)",
-        axis=alt.Axis(format="d", tickMinStep=1, values=sorted(frame["steps"].unique().tolist())),
-        scale=alt.Scale(domain=[frame["steps"].min() - 0.4, frame["steps"].max() + 0.4], nice=False),
+    base = alt.Chart(frame).encode(
+        x=alt.X("steps:O", title="Steps (rules to apply)", axis=alt.Axis(labelAngle=0)),
+        y=alt.Y("distractors:O", title="Distractors", sort="descending"),
+        tooltip=[
+            alt.Tooltip("steps:O", title="Steps"),
+            alt.Tooltip("distractors:O", title="Distractors"),
+            alt.Tooltip("text:N", title="Gap"),
+            alt.Tooltip("n:Q", title="Puzzles", format=","),
+        ],
     )
-    y = alt.Y("accuracy:Q", title="Accuracy", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format=".0%"))
-    legend = alt.Legend(orient="top", title=None)
-    both = (head, "model")
-    scale = alt.Scale(domain=both)
-    tooltip = [
-        alt.Tooltip("who:N", title="Who"),
-        alt.Tooltip("steps:Q", title="Steps", format="d"),
-        alt.Tooltip("text:N", title="Accuracy"),
-    ]
-    solid = frame[frame["who"].isin(both)]
-    base = alt.Chart(solid).encode(x=x, color=alt.Color("who:N", scale=scale, legend=legend), tooltip=tooltip)
-    shape = alt.Shape("who:N", scale=alt.Scale(domain=both, range=["circle", "square"]), legend=legend)
-    layers = [
-        _reference_line(pd.DataFrame({"value": [chance]}), "chance", dash=[1, 0]),
-        alt.Chart(frame[frame["who"] == RULE])
-        .mark_line(color=GREY, strokeDash=[7, 4], point=alt.OverlayMarkDef(color=GREY, size=30))
-        .encode(x=x, y=y, tooltip=tooltip),
-        base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q", title="Accuracy"), y2="high:Q"),
-        base.mark_line().encode(y=y),
-        base.mark_point(filled=True, size=80, opacity=1).encode(y=y, shape=shape),
-    ]
-    if len(luck):
-        layers.append(_luck_marks(luck))
-    return alt.layer(*layers).properties(height=300)
+    cells = base.mark_rect().encode(color=_colour("gap", title, 0))
+    return (cells + _labels(base)).properties(height=110 + 34 * frame["distractors"].nunique())
 
 
-def _reference_line(frame: pd.DataFrame, label: str, dash: list[int]) -> alt.LayerChart:
-    line = alt.Chart(frame).mark_rule(color=GREY, strokeWidth=1, strokeDash=dash).encode(y="value:Q")
-    text = line.mark_text(color=GREY, align="left", dx=4, dy=7, x=0, text=label, fontSize=12)
-    return line + text
+def transfer_matrix(transfers: pd.DataFrame, chance: float) -> alt.LayerChart:
+    """Rows: the set a head was chosen on; columns: the set it is tested on; the diagonal is ringed.
 
-
-def _luck_marks(luck: pd.DataFrame) -> alt.Chart:
-    """A dotted tick at each number of steps; a line would invite reading between whole numbers."""
-    left, right = luck["steps"].astype(float) - 0.3, luck["steps"].astype(float) + 0.3
-    frame = luck.assign(left=left, right=right, label="luck line: best of all heads by chance, 95th percentile")
-    return (
-        alt.Chart(frame)
-        .mark_rule(color=GREY, strokeWidth=2, strokeDash=[2, 3])
-        .encode(
-            x="left:Q",
-            x2="right:Q",
-            y="q95:Q",
-            tooltip=[alt.Tooltip("label:N", title="What"), alt.Tooltip("q95:Q", title="Accuracy", format=".1%")],
-        )
+    Args:
+        transfers: chosen_on, tested_on, layer, head, n, accuracy, low, high.
+        chance: accuracy of guessing, the middle of the scale.
+    """
+    frame = transfers.assign(
+        text=texts_of(transfers, accuracy_text, "accuracy", "low", "high", "n"),
+        name=texts_of(transfers, head_name, "layer", "head"),
+        label=[
+            f"{head_name(row.layer, row.head)}: {100 * row.accuracy:.1f}" for row in transfers.itertuples(index=False)
+        ],
     )
+    base = alt.Chart(frame).encode(
+        x=alt.X("tested_on:N", title="Tested on", axis=alt.Axis(labelAngle=0, labelLimit=140)),
+        y=alt.Y("chosen_on:N", title="Chosen on"),
+        tooltip=[
+            alt.Tooltip("chosen_on:N", title="Chosen on"),
+            alt.Tooltip("tested_on:N", title="Tested on"),
+            alt.Tooltip("name:N", title="Head"),
+            alt.Tooltip("text:N", title="Accuracy"),
+        ],
+    )
+    cells = base.mark_rect().encode(color=_colour("accuracy", "Accuracy on test puzzles", chance))
+    own = base.transform_filter("datum.chosen_on == datum.tested_on").mark_rect(
+        filled=False, stroke=GREY, strokeWidth=2
+    )
+    return alt.layer(cells, own, _labels(base)).properties(height=120 + 44 * frame["chosen_on"].nunique())
+
+
+def _labels(base: alt.Chart) -> alt.LayerChart:
+    """Values in cells, black with a white halo: legible on every colour of the scale, in light and in dark."""
+    text = base.encode(text="label:N")
+    halo = text.mark_text(fontSize=13, color="white", stroke="white", strokeWidth=3, opacity=0.85)
+    return halo + text.mark_text(fontSize=13, color="black")
+
+
+def for_print(chart: alt.TopLevelMixin, categorical: Sequence[str], diverging: Sequence[str]) -> dict:
+    """The chart's Vega-Lite specification with colours of its own, on white, for a paper or a slide.
+
+    Args:
+        categorical, diverging: the colours that a page gets from its theme.
+    """
+    with alt.data_transformers.disable_max_rows():
+        spec = chart.properties(width=640).to_dict()
+    ranges = {name: list(diverging) for name in ("diverging", "heatmap", "ramp")} | {"category": list(categorical)}
+    spec["config"] = spec.get("config", {}) | {"range": ranges, "background": "white", "font": "sans-serif"}
+    return spec

@@ -55,11 +55,11 @@ def verdicts(exam: pd.DataFrame, who: str = "head") -> pd.Series:
 
 def agreement(exam: pd.DataFrame, by: Sequence[str], who: str = "head") -> pd.DataFrame:
     """The columns `by`, verdict (of `VERDICTS`, all of them in each cell), n puzzles, and their share of the cell."""
-    columns = [*by, "verdict"]
-    counts = exam[list(by)].assign(verdict=verdicts(exam, who)).groupby(columns).size().unstack("verdict", fill_value=0)
+    marks = exam[list(by)].assign(verdict=verdicts(exam, who), everything=0)  # for where `by` is empty
+    counts = marks.groupby(["everything", *by, "verdict"]).size().unstack("verdict", fill_value=0)
     counts = counts.reindex(columns=list(VERDICTS), fill_value=0)
     shares = counts.div(counts.sum(axis=1), axis=0).stack().rename("share")
-    return pd.concat([counts.stack().rename("n"), shares], axis=1).reset_index()
+    return pd.concat([counts.stack().rename("n"), shares], axis=1).reset_index().drop(columns="everything")
 
 
 def kappa(exam: pd.DataFrame, who: str = "head") -> float:

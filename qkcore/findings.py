@@ -3,11 +3,17 @@
 Heads are chosen on validation puzzles and reported on test puzzles throughout.
 """
 
+from collections.abc import Sequence
+
+import numpy as np
 import pandas as pd
 
 from qkcore import metrics
+from qkcore.answers import exam, rules_of_choice
+from qkcore.exams import gaps
 from qkcore.metrics import above_chance, balanced_accuracy, paired_test, select_heads, with_accuracy
-from qkcore.store import ResultStore
+from qkcore.store import ResultStore, Steps
+from qkcore.wording import head_name
 
 MEASURES = {
     "accuracy": "Accuracy",
@@ -138,8 +144,54 @@ def rivals(store: ResultStore, run_id: str) -> list[str]:
     return runs.loc[is_same & (runs["run_id"] != run_id), "run_id"].tolist()
 
 
-def compared(one: pd.DataFrame, other: pd.DataFrame, who: str = "head") -> metrics.Gap:
-    """Two runs' exams on the same puzzles: `who` of the first against `who` of the second, paired by puzzle."""
+def compared(one: pd.DataFrame, other: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
+    """Two runs' exams on the same puzzles, paired by puzzle: the head chosen in each, and the two models.
+
+    Returns:
+        who ("head" or "model"), the columns `by`, n, gap (first minus other), low, high, p.
+    """
     both = one.merge(other, on="puzzle_id", suffixes=("", "_other"))
-    right, other_right = both[f"is_{who}_right"], both[f"is_{who}_right_other"]
-    return paired_test(len(both), int((right & ~other_right).sum()), int((~right & other_right).sum()))
+    frames = []
+    for who in ("head", "model"):
+        marks = both.assign(is_head_right=both[f"is_{who}_right"], is_model_right=both[f"is_{who}_right_other"])
+        frames.append(gaps(marks, by).assign(who=who))
+    return pd.concat(frames, ignore_index=True)
+
+
+def compared_runs(
+    store: ResultStore,
+    run_id: str,
+    head: tuple[int, int],
+    other: str,
+    other_head: tuple[int, int],
+    by: Sequence[str] = (),
+) -> pd.DataFrame:
+    """`compared` of two runs' (layer, head)."""
+    return compared(exam(store, run_id, *head), exam(store, other, *other_head), by)
+
+
+def choices_reported(store: ResultStore, run_id: str, choose_steps: Steps = None, report_steps: Steps = None):
+    """`answers.rules_of_choice` as people read it: with accuracy and its interval, gap to the model and p.
+
+    Returns:
+        rule, heads (names), n, n_right, accuracy, low, high, gap, gap_low, gap_high, p.
+    """
+    ways = with_accuracy(rules_of_choice(store, run_id, choose_steps, report_steps))
+    found = [paired_test(*row) for row in ways[["n", "n_only_rule", "n_only_model"]].itertuples(index=False)]
+    columns = {"gap": "gap", "gap_low": "low", "gap_high": "high", "p": "p"}
+    ways = ways.assign(**{column: [getattr(one, name) for one in found] for column, name in columns.items()})
+    ways["heads"] = [[head_name(*head) for head in heads] for heads in ways["heads"]]
+    return ways.drop(columns=["n_only_rule", "n_only_model"])
+
+
+def products(example: pd.Series) -> pd.DataFrame:
+    """The dot products of a worked example, a row a dimension: dim, key, then for each candidate its query and product.
+
+    The sum of a candidate's products is its QK-score.
+    """
+    key = np.asarray(example["key_vector"], dtype=float)
+    columns = {"dim": np.arange(len(key)), "key": key}
+    for candidate, query in zip(example["candidates"], example["query_vectors"], strict=True):
+        columns[f"query ({candidate})"] = np.asarray(query, dtype=float)
+        columns[f"product ({candidate})"] = key * columns[f"query ({candidate})"]
+    return pd.DataFrame(columns)

@@ -174,39 +174,19 @@ class ResultStore:
         validation = self.surface_accuracy(run_id, split="validation")
         return None if validation.empty else validation.loc[validation["n_right"].idxmax(), "rule"]
 
-    def accuracy_by_steps(
-        self, run_id: str, split: str, layer: int, head: int, distractors: int | None = None
-    ) -> pd.DataFrame:
-        """who ("head", "model" or "rule": the best surface rule), steps, n, n_right, accuracy, low, high."""
-        counts = self.ask(
+    def rule_cells(self, run_id: str, split: str, rule: str) -> pd.DataFrame:
+        """steps, distractors, n, n_right of one surface rule, a row a difficulty."""
+        return self.ask(
             """
-            with head as (
-                select 'head' as who, * from store.head_accuracy where layer = $layer and head = $head
-            ), model as (
-                select 'model' as who, * from store.model_accuracy
-            ), rule as (
-                select 'rule' as who, * from store.surface_accuracy where rule = $rule
-            )
-            select who, steps, sum(n)::integer as n, sum(n_right)::integer as n_right
-            from (
-                select who, run_id, split, steps, distractors, n, n_right from head
-                union all
-                select who, run_id, split, steps, distractors, n, n_right from model
-                union all
-                select who, run_id, split, steps, distractors, n, n_right from rule
-            )
-            where run_id = $run_id and split = $split and ($distractors is null or distractors = $distractors)
-            group by all
-            order by who, steps
+            select steps, distractors, n, n_right
+            from store.surface_accuracy
+            where run_id = $run_id and split = $split and rule = $rule
+            order by steps, distractors
             """,
             run_id=run_id,
             split=split,
-            layer=layer,
-            head=head,
-            distractors=distractors,
-            rule=self.best_rule(run_id),
+            rule=rule,
         )
-        return with_accuracy(counts)
 
     def luck(self, run_id: str, split: str, steps: int | None = None, distractors: int | None = None) -> pd.DataFrame:
         """One row (none without such puzzles): n, q50, q95, n_permutations; see `metrics.luck_line`."""
@@ -223,20 +203,20 @@ class ResultStore:
             distractors=distractors,
         )
 
-    def luck_by_steps(self, run_id: str, split: str, distractors: int | None = None) -> pd.DataFrame:
-        """steps, q95: the luck line at each number of steps."""
-        return self.ask(
-            """
-            select steps, q95
-            from store.luck
-            where run_id = $run_id and split = $split
-              and steps is not null and distractors is not distinct from $distractors
-            order by steps
-            """,
+    def luck_lines(self, run_id: str, split: str, by: str, distractors: int | None = None) -> pd.DataFrame:
+        """The luck line along one axis: `by` ("steps", or "distractors" with all steps together), n, q50, q95."""
+        lines = self.ask(
+            "select * exclude run_id from store.luck where run_id = $run_id and split = $split",
             run_id=run_id,
             split=split,
-            distractors=distractors,
         )
+        if by == "distractors":
+            is_asked = lines["steps"].isna() & lines["distractors"].notna()
+        else:
+            is_asked = lines["steps"].notna() & (
+                lines["distractors"].isna() if distractors is None else lines["distractors"] == distractors
+            )
+        return lines.loc[is_asked, [by, "n", "q50", "q95"]].sort_values(by, ignore_index=True)
 
     def chance(self, run_id: str, split: str, steps: Steps = None, distractors: int | None = None) -> float | None:
         """Accuracy of guessing: the mean of one over the number of candidates; None without such puzzles."""

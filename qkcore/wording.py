@@ -1,6 +1,7 @@
 """Numbers and names as people read and quote them. Plain strings, no drawing."""
 
 import re
+from collections.abc import Callable
 
 NO_BREAK = "\u00a0"  # keeps a number and its percent sign on one line
 
@@ -33,6 +34,16 @@ def gap_text(gap: float, low: float, high: float, p: float) -> str:
     """
     chance = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
     return f"{100 * gap:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f}, {chance})".replace("-", "−")
+
+
+def texts_of(frame, wording: Callable[..., str], *columns: str) -> list[str]:
+    """One text a row of a data frame: `wording` of its columns.
+
+    >>> import pandas as pd
+    >>> texts_of(pd.DataFrame({"layer": [1, 2], "head": [0, 3]}), head_name, "layer", "head")
+    ['L1 H0', 'L2 H3']
+    """
+    return [wording(*row) for row in frame[list(columns)].itertuples(index=False)]
 
 
 def head_name(layer: int, head: int) -> str:

@@ -1,7 +1,7 @@
 import pytest
 from hypothesis import settings
 
-from tests.stores import planted_store
+from tests.stores import family_store, planted_store
 from tests.tiny import tiny_model, tiny_tokenizer
 
 # The same examples each time, and no failure because a machine is busy.
@@ -22,3 +22,9 @@ def tiny_folder(tmp_path_factory):
 def planted_path(tmp_path_factory):
     """A store with one run whose L1 H2 is right on nine puzzles in ten."""
     return planted_store(tmp_path_factory.mktemp("stores") / "planted.duckdb")
+
+
+@pytest.fixture(scope="session")
+def family_path(tmp_path_factory):
+    """A store with three runs of one model, so that transfer and compare have something to show."""
+    return family_store(tmp_path_factory.mktemp("stores") / "family.duckdb")

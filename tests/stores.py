@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from qkcore.parts import PART_SIZE, Part, n_parts, part_path, write_part
-from qkcore.publish import Run, publish
+from qkcore.publish import Run, WorkedExample, publish
 from qkcore.puzzles import Puzzle, puzzle_set_sha256
 
 N_LAYERS, N_HEADS = 3, 4
@@ -73,12 +73,25 @@ def write_parts(folder: Path, puzzles: list[Puzzle], qk: np.ndarray, logits: np.
     return paths
 
 
-def planted_store(path: Path, n_groups: int = 60, **changes) -> Path:
+def planted_store(path: Path, n_groups: int = 60, seed: int = 0, **changes) -> Path:
     """A store of one run, with a head worth finding."""
     puzzles = planted_puzzles(n_groups)
-    parts = write_parts(path.with_suffix(".parts"), puzzles, *planted_scores(puzzles))
-    publish(path, planted_run(puzzles, **changes), puzzles, parts)
+    parts = write_parts(path.with_suffix(".parts"), puzzles, *planted_scores(puzzles, seed))
+    publish(path, planted_run(puzzles, **changes), puzzles, parts, example_of=planted_example)
     return path
+
+
+def planted_example(layer: int, head: int) -> WorkedExample:
+    """Vectors whose products can be checked in the head: 1*2 + 2*1 = 4 for true, 1*0 + 2*1 = 2 for false."""
+    tokens = ["Statement", ".", "\n", "Answer", ":"]
+    return WorkedExample("g6-0", layer, head, tokens, 2, [" true", " false"], [1.0, 2.0], [[2.0, 1.0], [0.0, 1.0]])
+
+
+def family_store(path: Path) -> Path:
+    """One model in three runs: planted-1 and planted-post on the same puzzles, planted-2 on another set."""
+    planted_store(path, seed=2, run_id="planted-post", rope="post")
+    planted_store(path, n_groups=48, seed=1, run_id="planted-2", puzzle_set="other-set")
+    return planted_store(path)
 
 
 def guessing_store(path: Path, n_puzzles: int, n_layers: int, n_heads: int, seed: int = 0, run_id="guess") -> Path:

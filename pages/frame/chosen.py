@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 import pandas as pd
 import streamlit as st
 
+from pages.frame.controls import linked
 from pages.frame.reading import ask
 from qkcore.wording import escaped, head_name
 
@@ -72,8 +73,6 @@ def choose(runs: pd.DataFrame) -> Chosen:
         st.sidebar.caption(f"{head_name(*best)} is the best head on validation puzzles.")
     else:
         st.sidebar.button(f"Back to {head_name(*best)}, best on validation", on_click=_take_best_head)
-    with st.sidebar.expander("Link to this view"):
-        st.code(_link(run_id, layer, head), language=None, wrap_lines=True)
     return st.session_state.chosen
 
 
@@ -89,11 +88,12 @@ def _pick(column, label: str, n: int, default: int) -> int:
     return int(column.number_input(label, 0, n - 1, default, key=key, bind="query-params"))
 
 
-def _link(run_id: str, layer: int, head: int) -> str:
-    """An address that names everything: Streamlit leaves out of its own what was there from the start."""
-    filters = {name: st.session_state.get(name) for name in ("steps", "distractors")}
-    named = {name: value for name, value in filters.items() if value not in (None, "all")}
-    return f"{st.context.url or ''}?{urlencode({'run': run_id, 'layer': layer, 'head': head} | named)}"
+def show_link() -> None:
+    """An address that names everything on show: Streamlit leaves out of its own what was there from the start."""
+    it = chosen()
+    named = {"run": it.run_id, "layer": it.layer, "head": it.head} | linked()
+    with st.sidebar.expander("Link to this view"):
+        st.code(f"{st.context.url or ''}?{urlencode(named)}", language=None, wrap_lines=True)
 
 
 def chosen() -> Chosen:

@@ -2,12 +2,15 @@
 
 import streamlit as st
 
-from pages.frame.chosen import choose
+from pages.frame.chosen import choose, show_link
+from pages.frame.controls import forget_links
 from pages.frame.doors import let_in
 from pages.frame.failures import log_and_say_sorry
 from pages.frame.reading import ask, store_path
 from pages.frame.settings import ROOT, SettingsError
 from qkcore.store import StoreError
+
+WITHOUT_RUNS = {"try-a-puzzle"}  # pages that have something to show without any
 
 st.set_page_config(page_icon="🔎", layout="wide")
 page = st.navigation(
@@ -15,11 +18,33 @@ page = st.navigation(
         "Results": [
             st.Page(ROOT / "pages/results/overview.py", title="Overview", default=True),
             st.Page(ROOT / "pages/results/head_grid.py", title="Head grid", url_path="head-grid"),
-        ]
+            st.Page(ROOT / "pages/results/difficulty.py", title="Difficulty", url_path="difficulty"),
+            st.Page(ROOT / "pages/results/head_vs_model.py", title="Head vs. model", url_path="head-vs-model"),
+            st.Page(ROOT / "pages/results/transfer.py", title="Transfer", url_path="transfer"),
+            st.Page(ROOT / "pages/results/puzzles.py", title="Puzzles", url_path="puzzles"),
+            st.Page(ROOT / "pages/results/compare.py", title="Compare", url_path="compare"),
+        ],
+        "Live": [st.Page(ROOT / "pages/live/try_a_puzzle.py", title="Try a puzzle", url_path="try-a-puzzle")],
+        "About": [st.Page(ROOT / "pages/about/method.py", title="Method", url_path="method")],
     }
 )
+
+
+def has_runs() -> bool:
+    """Whether there is anything stored to show."""
+    try:
+        return not ask("runs").empty
+    except StoreError:
+        return False
+
+
 try:
     let_in()
+    if page.url_path in WITHOUT_RUNS and not has_runs():
+        forget_links()
+        st.session_state.pop("chosen", None)
+        page.run()
+        st.stop()
     runs = ask("runs")
     if runs.empty:
         st.title("No results yet")
@@ -28,8 +53,10 @@ try:
             f"```\npython -m qkcore precompute --model MODEL --puzzles PUZZLES.jsonl --store {store_path()}\n```"
         )
     else:
+        forget_links()
         choose(runs)
         page.run()
+        show_link()
 except (StoreError, SettingsError) as error:
     st.title("No results to show")
     st.error(str(error))

@@ -3,39 +3,26 @@
 import streamlit as st
 
 from pages.frame.chosen import chosen
-from pages.frame.curves import show_curves
+from pages.frame.controls import pick, pick_difficulty
+from pages.frame.curves import exam_of, show_curves
+from pages.frame.exports import offer, python_for, shown
+from pages.frame.head import show_disagreements, show_margins
 from pages.frame.reading import ask
 from pages.frame.rules import rule_sentence
 from qkcore.charts import POINT, head_grid
+from qkcore.findings import measure_names, measures
 from qkcore.wording import accuracy_text, gap_text, percent
 
 it = chosen()
 st.title("Head grid")
-st.markdown("How many test puzzles each head answers right. Click a cell to open that head below.")
-
-ALL = "all"
-difficulties = ask("difficulties", it.run_id, "test")
-left, right = st.columns(2)
-
-
-def pick(column, label: str, name: str) -> int | None:
-    """A filter over the values that the run's test puzzles have; None is all of them."""
-    values = [int(value) for value in sorted(difficulties[name].dropna().unique())]
-    value = column.selectbox(label, [ALL, *map(str, values)], key=name, bind="query-params")
-    return int(value) if value in map(str, values) else None
-
-
-steps = pick(left, "Steps", "steps")
-distractors = pick(right, "Distractors", "distractors")
-heads = ask("head_accuracy", it.run_id, "test", steps, distractors)
-if heads.empty:
-    is_filtered = steps is not None or distractors is not None
-    st.info(
-        "No test puzzle has these steps and distractors; choose other ones, or all."
-        if is_filtered
-        else 'This run has no test puzzles: give some puzzles of the file the split "test" and score it again.'
-    )
-    st.stop()
+names = ask(measure_names, it.run_id)
+left, middle, right = st.columns([2, 1, 1])
+title = pick(left, "Measure", "measure", list(names.values()))
+measure = next(name for name, known in names.items() if known == title)
+steps, distractors = (
+    pick_difficulty(where, it.run_id, name) for where, name in ((middle, "steps"), (right, "distractors"))
+)
+grid_key = f"grid {it.run_id}"
 
 
 def take_click() -> None:
@@ -45,39 +32,78 @@ def take_click() -> None:
         st.session_state.layer, st.session_state.head = cells[0]["layer"], cells[0]["head"]
 
 
-model = ask("model_accuracy", it.run_id, "test", steps, distractors).iloc[0]
-luck = ask("luck", it.run_id, "test", steps, distractors).iloc[0]
-chance = ask("chance", it.run_id, "test", steps, distractors)
-quoted = ["accuracy", "low", "high", "n"]
-n_above = int((heads["accuracy"] > luck["q95"]).sum())
-st.markdown(
-    f"The model itself: **{accuracy_text(*model[quoted])}**. Chance is {percent(chance)}. "
-    f"{rule_sentence(it.run_id, steps, distractors)} The luck line is "
-    f"{percent(luck['q95'])} (guessing, the best of {len(heads):,} heads rises above it in at most 1 of 20 cases); "
-    f"**{n_above:,}** {'head is' if n_above == 1 else 'heads are'} above it."
-)
-grid_key = f"grid {it.run_id}"
-st.altair_chart(
-    head_grid(heads, chance, (it.layer, it.head)),
-    width="stretch",
-    key=grid_key,
-    on_select=take_click,
-    selection_mode=[POINT],
-    alt=f"Accuracy of {len(heads):,} heads by layer and head; the table below has the numbers",
-)
-st.caption("Grey is chance, blue is above it, orange below. The scale is the same for every run.")
-with st.expander("Table of this grid"):
-    shares = {name: st.column_config.NumberColumn(format="percent") for name in ("accuracy", "low", "high")}
-    ranked = heads.sort_values("accuracy", ascending=False)[["layer", "head", "accuracy", "low", "high", "n"]]
-    st.dataframe(ranked, hide_index=True, width="stretch", column_config=shares)
+def show_grid(heads) -> None:
+    """What head, model, rules and luck get, the grid, and the ranking beside it."""
+    model = ask("model_accuracy", it.run_id, "test", steps, distractors).iloc[0]
+    luck = ask("luck", it.run_id, "test", steps, distractors).iloc[0]
+    chance = ask("chance", it.run_id, "test", steps, distractors)
+    n_above, n_sure = int(heads["is_above_luck"].sum()), int(heads["is_above_chance"].sum())
+    st.markdown(
+        f"The model itself: **{accuracy_text(*model[['accuracy', 'low', 'high', 'n']])}**. Chance is "
+        f"{percent(chance)}. "
+        f"{rule_sentence(it.run_id, steps, distractors)} The luck line is {percent(luck['q95'])}: guessing, the best "
+        "of "
+        f"{len(heads):,} heads rises above it in at most 1 of 20 cases. **{n_above:,}** "
+        f"{'head is' if n_above == 1 else 'heads are'} above it; **{n_sure:,}** "
+        f"{'is' if n_sure == 1 else 'are'} above chance with false discoveries held to 5 %."
+    )
+    chart = head_grid(heads, chance, (it.layer, it.head), measure, title, int(it.run["n_kv_heads"]))
+    left, right = st.columns([3, 2])
+    left.altair_chart(
+        chart,
+        width="stretch",
+        key=grid_key,
+        on_select=take_click,
+        selection_mode=[POINT],
+        alt=f"{title} of {len(heads):,} heads by layer and head on test puzzles; the ranking beside it has the numbers",
+    )
+    ranked = heads.sort_values(measure, ascending=False)
+    right.dataframe(
+        **shown(ranked[["layer", "head", *dict.fromkeys([measure, "accuracy"]), "n"]], **{measure: title}),
+        hide_index=True,
+        width="stretch",
+        height=min(38 + 35 * len(heads), 420),
+        alt=f"Heads ranked by {title}",
+    )
+    st.caption(
+        "Click a cell to open that head below, or set layer and head in the sidebar. Grey is chance (for a gain: no "
+        "gain), "
+        "blue above it, orange below; the scale is the same for every run. Struck-through cells are not above the luck "
+        "line. Lines divide heads that share keys. Heads far below chance are shown as they are, never turned round. "
+        f"Test puzzles, n = {int(heads['n'].iloc[0]):,}."
+    )
+    if measure == "auc":
+        st.caption(
+            "AUC asks only how a head orders puzzles, so a head that always says the same can still have a good one."
+        )
+    offer("head-grid", heads, python_for(measures, it.run_id, steps, distractors), chart)
 
-own = heads[(heads["layer"] == it.layer) & (heads["head"] == it.head)].iloc[0]
-gap = ask("gap", it.run_id, it.layer, it.head, "test", steps, distractors)
-st.subheader(it.name, anchor=False)
-st.markdown(
-    f"{it.how.capitalize()}: **{accuracy_text(*own[quoted])}**, against the model "
-    f"{gap_text(gap.gap, gap.low, gap.high, gap.p)}."
-)
-if it.is_picked:
-    st.caption("A head picked because it looks good here looks better than it is: its fair rival is the luck line.")
-show_curves(it, distractors)
+
+def show_head(heads) -> None:
+    """The chosen head: in words, as puzzles get harder, its margins, and where it beats the model."""
+    own = heads[(heads["layer"] == it.layer) & (heads["head"] == it.head)].iloc[0]
+    gap = ask("gap", it.run_id, it.layer, it.head, "test", steps, distractors)
+    st.subheader(it.name, anchor=False)
+    st.markdown(
+        f"{it.how.capitalize()}: **{accuracy_text(*own[['accuracy', 'low', 'high', 'n']])}**, against the model "
+        f"{gap_text(gap.gap, gap.low, gap.high, gap.p)}."
+    )
+    if it.is_picked:
+        st.caption("A head picked because it looks good here looks better than it is: its fair rival is the luck line.")
+    show_curves(it, exam_of(it, distractors=distractors), "steps", distractors=distractors)
+    marks = exam_of(it, steps=steps, distractors=distractors)
+    show_margins(it, marks)
+    show_disagreements(it, marks)
+
+
+heads = ask(measures, it.run_id, steps, distractors)
+if heads.empty:
+    is_filtered = steps is not None or distractors is not None
+    st.info(
+        "No test puzzle has these steps and distractors; choose other ones, or all."
+        if is_filtered
+        else 'This run has no test puzzles: give some puzzles of the file the split "test" and score it again.'
+    )
+else:
+    show_grid(heads)
+    show_head(heads)

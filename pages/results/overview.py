@@ -1,61 +1,134 @@
 """Which head of the chosen run is best, and is it more right than the model itself?"""
 
+import pandas as pd
 import streamlit as st
 
 from pages.frame.chosen import chosen
-from pages.frame.curves import show_curves
+from pages.frame.controls import pick
+from pages.frame.curves import exam_of
+from pages.frame.exports import offer, python_for
 from pages.frame.reading import ask
 from pages.frame.rules import rule_sentence
-from qkcore.wording import accuracy_text, escaped, gap_text, percent
+from qkcore.answers import exam
+from qkcore.charts import gap_chart
+from qkcore.exams import gaps
+from qkcore.findings import choices_reported
+from qkcore.wording import accuracy_text, escaped, gap_text, percent, texts_of
 
 it = chosen()
 st.title("Which heads get a logic puzzle right?")
 st.markdown(
     "Every attention head of a language model sits an exam here: on each logic puzzle, it answers with the candidate "
     "whose query matches the key at the statement's end best (its QK-score). The question is which heads get the "
-    "puzzles right, and whether they are more right than the model's own output."
+    "puzzles right, and whether they are more right than the model's own output. The Method page shows the arithmetic."
 )
 
+
+def show_headline() -> None:
+    """The chosen head against the model, the surface rules and luck, on all test puzzles."""
+    heads = ask("head_accuracy", it.run_id, "test")
+    own = heads[(heads["layer"] == it.layer) & (heads["head"] == it.head)].iloc[0]
+    model = ask("model_accuracy", it.run_id, "test").iloc[0]
+    gap = ask("gap", it.run_id, it.layer, it.head, "test")
+    luck = ask("luck", it.run_id, "test").iloc[0]
+    quoted = ["accuracy", "low", "high", "n"]
+    st.markdown(
+        f"**{it.name}**, {it.how}, answers **{accuracy_text(*own[quoted])}** of the test puzzles right; "
+        f"the model itself **{accuracy_text(*model[quoted])}**: "
+        f"{gap_text(gap.gap, gap.low, gap.high, gap.p)}."
+    )
+    st.markdown(
+        f"Chance is {percent(ask('chance', it.run_id, 'test'))}. Luck would give the best of {len(heads):,} heads "
+        f"{percent(luck['q50'])}; the luck line is {percent(luck['q95'])}: guessing, the best head rises above it in "
+        "at "
+        f"most 1 of 20 cases. {rule_sentence(it.run_id)}"
+    )
+    st.caption("Brackets after an accuracy: 95 % interval and number of test puzzles. p: exact McNemar test.")
+
+
+def show_gap_by_steps() -> None:
+    """Where the gap opens or closes."""
+    marks = exam_of(it).dropna(subset=["steps"])
+    if marks.empty:
+        return
+    by_steps = gaps(marks, ["steps"])
+    chart = gap_chart(by_steps, "steps", "Gap in points")
+    st.altair_chart(
+        chart,
+        width="stretch",
+        key=f"gap {it.run_id} {it.name}",
+        alt=f"Gap between {it.name} and the model at each number of steps; the table below has the numbers",
+    )
+    st.caption(
+        f"Above zero, {it.name} answers more test puzzles right than the model; below, fewer. Bars are 95 % intervals "
+        f"of the paired difference. Test puzzles, n = {len(marks):,}."
+    )
+    offer("gap-by-steps", by_steps, python_for(exam, it.run_id, it.layer, it.head, then=(gaps, ["steps"])), chart)
+
+
+def show_ways_to_choose() -> None:
+    """What other ways to choose heads on validation puzzles would have given."""
+    st.subheader("Ways to choose", anchor=False)
+    few = "1 and 2 steps, report on more"
+    regime = pick(st, "Choose on validation puzzles of", "choose", ["all steps", few])
+    arguments = (it.run_id, (1, 2), tuple(range(3, 100))) if regime == few else (it.run_id, None, None)
+    ways = ask(choices_reported, *arguments)
+    if ways.empty:
+        st.caption("This run has no puzzles to choose on, or none to report on, in that way.")
+        return
+    table = pd.DataFrame(
+        {
+            "Chosen on validation": ways["rule"],
+            "Test accuracy": texts_of(ways, accuracy_text, "accuracy", "low", "high", "n"),
+            "Gap to the model": texts_of(ways, gap_text, "gap", "gap_low", "gap_high", "p"),
+            "Heads, best first": ways["heads"].str.join(", "),
+        }
+    )
+    st.dataframe(
+        table,
+        hide_index=True,
+        width="stretch",
+        alt="Ways to choose heads on validation puzzles, with test accuracy and gap to the model",
+    )
+    st.caption(
+        "Each row was chosen on validation puzzles and is reported on the same test puzzles. A vote's heads are the "
+        "best "
+        "by accuracy; weights are margins in units of each head's spread on validation puzzles. A tied vote is wrong, "
+        "which costs votes of ten."
+    )
+    offer("ways-to-choose", ways.assign(heads=ways["heads"].str.join(", ")), python_for(choices_reported, *arguments))
+
+
+def show_runs() -> None:
+    """Everything in the store."""
+    st.subheader("All runs", anchor=False)
+    columns = {
+        "run_id": "Run",
+        "model": "Model",
+        "puzzle_set": "Puzzle set",
+        "n_puzzles": "Puzzles",
+        "n_layers": "Layers",
+        "n_heads": "Heads",
+        "rope": "Rotary",
+        "dtype": "Type",
+        "created_at": "Scored (UTC)",
+    }
+    runs = ask("runs")[list(columns)].rename(columns=columns)
+    st.dataframe(runs, hide_index=True, width="stretch", alt="All runs in the store")
+    st.caption(
+        'Rotary "pre": queries and keys before rotary position embedding, as in the paper; "post": after it. Intervals '
+        "take puzzles as independent, which statements about one context are not quite."
+    )
+
+
 st.subheader(f"{escaped(it.run['model'])} on {escaped(it.run['puzzle_set'])}", anchor=False)
-heads = ask("head_accuracy", it.run_id, "test")
-model = ask("model_accuracy", it.run_id, "test")
-own = heads[(heads["layer"] == it.layer) & (heads["head"] == it.head)]
-if own.empty:
+if ask("difficulties", it.run_id, "test").empty:
     st.info(
         "This run has no test puzzles, so there is nothing to report: give some puzzles of the file the split "
         '"test" and score it again.'
     )
 else:
-    quoted = ["accuracy", "low", "high", "n"]
-    gap = ask("gap", it.run_id, it.layer, it.head, "test")
-    luck = ask("luck", it.run_id, "test").iloc[0]
-    st.markdown(
-        f"**{it.name}**, {it.how}, answers **{accuracy_text(*own[quoted].iloc[0])}** of the test puzzles right; "
-        f"the model itself **{accuracy_text(*model[quoted].iloc[0])}**: "
-        f"{gap_text(gap.gap, gap.low, gap.high, gap.p)}."
-    )
-    st.markdown(
-        f"{rule_sentence(it.run_id)} The luck line is {percent(luck['q95'])}: guessing, the best of {len(heads):,} "
-        "heads rises above it in at most 1 of 20 cases."
-    )
-    show_curves(it)
-
-st.subheader("All runs", anchor=False)
-columns = {
-    "run_id": "Run",
-    "model": "Model",
-    "puzzle_set": "Puzzle set",
-    "n_puzzles": "Puzzles",
-    "n_layers": "Layers",
-    "n_heads": "Heads",
-    "rope": "Rotary",
-    "dtype": "Type",
-    "created_at": "Scored (UTC)",
-}
-runs = ask("runs")[list(columns)].rename(columns=columns)
-st.dataframe(runs, hide_index=True, width="stretch")
-st.caption(
-    'Rotary "pre": queries and keys before rotary position embedding, as in the paper; "post": after it. '
-    "Brackets after an accuracy: 95 % interval (Wilson) and number of puzzles; it takes puzzles as independent, which "
-    "statements about one context are not quite."
-)
+    show_headline()
+    show_gap_by_steps()
+    show_ways_to_choose()
+show_runs()

@@ -1,0 +1,58 @@
+"""How do head, model, vote and rules do as puzzles take more steps, or hold more distractors?"""
+
+import streamlit as st
+
+from pages.frame.chosen import chosen
+from pages.frame.controls import pick
+from pages.frame.curves import exam_of, show_curves
+from pages.frame.exports import offer, python_for
+from qkcore.answers import DEFAULT_VOTE, VOTES, exam
+from qkcore.charts import gap_grid
+from qkcore.exams import DIFFICULTY, gaps
+from qkcore.wording import gap_text
+
+it = chosen()
+st.title("Difficulty")
+vote = pick(st, "Vote", "vote", list(VOTES), DEFAULT_VOTE, help="Heads that vote are the best on validation puzzles.")
+marks = exam_of(it, vote)
+
+
+def show_gap_grid() -> None:
+    """The gap at each difficulty, for the head or the vote."""
+    st.subheader("Gap to the model by steps and distractors", anchor=False)
+    who = pick(st, "Gap of", "gap_of", ["chosen head", "vote"])
+    voice, name = ("vote", vote) if who == "vote" else ("head", it.name)
+    cells = gaps(marks.dropna(subset=list(DIFFICULTY)), DIFFICULTY, voice)
+    if cells.empty:
+        st.caption("The puzzles of this run do not say both steps and distractors, so there is no grid.")
+        return
+    whole = gaps(marks, [], voice).iloc[0]
+    chart = gap_grid(cells, f"Gap of {name}, points")
+    st.altair_chart(
+        chart,
+        width="stretch",
+        key=f"gap grid {it.run_id} {it.name} {vote} {who}",
+        alt=f"Gap between {name} and the model at each number of steps and distractors; the table has the numbers",
+    )
+    st.caption(
+        f"Points that {name} is ahead of the model (blue) or behind (orange); intervals and p are in the tooltips and "
+        "the "
+        f"table. The smallest cell holds {cells['n'].min():,} test puzzles, so single cells are noisy; all "
+        f"{len(marks):,} together: {gap_text(*whole[['gap', 'low', 'high', 'p']])}."
+    )
+    offer(
+        "gap-grid",
+        cells,
+        python_for(exam, it.run_id, it.layer, it.head, vote, then=(gaps, list(DIFFICULTY), voice)),
+        chart,
+    )
+
+
+if marks.empty:
+    st.info('This run has no test puzzles: give some puzzles of the file the split "test" and score it again.')
+else:
+    st.subheader("By steps", anchor=False)
+    show_curves(it, marks, "steps", vote)
+    st.subheader("By distractors", anchor=False)
+    show_curves(it, marks, "distractors", vote)
+    show_gap_grid()

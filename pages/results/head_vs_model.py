@@ -1,0 +1,87 @@
+"""Who is right when: the chosen head, the model, both or neither?"""
+
+import streamlit as st
+
+from pages.frame.chosen import chosen
+from pages.frame.controls import pick
+from pages.frame.curves import exam_of
+from pages.frame.exports import offer, python_for
+from pages.frame.reading import ask
+from qkcore.answers import exam
+from qkcore.charts import agreement_bars, gap_chart
+from qkcore.exams import DIFFICULTY, agreement, gaps, kappa
+from qkcore.findings import run_gaps
+from qkcore.wording import gap_text, head_name, percent
+
+it = chosen()
+st.title("Head vs. model")
+NAMES = {"both": "both", "only head": f"only {it.name}", "only model": "only the model", "neither": "neither"}
+marks = exam_of(it)
+
+
+def show_headline() -> None:
+    """Counts, paired test and agreement."""
+    shares = agreement(marks, []).set_index("verdict")["share"]
+    gap = gaps(marks, []).iloc[0]
+    same = (marks["head"] == marks["model"]).mean()
+    st.markdown(
+        f"Of {len(marks):,} test puzzles, both are right on {percent(shares['both'])}, only {it.name} on "
+        f"**{percent(shares['only head'])}**, only the model on **{percent(shares['only model'])}**, neither on "
+        f"{percent(shares['neither'])}. Paired: **{gap_text(*gap[['gap', 'low', 'high', 'p']])}**."
+    )
+    st.markdown(
+        f"They give the same answer on {percent(same)} of the puzzles; Cohen's kappa of being right is "
+        f"{kappa(marks):.2f} (0: right independently of each other, 1: right on the same puzzles)."
+    )
+    st.caption(f"{it.name}: {it.how}. p: exact McNemar test on the puzzles where one of the two is right.")
+
+
+def show_by_difficulty() -> None:
+    """The same, as puzzles get harder."""
+    by = pick(st, "By", "by", list(DIFFICULTY))
+    known = marks.dropna(subset=[by])
+    if known.empty:
+        st.caption(f"The puzzles of this run do not say their {by}.")
+        return
+    table = agreement(known, [by])
+    chart = agreement_bars(table, by, NAMES)
+    st.altair_chart(
+        chart,
+        width="stretch",
+        key=f"agreement {it.run_id} {it.name} {by}",
+        alt=f"Share of test puzzles by who is right, at each number of {by}; the table below has the numbers",
+    )
+    st.caption(
+        f"Each bar is all test puzzles of that many {by} (n = {len(known):,} in all), in percent, from the left: "
+        f"{', '.join(NAMES.values())}."
+    )
+    offer("who-is-right", table, python_for(exam, it.run_id, it.layer, it.head, then=(agreement, [by])), chart)
+
+
+def show_runs() -> None:
+    """The gap of each run's own best head."""
+    st.subheader("Every run", anchor=False)
+    table = ask(run_gaps)
+    if table.empty:
+        st.caption("No run has both validation and test puzzles.")
+        return
+    table["run"] = [f"{row.run_id}: {head_name(row.layer, row.head)}" for row in table.itertuples()]
+    chart = gap_chart(table, "run", "Chosen head minus model, points")
+    st.altair_chart(
+        chart,
+        width="stretch",
+        key="gap of runs",
+        alt="Gap between the chosen head and the model in each run; the table below has the numbers",
+    )
+    st.caption(
+        "Each run's head was chosen on its validation puzzles and is reported on its test puzzles, with 95 % interval."
+    )
+    offer("gap-of-runs", table, python_for(run_gaps), chart)
+
+
+if marks.empty:
+    st.info('This run has no test puzzles: give some puzzles of the file the split "test" and score it again.')
+else:
+    show_headline()
+    show_by_difficulty()
+show_runs()

@@ -1,0 +1,86 @@
+"""Which puzzles does the head get right, and the model wrong? Read them one by one."""
+
+import streamlit as st
+
+from pages.frame.chosen import chosen
+from pages.frame.controls import ALL, pick, pick_difficulty, type_text
+from pages.frame.curves import exam_of
+from pages.frame.exports import offer, python_for
+from pages.frame.puzzle import show_puzzle
+from pages.frame.reading import ask
+from qkcore.answers import DEFAULT_VOTE, VOTES, exam, find_texts, texts
+from qkcore.exams import VERDICTS, verdicts
+
+it = chosen()
+st.title("Puzzles")
+RIGHT = {
+    ALL: ALL,
+    "both": f"both {it.name} and the model",
+    "only head": f"only {it.name}",
+    "only model": "only the model",
+    "neither": "neither",
+}
+N_LISTED = 500
+
+
+def pick_puzzles():
+    """The test puzzles that all filters let through, with who is right."""
+    first, second, third = st.columns(3)
+    verdict = pick(first, "Right", "right", [ALL, *VERDICTS], format_func=RIGHT.get)
+    names = ask("candidates", it.run_id)
+    answer = pick(second, "Answer", "answer", [ALL, *names]) if names else ALL
+    vote = pick(third, "Vote", "vote", list(VOTES), DEFAULT_VOTE)
+    first, second, third = st.columns(3)
+    steps = pick_difficulty(first, it.run_id, "steps")
+    distractors = pick_difficulty(second, it.run_id, "distractors")
+    wanted = type_text(third, "Text in statement or context", "find")
+    marks = exam_of(it, vote, steps, distractors)
+    marks = marks.assign(right=verdicts(marks))
+    if verdict != ALL:
+        marks = marks[marks["right"] == verdict]
+    if answer != ALL:
+        marks = marks[marks["answer"] == names.index(answer)]
+    if wanted:
+        marks = marks[marks["puzzle_id"].isin(ask(find_texts, it.run_id, wanted))]
+    return marks, vote
+
+
+def take_row() -> None:
+    """Open the puzzle of the row that was clicked."""
+    rows = st.session_state[table_key].selection["rows"]
+    if rows:
+        st.session_state.puzzle = shown["puzzle_id"].iloc[rows[0]]
+
+
+if ask("difficulties", it.run_id, "test").empty:
+    st.info('This run has no test puzzles: give some puzzles of the file the split "test" and score it again.')
+else:
+    marks, vote = pick_puzzles()
+    listed = marks.head(N_LISTED)
+    shown = listed.merge(ask(texts, it.run_id, tuple(listed["puzzle_id"])), on="puzzle_id").assign(
+        right=listed["right"].map(RIGHT).to_numpy()
+    )[["puzzle_id", "statement", "answer_text", "steps", "distractors", "right", "margin"]]
+    table_key = f"puzzles {it.run_id} {it.name}"
+    st.markdown(
+        f"**{len(marks):,}** test puzzles." + (f" The first {N_LISTED} are listed." if len(marks) > N_LISTED else "")
+    )
+    if marks.empty:
+        st.info("No test puzzle passes all of these filters; loosen one.")
+    else:
+        st.dataframe(
+            shown,
+            hide_index=True,
+            width="stretch",
+            height=260,
+            key=table_key,
+            on_select=take_row,
+            selection_mode="single-row",
+            column_config={
+                "right": "Right",
+                "margin": st.column_config.NumberColumn(f"Margin of {it.name}", format="%.2f"),
+            },
+            alt="Test puzzles that pass the filters",
+        )
+        opened = pick(st, "Puzzle", "puzzle", shown["puzzle_id"].tolist())
+        show_puzzle(it, opened, vote)
+        offer("puzzles", marks, python_for(exam, it.run_id, it.layer, it.head, vote))

@@ -1,0 +1,87 @@
+"""Is a head that is good on one puzzle set good on another?"""
+
+import streamlit as st
+
+from pages.frame.chosen import chosen
+from pages.frame.exports import offer, python_for
+from pages.frame.reading import ask
+from qkcore.charts import transfer_matrix
+from qkcore.findings import N_TOP, comparable_runs, heads_good_everywhere, overlaps, transfers
+from qkcore.wording import accuracy_text, escaped, head_name, texts_of
+
+it = chosen()
+st.title("Transfer")
+st.markdown(
+    f"Heads of {escaped(it.run['model'])} (rotary: {it.run['rope']}), chosen on one puzzle set's validation puzzles "
+    "and "
+    "tested on another's test puzzles."
+)
+runs = ask(comparable_runs, it.run_id)
+run_ids = tuple(runs["run_id"])
+
+
+def show_matrix() -> None:
+    """Chosen on the row, tested on the column."""
+    table = ask(transfers, run_ids)
+    chart = transfer_matrix(table, ask("chance", run_ids[0], "test"))
+    st.altair_chart(
+        chart,
+        width="stretch",
+        key=f"transfer {run_ids}",
+        alt="Test accuracy of the head chosen on each set (row) on each set (column); the table below has the numbers",
+    )
+    st.caption(
+        "Test accuracy in percent. Row: the set whose validation puzzles chose the head; column: the set whose test "
+        "puzzles it answers; ringed: the set's own best head. Grey is chance. Hover for head, interval and n."
+    )
+    offer("transfer", table, python_for(transfers, run_ids), chart)
+
+
+def show_overlap() -> None:
+    """How many of the best heads are the same."""
+    st.subheader(f"The {N_TOP} best heads of each set", anchor=False)
+    shared = ask(overlaps, run_ids)
+    n_all = int(it.run["n_layers"] * it.run["n_heads"])
+    n_top = min(N_TOP, n_all)
+    st.dataframe(
+        shared.pivot(index="puzzle_set", columns="other", values="n_shared"),
+        width="stretch",
+        alt=f"How many of their {N_TOP} best heads two puzzle sets share",
+    )
+    st.caption(
+        f"How many of the {n_top} heads that are best on validation puzzles two sets share. Of {n_all:,} heads, "
+        f"two random sets of {n_top} would share {n_top**2 / n_all:.1f}."
+    )
+    offer("overlap", shared, python_for(overlaps, run_ids))
+
+
+def show_good_everywhere() -> None:
+    """Heads for any set."""
+    st.subheader("Heads that are good on every set", anchor=False)
+    table = ask(heads_good_everywhere, run_ids)
+    table["text"] = texts_of(table, accuracy_text, "accuracy", "low", "high", "n")
+    table["name"] = texts_of(table, head_name, "layer", "head")
+    order = list(dict.fromkeys(table["name"]))
+    st.dataframe(
+        table.pivot(index="name", columns="puzzle_set", values="text").loc[order],
+        width="stretch",
+        alt="Heads with the best worst-case validation accuracy, and their test accuracy on each set",
+    )
+    st.caption(
+        "Chosen by the worst of their validation accuracies over the sets, best first; the cells are test accuracies "
+        "with "
+        "95 % interval and n."
+    )
+    offer("good-everywhere", table.drop(columns=["text", "name"]), python_for(heads_good_everywhere, run_ids))
+
+
+if len(runs) < 2:
+    st.info(
+        "Transfer needs two runs of this model with the same settings on different puzzle sets, each with validation "
+        "and "
+        "test puzzles. Score it on another set with `python -m qkcore precompute` into the same store."
+    )
+else:
+    show_matrix()
+    show_overlap()
+    show_good_everywhere()
