@@ -2,7 +2,8 @@
 
 A 12-layer, 12-head random Llama of about 110M parameters, 32 prompts of 140 to 260 tokens, two threads. Every ratio is
 of times measured in turn in one process, the best of several rounds each, so a noisy machine disturbs both alike. Peak
-memory is that of a fresh process for each way.
+memory is that of a fresh process for each way. Beside ours stand hooks and, where they are installed, TransformerLens
+and nnsight (they are no dependencies: use an environment of their own), which must first give the same scores.
 """
 
 import argparse
@@ -12,16 +13,16 @@ import resource
 import subprocess
 import sys
 import time
+from functools import partial
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from qkcore.evaluate import prompts_of, score_puzzles
-from qkcore.layout import batches_of
 from qkcore.models import CausalLM, vouch_for
+from tests.bench.other_ways import BATCH_TOKENS, hooked, library_ways, passes
 from tests.tiny import puzzle, tiny_tokenizer
 
-BATCH_TOKENS = 2_048
 CANDIDATES = {2: ("true", "false"), 5: ("true", "false", "yes", "no", "unknown")}
 
 
@@ -57,15 +58,9 @@ def puzzles_of(n: int, n_candidates: int = 2) -> list:
 
 def bare(lm: CausalLM, puzzles: list) -> None:
     """The prompts in the same batches through the model, with the logits of the last token and nothing else."""
-    prompts = prompts_of(lm, puzzles)
-    for batch in batches_of(prompts, [[index] for index in range(len(prompts))], BATCH_TOKENS):
-        tokens = [prompts[index].tokens for (index,) in batch]
-        longest = max(map(len, tokens))
-        ids = torch.tensor([[*row] + [0] * (longest - len(row)) for row in tokens])
-        mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in tokens])
-        last = torch.tensor([[len(row) - 1] for row in tokens])
+    for one in passes(prompts_of(lm, puzzles), [None]):
         with torch.inference_mode():
-            lm.model(input_ids=ids, attention_mask=mask, logits_to_keep=last, use_cache=False)
+            lm.model(input_ids=one.ids, attention_mask=one.mask, logits_to_keep=one.last, use_cache=False)
 
 
 def ours(lm: CausalLM, puzzles: list) -> None:
@@ -74,26 +69,16 @@ def ours(lm: CausalLM, puzzles: list) -> None:
         pass
 
 
-def hooked(lm: CausalLM, puzzles: list) -> None:
-    """The usual way: a full pass for each candidate, with hooks that keep q_proj's and k_proj's outputs."""
-    kept: list[torch.Tensor] = []
-    handles = [
-        module.register_forward_hook(lambda _module, _inputs, output: kept.append(output.detach().clone()))
-        for name, module in lm.model.named_modules()
-        if name.endswith(("q_proj", "k_proj"))
-    ]
-    prompts = prompts_of(lm, puzzles)
-    for candidate in range(len(prompts[0].candidates)):
-        for batch in batches_of(prompts, [[index] for index in range(len(prompts))], BATCH_TOKENS):
-            tokens = [prompts[index].tokens + prompts[index].candidates[candidate] for (index,) in batch]
-            longest = max(map(len, tokens))
-            ids = torch.tensor([[*row] + [0] * (longest - len(row)) for row in tokens])
-            mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in tokens])
-            with torch.inference_mode():
-                lm.model(input_ids=ids, attention_mask=mask, use_cache=False)
-            kept.clear()
-    for handle in handles:
-        handle.remove()
+def check_agreement(lm: CausalLM, puzzles: list, ways: dict) -> None:
+    """Stop when another way gives other scores: a ratio of times would then mean nothing."""
+    expected = [scores.qk for scores in score_puzzles(lm, puzzles)]
+    for name, way in ways.items():
+        difference = max(
+            float((a - b).abs().max() / b.abs().max()) for a, b in zip(way(puzzles), expected, strict=True)
+        )
+        print(f"{name}: scores differ from ours by {difference:.0e} of the largest")
+        if difference > 1e-4:
+            sys.exit(f"{name} does not compute the same scores; nothing is timed")
 
 
 def one_by_one(lm: CausalLM, puzzles: list) -> None:
@@ -145,21 +130,24 @@ def main() -> None:
     n_tokens = sorted(len(prompt.tokens) for prompt in prompts_of(lm, puzzles))
     (n_context,) = {prompt.n_context for prompt in prompts_of(lm, packed)}
     print(f"{n_tokens[0]} to {n_tokens[-1]} tokens a prompt; {n_context} tokens of context for the packed statements")
+    others = {"hooks": hooked(lm)} | library_ways(lm)
+    check_agreement(lm, puzzles[:4], others)
     time_of = seconds(
         {
             "bare": lambda: bare(lm, puzzles),
             "two": lambda: ours(lm, puzzles),
             "five": lambda: ours(lm, five),
-            "hooked": lambda: hooked(lm, puzzles),
             "packed": lambda: ours(lm, packed),
             "unpacked": lambda: one_by_one(lm, list(packed)),
-        },
+        }
+        | {name: partial(way, puzzles) for name, way in others.items()},
         options.rounds,
     )
     figures = {
         "scoring two candidates / bare forward": time_of["two"] / time_of["bare"],
         "scoring five candidates / bare forward": time_of["five"] / time_of["bare"],
-        "two passes with hooks / ours": time_of["hooked"] / time_of["two"],
+        **{f"two passes with {name} / bare forward": time_of[name] / time_of["bare"] for name in others},
+        **{f"two passes with {name} / ours": time_of[name] / time_of["two"] for name in others},
         "ten statements of one context, unpacked / packed": time_of["unpacked"] / time_of["packed"],
         "peak memory, ours / bare forward": peak_memory("ours") / peak_memory("bare"),
     }
