@@ -108,8 +108,8 @@ def _colour(measure: str, title: str, middle: float) -> alt.Color:
         values, form = [-0.5, 0, 0.5], "+.0%"
     else:
         scale = alt.Scale(domain=[0, 1], domainMid=middle, interpolate="rgb")
-        values, form = [0, 0.25, 0.5, 0.75, 1], ".0%"
-    legend = alt.Legend(format=form, orient="top", gradientLength=220, titleLimit=300, values=values)
+        values, form = [0, 0.5, 1], ".0%"
+    legend = alt.Legend(format=form, orient="top", gradientLength=160, titleLimit=300, values=values, labelOverlap=True)
     return alt.Color(f"{measure}:Q", title=title, scale=scale, legend=legend)
 
 

@@ -71,7 +71,7 @@ def difference_curves(differences: pd.DataFrame, names: dict[str, str], by: str 
         **{name: 100 * differences[name] for name in ("gap", "low", "high")},
     )
     domain = list(names.values())
-    legend = alt.Legend(orient="top", title=None, labelLimit=340, symbolOpacity=1)
+    legend = alt.Legend(orient="top", title=None, labelLimit=340, symbolOpacity=1, columns=1)
     base = alt.Chart(frame).encode(
         x=_whole_numbers(frame, by, "place"),
         color=alt.Color("who:N", scale=alt.Scale(domain=domain), legend=legend),
@@ -187,7 +187,7 @@ def margin_curves(exam: pd.DataFrame, candidates: tuple[str, ...] | None) -> alt
         alt.Chart(counts.assign(who="head"))
         .mark_line(interpolate="step-after", strokeWidth=2)
         .encode(
-            x=alt.X("low:Q", title="Margin: right candidate's QK-score minus best wrong one's"),
+            x=alt.X("low:Q", title="Margin (above 0 is right)"),
             y=alt.Y("n:Q", title="Puzzles"),
             color=alt.Color("who:N", scale=alt.Scale(domain=["head", "model"]), legend=None),
             strokeDash=alt.StrokeDash("answer:N", title=None, legend=alt.Legend(orient="top", symbolSize=400)),

@@ -17,7 +17,8 @@ st.markdown(
     "head's **query at the candidate's token** with its **key at the last token before the cue**, the statement's end. "
     "The head answers with the candidate of the larger score; a tie is wrong."
 )
-st.latex(r"S_{l,h,a} = q_a^{(l,h)} \cdot k_s^{(l,\,\mathrm{kv}(h))}, \qquad \mathrm{answer} = \arg\max_a S_{l,h,a}")
+st.latex(r"S_{l,h,a} = q_a^{(l,h)} \cdot k_s^{(l,\,\mathrm{kv}(h))}")
+st.latex(r"\mathrm{answer}_{l,h} = \arg\max_a S_{l,h,a}")
 st.markdown(
     "No softmax, no scaling. By default queries and keys are read before rotary position embedding, as in the paper; "
     "a run "
@@ -119,5 +120,7 @@ st.markdown(
     "paper for the method, and for numbers from this page the run's id, which stands for model, puzzles and settings:"
 )
 st.code(
-    f"QKScope {it.run['qkcore_version']}, run {it.run_id}, model revision {it.run['model_revision']}", language=None
+    f"QKScope {it.run['qkcore_version']}, run {it.run_id}, model revision {it.run['model_revision']}",
+    language=None,
+    wrap_lines=True,
 )

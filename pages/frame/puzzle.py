@@ -1,11 +1,15 @@
 """One stored puzzle: its text, the right answer, and who says what."""
 
+from pathlib import Path
+
 import pandas as pd
 import streamlit as st
 
 from pages.frame.chosen import Chosen
 from pages.frame.reading import ask
+from pages.frame.settings import ROOT, settings
 from qkcore.answers import exam, texts
+from qkcore.links import LinkError, Shared, encode
 from qkcore.wording import escaped
 
 
@@ -27,3 +31,31 @@ def show_puzzle(it: Chosen, puzzle_id: str, vote: str) -> None:
         choice = int(own[who])
         said = "cannot decide" if choice < 0 else f"says {escaped(puzzle['candidates'][choice])}"
         st.markdown(f"- {name} {said}: **{'right' if own[f'is_{who}_right'] else 'wrong'}**")
+    if not pd.isna(puzzle["statement"]):
+        _offer_to_try(it, puzzle, int(own["answer"]))
+
+
+def _offer_to_try(it: Chosen, puzzle: pd.Series, answer: int) -> None:
+    """A link to the live page with this puzzle, complete."""
+    run, offered = it.run, settings().models
+    model = next((one for one in offered if run["model"] in (one, Path(one).name)), offered[0])
+    shared = Shared(
+        context=puzzle["context"],
+        statement=puzzle["statement"],
+        candidates=tuple(puzzle["candidates"]),
+        answer=answer,
+        model=model,
+        rope=run["rope"],
+        template=run["template"],
+        layer=it.layer,
+        head=it.head,
+    )
+    try:
+        text = encode(shared)
+    except LinkError as error:
+        st.caption(f"It cannot be opened in Try a puzzle: {error}.")
+        return
+    query = {"puzzle": text, "run": it.run_id, "layer": str(it.layer), "head": str(it.head)}
+    st.page_link(ROOT / "pages/live/try_a_puzzle.py", label="Open in Try a puzzle", query_params=query)
+    if run["model"] not in (model, Path(model).name):
+        st.caption(f"There it is scored with {escaped(model)}: {escaped(run['model'])} is not offered here.")

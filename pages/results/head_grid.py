@@ -65,12 +65,12 @@ def show_grid(heads) -> None:
         height=min(38 + 35 * len(heads), 420),
         alt=f"Heads ranked by {title}",
     )
+    is_shared = it.run["n_kv_heads"] < it.run["n_heads"]
     st.caption(
         "Click a cell to open that head below, or set layer and head in the sidebar. Grey is chance (for a gain: no "
-        "gain), "
-        "blue above it, orange below; the scale is the same for every run. Struck-through cells are not above the luck "
-        "line. Lines divide heads that share keys. Heads far below chance are shown as they are, never turned round. "
-        f"Test puzzles, n = {int(heads['n'].iloc[0]):,}."
+        "gain), blue above it, orange below; the scale is the same for every run. Struck-through cells are not above "
+        f"the luck line. {'Lines divide heads that share keys. ' if is_shared else ''}Heads far below chance are shown "
+        f"as they are, never turned round. Test puzzles, n = {int(heads['n'].iloc[0]):,}."
     )
     if measure == "auc":
         st.caption(

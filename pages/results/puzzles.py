@@ -49,7 +49,7 @@ def take_row() -> None:
     """Open the puzzle of the row that was clicked."""
     rows = st.session_state[table_key].selection["rows"]
     if rows:
-        st.session_state.puzzle = shown["puzzle_id"].iloc[rows[0]]
+        st.session_state.puzzle_id = shown["puzzle_id"].iloc[rows[0]]
 
 
 if ask("difficulties", it.run_id, "test").empty:
@@ -81,6 +81,6 @@ else:
             },
             alt="Test puzzles that pass the filters",
         )
-        opened = pick(st, "Puzzle", "puzzle", shown["puzzle_id"].tolist())
+        opened = pick(st, "Puzzle", "puzzle_id", shown["puzzle_id"].tolist())
         show_puzzle(it, opened, vote)
         offer("puzzles", marks, python_for(exam, it.run_id, it.layer, it.head, vote))
