@@ -32,7 +32,7 @@ def desk(clock, loaded):
         loaded.append(name)
         return name.upper()
 
-    return Desk(load, clock)
+    return Desk(load, clock=clock)
 
 
 class Gate:
@@ -113,6 +113,14 @@ def test_what_was_answered_before_is_answered_at_once_and_not_counted(desk):
     assert again.result == 5
 
 
+def test_a_large_result_is_not_kept(desk):
+    class Large:
+        n_bytes = 2**30
+
+    finished(desk.ask("k", "m", lambda model: Large(), visitor="a"))
+    assert finished(desk.ask("k", "m", lambda model: "again", visitor="a")).result == "again"
+
+
 def test_asking_too_often_says_how_long_to_wait(desk, clock):
     for number in range(3):
         finished(desk.ask(number, "m", lambda model: model, visitor="a", per_minute=3))
@@ -183,7 +191,7 @@ def test_a_model_that_cannot_be_loaded_leaves_none_in_memory(clock):
             raise PuzzleError("model type 'x' is not read rightly")
         return name
 
-    desk = Desk(load, clock)
+    desk = Desk(load, clock=clock)
     finished(desk.ask(1, "good", lambda model: model, visitor="a"))
     assert "not read rightly" in finished(desk.ask(2, "bad", lambda model: model, visitor="a")).error
     assert desk.model_in_memory() is None

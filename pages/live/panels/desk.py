@@ -6,7 +6,6 @@ loads the model when it is not the one in memory, and lets go of that one first.
 """
 
 import gc
-import logging
 import threading
 import time
 from collections import OrderedDict, deque
@@ -17,10 +16,10 @@ from typing import Any
 from qkcore import InputError
 
 N_KEPT = 64  # results that are kept for whoever asks the same
+MAX_KEPT_BYTES = 2**23  # of one of them, where a result says how large it is
 UNSEEN = 30  # seconds after which nobody is waiting for a job any more
 LOADING = 900  # seconds that loading may take, downloads included
 SHARED_ADDRESS = 5  # an address may be that of many visitors: it may ask this many times as often as one of them
-log = logging.getLogger(__name__)
 
 
 class Busy(InputError):
@@ -55,10 +54,16 @@ class Desk:
 
     Args:
         load: gives the model of a name; called in the worker, with the name and a function that takes the stage.
+        report: called with an error that nobody foresaw.
     """
 
-    def __init__(self, load: Callable[[str, Callable[[str], None]], Any], clock: Callable[[], float] = time.monotonic):
-        self._load, self._clock = load, clock
+    def __init__(
+        self,
+        load: Callable[[str, Callable[[str], None]], Any],
+        report: Callable[[Exception], None] = lambda error: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._load, self._report, self._clock = load, report, clock
         self._changed = threading.Condition(threading.RLock())
         self._waiting: deque[Job] = deque()
         self._running: Job | None = None
@@ -183,7 +188,7 @@ class Desk:
         except InputError as error:
             job.finish(error=str(error))
         except Exception as error:
-            log.exception("scoring failed")
+            self._report(error)
             job.finish(error=f"Scoring failed unexpectedly ({type(error).__name__}); the server's log says more.")
         except BaseException:
             job.finish(error="The worker stopped while scoring; please try again.")
@@ -204,6 +209,8 @@ class Desk:
         return model
 
     def _keep(self, key: Hashable, result: Any) -> None:
+        if getattr(result, "n_bytes", 0) > MAX_KEPT_BYTES:
+            return
         with self._changed:
             self._kept[key] = result
             while len(self._kept) > N_KEPT:

@@ -1,0 +1,93 @@
+"""Who gets the puzzle right: the truth, the model, the head in view and the vote, each with how certain that is."""
+
+import pandas as pd
+import streamlit as st
+
+from pages.live.panels.viewed import View
+from qkcore.one_puzzle import RIGHT, WRONG, answer_rows
+from qkcore.what_if import truth
+from qkcore.wording import NO_BREAK, escaped, percent
+
+SIGNS = {RIGHT: f"✓{NO_BREAK}right", WRONG: f"✗{NO_BREAK}wrong", "": "?"}
+
+
+def show_answers(view: View) -> None:
+    """Headline, table, and the proof."""
+    scored = view.result.scored
+    rows = answer_rows(scored, view.layer, view.head, view.by, view.own_leads)
+    st.subheader("Who gets it right", anchor=False)
+    st.markdown(f"{_truth_sentence(view)} {' '.join(map(_sentence, rows.itertuples()))}")
+    st.dataframe(_table(view, rows), hide_index=True, width="stretch", column_config=_columns())
+    st.caption(
+        f"{view.name}: {view.how}. Test puzzles are those of the run in the sidebar; an answer is more certain when "
+        "the best candidate is further ahead of the second."
+        if view.by
+        else f"{view.name}: {view.how}."
+    )
+    _show_proof(view)
+
+
+def _truth_sentence(view: View) -> str:
+    puzzle = view.asked.puzzle
+    if puzzle.answer is None:
+        return "Nobody has said which answer is right, and it does not follow."
+    steps = truth(puzzle.context, puzzle.statement, puzzle.candidates)
+    in_steps = f" ({_steps(steps.solution.steps)})" if steps.answer == puzzle.answer and steps.solution else ""
+    return f"The right answer is **{escaped(puzzle.candidates[puzzle.answer])}**{in_steps}."
+
+
+def _steps(n: int | None) -> str:
+    return "nothing follows" if n is None else f"{n} step{'s' * (n != 1)}"
+
+
+def _sentence(row) -> str:
+    verdict = f": **{row.verdict}**" if row.verdict else ""
+    return f"{row.who[:1].upper()}{row.who[1:]} says **{escaped(row.answer)}**{verdict}."
+
+
+def _table(view: View, rows: pd.DataFrame) -> pd.DataFrame:
+    shares = zip(view.asked.candidates, view.result.scored.probabilities, strict=True)
+    probabilities = ", ".join(f"{candidate} {percent(share)}" for candidate, share in shares)
+    return pd.DataFrame(
+        {
+            "Who": rows["who"],
+            "Answer": rows["answer"],
+            "That is": rows["verdict"].map(SIGNS),
+            "More certain than": rows["share_below"],
+            "Lead": rows["lead"],
+            "In words": [probabilities if who == "the model" else "" for who in rows["who"]],
+        }
+    )
+
+
+def _columns() -> dict:
+    return {
+        "More certain than": st.column_config.NumberColumn(
+            format="percent", help="Share of the run's test puzzles that were answered with a smaller lead."
+        ),
+        "Lead": st.column_config.NumberColumn(
+            format="%.3g",
+            help="The best candidate's score minus the second best's, in units of who says it: logits of the model, "
+            "QK-scores of a head, usual sizes in the vote.",
+        ),
+        "In words": st.column_config.TextColumn(
+            "Probabilities", help="The model's next-token probabilities, shared out among the candidates only."
+        ),
+    }
+
+
+def _show_proof(view: View) -> None:
+    """What the answer follows from, or why that is not known."""
+    puzzle = view.asked.puzzle
+    found = truth(puzzle.context, puzzle.statement, puzzle.candidates)
+    if found.solution is None:
+        st.caption(f"The answer was not worked out: {escaped(found.reason)}")
+        return
+    if found.solution.verdict is None:
+        st.caption("Neither the statement nor its opposite follows from the context.")
+        return
+    verdict = "The statement follows" if found.solution.verdict else "The opposite of the statement follows"
+    if puzzle.answer is not None and found.answer not in (None, puzzle.answer):
+        st.warning(f"{verdict} from the context, but another answer was given as the right one.")
+    with st.expander(f"Proof: {verdict.lower()}, {_steps(found.solution.steps)}"):
+        st.code("\n".join(found.solution.proof), language=None, wrap_lines=True)

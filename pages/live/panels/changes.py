@@ -1,0 +1,92 @@
+"""What if the puzzle were a little different? Each change scored, with before and after side by side."""
+
+import pandas as pd
+import streamlit as st
+
+from pages.live.panels.scoring import what_if
+from pages.live.panels.viewed import View
+from qkcore.live_charts import own_curve_chart
+from qkcore.one_puzzle import effects, own_curve
+from qkcore.what_if import KINDS
+from qkcore.wording import escaped
+
+NAMES = {
+    "negated": "negate the statement",
+    "dropped": "leave out each premise in turn",
+    "distractors": "add 1 to 5 distractors",
+    "shuffled": "shuffle the premises",
+    "renamed": "swap the names",
+}
+TRIED, JOB = "live tried", "live job what if"
+
+
+def show_what_if(view: View) -> None:
+    """Pick changes, press the button, see who flips."""
+    st.subheader("What if", anchor=False)
+    kinds = st.multiselect("Changes", KINDS, default=KINDS, format_func=NAMES.__getitem__, key="live kinds")
+    puzzle = (view.asked.puzzle, view.asked.model)
+    if st.button("Try these changes", key="live try", disabled=not kinds):
+        st.session_state[TRIED] = (puzzle, tuple(kinds))
+        st.session_state.pop(JOB, None)
+    of, tried = st.session_state.get(TRIED, (None, ()))
+    if of != puzzle:
+        st.caption("Each change is scored as a puzzle of its own; its truth is worked out anew.")
+        return
+    found = what_if(view.asked, tried)
+    if found is None:
+        return
+    after, notes = found
+    table = effects(view.result.scored, after, view.layer, view.head, view.by)
+    _show_summary(view, table)
+    _show_table(view, table[table["kind"] != "distractors"])
+    _show_curve(view, table)
+    for note in notes:
+        st.caption(escaped(note))
+
+
+def _names(view: View, table: pd.DataFrame) -> dict[str, str]:
+    names = {"model": "model", "head": view.name, "vote": "vote"}
+    return {who: name for who, name in names.items() if who in table}
+
+
+def _show_summary(view: View, table: pd.DataFrame) -> None:
+    after = table.iloc[1:]
+    said = [
+        f"{name} changes its answer **{int(after[f'{who}_flips'].sum())}** times"
+        for who, name in _names(view, table).items()
+    ]
+    st.markdown(f"In {len(after):,} changes, {', '.join(said)}.")
+
+
+def _show_table(view: View, table: pd.DataFrame) -> None:
+    """A row a change; who flips is said in words."""
+    shown = {"Change": table["change"], "Truth": table["truth"]}
+    for who, name in _names(view, table).items():
+        flips = table[f"{who}_flips"].map({True: ", flips", False: ""})
+        verdict = table[f"{who}_verdict"].map({"right": "✓ ", "wrong": "✗ "}).fillna("")
+        shown[name] = verdict + table[who] + flips
+    st.dataframe(pd.DataFrame(shown), hide_index=True, width="stretch")
+    st.caption(
+        "✓ right, ✗ wrong, neither where the truth is unknown; flips: another answer than for the puzzle as it is."
+    )
+
+
+def _show_curve(view: View, table: pd.DataFrame) -> None:
+    curve = own_curve(table)
+    if curve["n_added"].nunique() < 2:
+        return
+    names = _names(view, table)
+    st.altair_chart(
+        own_curve_chart(curve, names),
+        width="stretch",
+        key="live curve",
+        alt="Share of draws that model, head and vote answer right as distractors are added; the table below has the "
+        "numbers",
+    )
+    st.caption(
+        f"This puzzle's own difficulty curve, coarse: {int(curve['n'].max())} draws for each number of distractors."
+    )
+    with st.expander("Table of this chart"):
+        st.dataframe(curve.assign(who=curve["who"].map(names)), hide_index=True, width="stretch")
+        rows = table[table["kind"] == "distractors"]
+        _show_table(view, rows)

@@ -1,0 +1,34 @@
+"""Take the puzzle away: as a link, as Python, as a command."""
+
+from urllib.parse import urlencode
+
+import streamlit as st
+
+from pages.frame.controls import linked
+from pages.live.panels.viewed import View
+from qkcore.links import LinkError, encode, python_snippet, shell_snippet
+from qkcore.wording import escaped
+
+
+def show_share(view: View) -> None:
+    """Three tabs, each with something to copy."""
+    st.subheader("Take it away", anchor=False)
+    link, python, shell = st.tabs(["Link", "Python", "Shell"])
+    with link:
+        try:
+            linked()["puzzle"] = encode(view.asked)
+        except LinkError as error:
+            st.info(escaped(str(error)))
+        else:
+            it = st.session_state.get("chosen")
+            run = {} if it is None else {"run": it.run_id}
+            named = run | {"layer": view.layer, "head": view.head} | linked()
+            st.code(f"{st.context.url or ''}?{urlencode(named)}", language=None, wrap_lines=True)
+            st.caption(
+                "It holds the whole puzzle, the model's name and the head; whoever opens it sees the same numbers."
+            )
+    python.code(python_snippet(view.asked), language="python")
+    shell.code(shell_snippet(view.asked), language="shell", wrap_lines=True)
+    st.caption(
+        f"Model {escaped(view.result.model)}, revision {escaped(view.result.revision)}, {view.result.n_tokens} tokens."
+    )

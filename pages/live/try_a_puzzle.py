@@ -1,0 +1,29 @@
+"""Which heads get my puzzle right, and why?"""
+
+import streamlit as st
+
+from pages.live.panels.answers import show_answers
+from pages.live.panels.asking import asked_now, open_link, show_examples, show_input, show_unknown_words
+from pages.live.panels.changes import show_what_if
+from pages.live.panels.grid import show_grid
+from pages.live.panels.scoring import score
+from pages.live.panels.share import show_share
+from pages.live.panels.viewed import view_of
+from pages.live.panels.why import show_why
+
+st.title("Try a puzzle")
+st.markdown("Type a puzzle, or take an example, and see which heads get it right, and why.")
+open_link()
+show_examples()
+show_input()
+asked = asked_now()
+if asked is not None:
+    show_unknown_words(asked)
+    result = score(asked)
+    if result is not None:
+        view = view_of(asked, result)
+        show_answers(view)
+        show_grid(view)
+        show_why(view)
+        show_what_if(view)
+        show_share(view)
