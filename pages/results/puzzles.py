@@ -14,7 +14,6 @@ from qkcore.exams import VERDICTS, verdicts
 it = chosen()
 st.title("Puzzles")
 RIGHT = {
-    ALL: ALL,
     "both": f"both {it.name} and the model",
     "only head": f"only {it.name}",
     "only model": "only the model",
@@ -26,7 +25,7 @@ N_LISTED = 500
 def pick_puzzles():
     """The test puzzles that all filters let through, with who is right."""
     first, second, third = st.columns(3)
-    verdict = pick(first, "Right", "right", [ALL, *VERDICTS], format_func=RIGHT.get)
+    verdict = pick(first, "Right", "right", [ALL, *VERDICTS])
     names = ask("candidates", it.run_id)
     answer = pick(second, "Answer", "answer", [ALL, *names]) if names else ALL
     vote = pick(third, "Vote", "vote", list(VOTES), DEFAULT_VOTE)
