@@ -10,10 +10,36 @@ import pandas as pd
 N_PERMUTATIONS = 1_000
 
 
+def exchangeable(puzzles: pd.DataFrame) -> np.ndarray:
+    """Which puzzles may trade answers: those of one group with the same candidates.
+
+    Where all of those share one answer there is nothing to trade; they trade with others of the same candidates then,
+    and at last with others of as many candidates. Never otherwise: a puzzle of two candidates has no third answer.
+
+    Args:
+        puzzles: answer, group, and candidates (left out where all puzzles share them).
+
+    Returns:
+        (puzzle,) whole numbers; equal ones may trade.
+
+    >>> exchangeable(pd.DataFrame({"group": [0, 0, 1, 2], "answer": [0, 1, 0, 1]})).tolist()
+    [0, 0, 1, 1]
+    """
+    answer, group = puzzles["answer"].to_numpy(), pd.factorize(puzzles["group"])[0]
+    candidates = puzzles["candidates"].map(tuple) if "candidates" in puzzles else pd.Series([()] * len(puzzles))
+    kind, number = pd.factorize(candidates)[0], candidates.map(len).to_numpy()
+    block, left, n_blocks = np.zeros(len(puzzles), dtype=int), np.arange(len(puzzles)), 0
+    for level in (kind * (group.max(initial=0) + 1) + group, kind, number):
+        own = pd.factorize(level[left])[0]
+        is_mixed = pd.Series(answer[left]).groupby(own).transform("nunique").to_numpy() > 1
+        is_placed = is_mixed if level is not number else np.ones(len(left), dtype=bool)
+        block[left[is_placed]] = pd.factorize(own[is_placed])[0] + n_blocks
+        n_blocks, left = block.max(initial=0) + 1, left[~is_placed]
+    return block
+
+
 def shuffled_answers(answers: np.ndarray, blocks: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
     """Answers shuffled n times within blocks.
-
-    Blocks whose puzzles all share one answer cannot be shuffled by themselves; they are shuffled together.
 
     Args:
         answers: (puzzle,) index of the right candidate.
@@ -22,12 +48,9 @@ def shuffled_answers(answers: np.ndarray, blocks: np.ndarray, n: int, rng: np.ra
     Returns:
         (permutation, puzzle).
     """
-    frame = pd.DataFrame({"block": blocks, "answer": answers})
-    is_mixed = frame.groupby("block")["answer"].transform("nunique") > 1
-    block = np.where(is_mixed, frame["block"].to_numpy(dtype=float), -1.0)
-    order = np.argsort(block, kind="stable")
+    order = np.argsort(blocks, kind="stable")
     # Adding a random fraction to a block's number and sorting shuffles within blocks and keeps blocks in place.
-    keys = block[order] + rng.random((n, len(answers)))
+    keys = blocks[order] + rng.random((n, len(answers)))
     shuffled = np.empty((n, len(answers)), dtype=answers.dtype)
     shuffled[:, order] = answers[order][np.argsort(keys, axis=1)]
     return shuffled
@@ -38,12 +61,13 @@ def luck_line(
 ) -> pd.DataFrame:
     """What the best of all heads gets by luck: answers shuffled, the maximum over heads taken, many times.
 
-    The shuffles stay within a group's puzzles of the same difficulty, so heads keep their correlations and their
-    constant answers (a max-statistic permutation test).
+    The shuffles stay within puzzles of the same difficulty, and of one group and the same candidates where that leaves
+    something to shuffle (`exchangeable`), so heads keep their correlations and their constant answers (a max-statistic
+    permutation test).
 
     Args:
         choices: (puzzle, head) candidate index, -1 for none. Puzzles of one split.
-        puzzles: answer, group, steps, distractors, in the same order.
+        puzzles: answer, group, steps, distractors, in the same order, and candidates unless all puzzles share them.
 
     Returns:
         steps, distractors (missing = all of them), n, q50, q95 (shares), n_permutations.
@@ -54,8 +78,7 @@ def luck_line(
     frame = puzzles.assign(row=np.arange(len(puzzles)))
     for (steps, distractors), cell in frame.groupby(["steps", "distractors"], dropna=False):
         rows = cell["row"].to_numpy()
-        blocks = cell.groupby("group", sort=False).ngroup().to_numpy()
-        shuffled = shuffled_answers(cell["answer"].to_numpy(), blocks, n_permutations, rng)
+        shuffled = shuffled_answers(cell["answer"].to_numpy(), exchangeable(cell), n_permutations, rng)
         n_right = _right_counts(shuffled, choices[rows])
         known = tuple(None if pd.isna(value) else int(value) for value in (steps, distractors))
         for key in {(s, d) for s in (known[0], None) for d in (known[1], None)}:

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from qkcore.luck import luck_line, shuffled_answers
+from qkcore.luck import exchangeable, luck_line, shuffled_answers
 
 
 def test_answers_are_shuffled_within_their_block_only():
@@ -14,11 +14,41 @@ def test_answers_are_shuffled_within_their_block_only():
     assert len(np.unique(shuffled, axis=0)) == 9  # three ways in each block
 
 
-def test_blocks_of_one_answer_are_shuffled_together():
-    answers = np.array([0, 1, 0, 1])
-    shuffled = shuffled_answers(answers, np.arange(4), 200, np.random.default_rng(0))
+def test_groups_of_one_answer_are_shuffled_together():
+    puzzles = pd.DataFrame({"answer": [0, 1, 0, 1], "group": ["a", "b", "c", "d"]})
+    shuffled = shuffled_answers(puzzles["answer"].to_numpy(), exchangeable(puzzles), 200, np.random.default_rng(0))
     assert len(np.unique(shuffled, axis=0)) == 6  # two of four
     assert (shuffled.sum(axis=1) == 2).all()
+
+
+def test_a_puzzle_of_two_candidates_is_never_given_a_third_answer():
+    two, four = ("true", "false"), ("north", "east", "south", "west")
+    puzzles = pd.DataFrame(
+        {"answer": [0, 1, 2, 3, 0, 3], "group": list("abcdee"), "candidates": [two, two, four, four, two, four]}
+    )
+    shuffled = shuffled_answers(puzzles["answer"].to_numpy(), exchangeable(puzzles), 300, np.random.default_rng(0))
+    assert shuffled[:, [0, 1, 4]].max() == 1
+    assert {2, 3} <= set(shuffled[:, 5].tolist())
+
+
+def test_candidates_that_no_two_puzzles_share_are_shuffled_among_as_many():
+    puzzles = pd.DataFrame(
+        {"answer": [0, 1, 2], "group": list("abc"), "candidates": [list("xyz"), list("uvw"), list("rst")]}
+    )
+    assert len(set(exchangeable(puzzles))) == 1
+
+
+def test_a_head_that_always_says_true_is_not_above_luck_wherever_true_stands():
+    kinds = [("true", "false"), ("false", "true")]
+    rng = np.random.default_rng(0)
+    candidates = [kinds[place] for place in rng.integers(0, 2, 400)]
+    says_true = np.array([kind.index("true") for kind in candidates])
+    is_true = rng.random(400) < 0.9
+    puzzles = pd.DataFrame(
+        {"answer": np.where(is_true, says_true, 1 - says_true), "candidates": candidates, "steps": 1, "distractors": 0}
+    ).assign(group=np.arange(400))
+    line = luck_line(says_true[:, None], puzzles, n_permutations=50).iloc[0]
+    assert line["q50"] == line["q95"] == is_true.mean()
 
 
 def guessing(n_puzzles: int, n_heads: int, seed: int):
