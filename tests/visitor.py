@@ -6,7 +6,7 @@ what only a browser can tell is in tests/test_browser.py.
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
@@ -31,7 +31,10 @@ class View:
 
     seconds: float = 0.0
     words: list[str] = field(default_factory=list)
+    alerts: list[str] = field(default_factory=list)
     n_charts: int = 0
+    page: str = ""  # its hash
+    is_of_fragment: bool = False  # a part of the page has run, and not the whole
     exceptions: list[str] = field(default_factory=list)
     widgets: dict = field(default_factory=dict)  # by (kind, label): the widget's own message
     polls: dict[str, float] = field(default_factory=dict)  # seconds between runs, by fragment
@@ -62,18 +65,21 @@ class Visitor:
 
     async def open(self, page: str = "", **query) -> View:
         """Go to a page by its place in the address; "" is the first."""
-        self._page, self._query, self._states = page, urlencode(query), {}
+        self._page, self._query, self._states, self.view = page, urlencode(query), {}, View()
         return await self._run()
 
     async def set(self, kind: str, label: str, value) -> View:
         """Give a widget a value (a button: True) and wait for what comes of it."""
-        widget = self.view.widgets[kind, label]
-        self._states[widget.id] = (VALUES[kind], value)
+        return await self.fill({(kind, label): value})
+
+    async def fill(self, values: Mapping[tuple[str, str], object]) -> View:
+        """Give several widgets their values at once, by (kind, label), as somebody does who types and then clicks."""
+        for (kind, label), value in values.items():
+            self._states[self.view.widgets[kind, label].id] = (VALUES[kind], value)
         try:
             return await self._run()
         finally:
-            if kind == "button":
-                del self._states[widget.id]
+            self._states = {name: state for name, state in self._states.items() if state[0] != "trigger_value"}
 
     async def poll(self) -> View:
         """Run the page's polling fragment once more, as a browser does, after its pause."""
@@ -84,7 +90,11 @@ class Visitor:
     async def _run(self, fragment: str = "") -> View:
         message = BackMsg()
         asked = message.rerun_script
-        asked.page_name, asked.query_string, asked.fragment_id = self._page, self._query, fragment
+        asked.query_string, asked.fragment_id = self._query, fragment
+        if self.view.page:  # as a browser: by name on arrival, by hash from then on
+            asked.page_script_hash = self.view.page
+        else:
+            asked.page_name = self._page
         asked.is_auto_rerun = bool(fragment)
         for name, (kind, value) in self._states.items():
             state = asked.widget_states.widgets.add(id=name)
@@ -96,8 +106,9 @@ class Visitor:
             while not _add(view, await self._receive()):
                 pass
         view.seconds = time.monotonic() - started
-        if fragment:
-            view.widgets = self.view.widgets | view.widgets
+        view.page = view.page or self.view.page
+        if view.is_of_fragment:  # what stands around it stays
+            view.widgets, view.polls = self.view.widgets | view.widgets, self.view.polls | view.polls
         self.view = view
         return view
 
@@ -111,7 +122,10 @@ def _add(view: View, message: ForwardMsg) -> bool:
     """Note what a message brings; True for the last one of a run."""
     kind = message.WhichOneof("type")
     if kind == "script_finished":
+        view.is_of_fragment = message.script_finished == ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY
         return message.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN
+    if kind == "navigation":
+        view.page = message.navigation.page_script_hash
     if kind == "auto_rerun":
         view.polls[message.auto_rerun.fragment_id] = message.auto_rerun.interval
     if kind == "stop_auto_rerun":
@@ -126,14 +140,11 @@ def _add_element(view: View, element) -> None:
     body = getattr(element, kind) if kind else None
     if kind in BODIES:
         view.words.append(getattr(body, BODIES[kind]))
+        if kind == "alert":
+            view.alerts.append(body.body)
     elif kind == "exception":
         view.exceptions.append(f"{body.type}: {body.message}")
     elif kind in ("arrow_vega_lite_chart", "vega_lite_chart"):
         view.n_charts += 1
     elif kind in VALUES:
         view.widgets[kind, body.label] = body
-
-
-def widgets_of(view: View, kind: str) -> Iterator:
-    """The widgets of a kind."""
-    return (body for (found, _), body in view.widgets.items() if found == kind)
