@@ -68,8 +68,9 @@ def accuracy_interval(n_right, n, confidence: float = CONFIDENCE) -> tuple[np.nd
     share = n_right / n
     centre = share + z**2 / (2 * n)
     half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
-    # Rounding may leave an end just outside, which reads "-0.0 %".
-    return tuple(np.clip((centre + side * half) / (1 + z**2 / n), 0.0, 1.0) for side in (-1, 1))
+    low, high = ((centre + side * half) / (1 + z**2 / n) for side in (-1, 1))
+    # Where all or none are right, rounding may leave an end beside the share: "0.0 % (-0.0 to ...".
+    return np.clip(low, 0.0, share), np.clip(high, share, 1.0)
 
 
 def with_accuracy(counts: pd.DataFrame) -> pd.DataFrame:

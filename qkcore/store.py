@@ -6,6 +6,7 @@ with DuckDB can read the file; the tables are in qkcore.schema. Questions about 
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from numbers import Integral
 from pathlib import Path
 
 import duckdb
@@ -69,17 +70,17 @@ class ResultStore:
     def ask(self, sql: str, **parameters) -> pd.DataFrame:
         """Run one query with named parameters, on any thread. Tables are `store.runs`, `store.scores` and so on."""
         with self._cursor() as cursor:
-            return cursor.execute(sql, parameters or None).df()
+            return cursor.execute(sql, _plain(parameters)).df()
 
     def ask_arrays(self, sql: str, **parameters) -> dict[str, np.ndarray]:
         """Likewise, with a column an array, where a frame would be work for nothing."""
         with self._cursor() as cursor:
-            return cursor.execute(sql, parameters or None).fetchnumpy()
+            return cursor.execute(sql, _plain(parameters)).fetchnumpy()
 
     def ask_arrow(self, sql: str, **parameters) -> pa.Table:
         """Likewise, where lists are asked for: an Arrow table keeps them in one piece."""
         with self._cursor() as cursor:
-            return cursor.sql(sql, params=parameters or None).to_arrow_table()
+            return cursor.sql(sql, params=_plain(parameters)).to_arrow_table()
 
     @contextmanager
     def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -357,7 +358,12 @@ def _listed(steps: Steps) -> list[int] | None:
     """
     if steps is None:
         return None
-    return [steps] if isinstance(steps, int) else list(steps)
+    return [int(value) for value in ([steps] if isinstance(steps, Integral) else steps)]
+
+
+def _plain(parameters: dict) -> dict | None:
+    """Numbers taken out of a frame are NumPy's, which DuckDB does not take."""
+    return {name: v.item() if isinstance(v, np.generic) else v for name, v in parameters.items()} or None
 
 
 def _connect(path: Path) -> duckdb.DuckDBPyConnection:
