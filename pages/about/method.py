@@ -17,8 +17,8 @@ st.markdown(
     "head's **query at the candidate's token** with its **key at the last token before the cue**, the statement's end. "
     "The head answers with the candidate of the larger score; a tie is wrong."
 )
-st.latex(r"S_{l,h,a} = q_a^{(l,h)} \cdot k_s^{(l,\,\mathrm{kv}(h))}")
-st.latex(r"\mathrm{answer}_{l,h} = \arg\max_a S_{l,h,a}")
+st.markdown(r"$S_{l,h,a} = q_a^{(l,h)} \cdot k_s^{(l,\,\mathrm{kv}(h))}$")
+st.markdown(r"$\mathrm{answer}_{l,h} = \arg\max_a S_{l,h,a}$")
 st.markdown(
     "No softmax, no scaling. By default queries and keys are read before rotary position embedding, as in the paper; "
     "a run "

@@ -13,20 +13,19 @@ from qkcore.store import StoreError
 WITHOUT_RUNS = {"try-a-puzzle"}  # pages that have something to show without any
 
 st.set_page_config(page_icon="🔎", layout="wide")
+# One list without section titles: Streamlit puts those between a list's items, where screen readers lose count.
 page = st.navigation(
-    {
-        "Results": [
-            st.Page(ROOT / "pages/results/overview.py", title="Overview", default=True),
-            st.Page(ROOT / "pages/results/head_grid.py", title="Head grid", url_path="head-grid"),
-            st.Page(ROOT / "pages/results/difficulty.py", title="Difficulty", url_path="difficulty"),
-            st.Page(ROOT / "pages/results/head_vs_model.py", title="Head vs. model", url_path="head-vs-model"),
-            st.Page(ROOT / "pages/results/transfer.py", title="Transfer", url_path="transfer"),
-            st.Page(ROOT / "pages/results/puzzles.py", title="Puzzles", url_path="puzzles"),
-            st.Page(ROOT / "pages/results/compare.py", title="Compare", url_path="compare"),
-        ],
-        "Live": [st.Page(ROOT / "pages/live/try_a_puzzle.py", title="Try a puzzle", url_path="try-a-puzzle")],
-        "About": [st.Page(ROOT / "pages/about/method.py", title="Method", url_path="method")],
-    }
+    [
+        st.Page(ROOT / "pages/results/overview.py", title="Overview", default=True),
+        st.Page(ROOT / "pages/results/head_grid.py", title="Head grid", url_path="head-grid"),
+        st.Page(ROOT / "pages/results/difficulty.py", title="Difficulty", url_path="difficulty"),
+        st.Page(ROOT / "pages/results/head_vs_model.py", title="Head vs. model", url_path="head-vs-model"),
+        st.Page(ROOT / "pages/results/transfer.py", title="Transfer", url_path="transfer"),
+        st.Page(ROOT / "pages/results/puzzles.py", title="Puzzles", url_path="puzzles"),
+        st.Page(ROOT / "pages/results/compare.py", title="Compare", url_path="compare"),
+        st.Page(ROOT / "pages/live/try_a_puzzle.py", title="Try a puzzle", url_path="try-a-puzzle"),
+        st.Page(ROOT / "pages/about/method.py", title="Method", url_path="method"),
+    ]
 )
 
 

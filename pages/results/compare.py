@@ -76,7 +76,7 @@ elif ask("difficulties", it.run_id, "test").empty:
     st.info('This run has no test puzzles: give some puzzles of the file the split "test" and score it again.')
 else:
     other = pick(st, "Compare with", "other", others)
-    st.caption(f"{it.name} of `{it.run_id}` ({it.how}) with the best head of `{other}` on validation puzzles.")
+    st.markdown(f"{it.name} of `{it.run_id}` ({it.how}) with the best head of `{other}` on validation puzzles.")
     heads = ((it.layer, it.head), ask("best_head", other) or (0, 0))
     show_difference(other)
     show_grids(other)
