@@ -42,6 +42,7 @@ def weighted_vote(scores: np.ndarray, scales: np.ndarray) -> np.ndarray:
 
 def centred(scores: np.ndarray) -> np.ndarray:
     """(..., candidate) scores minus their mean over the candidates a puzzle has."""
+    scores = np.asarray(scores, dtype=np.float64)  # squares of large float32 scores overflow
     mean = np.nanmean if np.isnan(scores).any() else np.mean  # the plain one is many times as fast
     return scores - mean(scores, axis=-1, keepdims=True)
 
