@@ -5,6 +5,7 @@ Each ends in a sentence at most, and in the page as it was once the cause is gon
 
 import asyncio
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -97,8 +98,6 @@ def cut(store: Path, share: float) -> None:
     ],
 )
 def test_a_store_that_is_gone_or_damaged_is_a_sentence_until_it_is_back(harm, sentence, hosted, store, tmp_path):
-    import re
-
     before, after, back = while_browsing(
         hosted[0], lambda: harm(store), lambda: shutil.copyfile(tmp_path / "kept", store)
     )
@@ -141,15 +140,16 @@ def words(at: AppTest) -> str:
 
 
 def asked(at: AppTest, context: str, statement: str = "Max is cold.") -> str:
-    """What the page says once this puzzle was asked and waited for."""
+    """All that the page says from when this puzzle is asked until nothing is waited for."""
     at.text_area(key="live context").set_value(context)
     at.text_input(key="live statement").set_value(statement)
     at.button(key="live score").click().run()
+    said = [words(at)]
     for _ in range(60):
         if not any("…" in one.value or "before you" in one.value for one in at.info):
             break
-        at.run()
-    return words(at)
+        said.append(words(at.run()))
+    return " ".join(said)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -183,6 +183,25 @@ def test_a_hosted_demo_offers_the_models_it_names_and_no_other(monkeypatch, plan
     at = live_page(monkeypatch, planted_path, MODELS="some/model")
     assert at.selectbox(key="live model").options == ["data/reference", "some/model"]
     assert not [one for one in at.text_input if one.key == "live other model"]
+
+
+def test_a_model_that_a_visitor_sends_past_the_select_box_is_not_loaded(planted_path, tmp_path):
+    """A websocket client may send any value for a select box; callbacks see it before the page does."""
+    folder = str(shutil.copytree(ROOT / "data/reference", tmp_path / "somewhere"))
+    (tmp_path / "home").mkdir()
+
+    async def visit(address):
+        for sent in (folder, "../reference", "http://127.0.0.1:9/x", "org/other", "another model"):
+            async with Visitor(address) as visitor:
+                await visitor.open("try-a-puzzle")
+                view = await visitor.fill({("selectbox", "Model"): sent, ("button", "Score this puzzle"): True})
+                assert any(re.search(r"is not offered here|No model is named", one) for one in view.alerts), sent
+                assert not view.exceptions
+                assert view.widgets["selectbox", "Model"].raw_value == "data/reference"
+
+    app = copied_tree(tmp_path / "app")
+    with running(app, tmp_path / "home", tmp_path / "log", QKSCOPE_STORE=str(planted_path)) as address:
+        asyncio.run(visit(address))
 
 
 def test_a_hosted_demo_stops_who_asks_too_often(monkeypatch, planted_path):

@@ -54,6 +54,10 @@ class Settings:
         (), "who may come in, by e-mail address or @domain; * is anyone who can sign in"
     )
 
+    def offers(self, model: str) -> bool:
+        """Whether a visitor may have this model scored; asked again where it is loaded, whatever a page has offered."""
+        return not self.hosted or model in self.models
+
 
 def settings() -> Settings:
     """The settings, read anew each time: a test or an operator may change them.
@@ -70,9 +74,10 @@ def settings() -> Settings:
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     known = {f"QKSCOPE_{one.name.upper()}": one for one in fields(Settings)}
     for name in environment:
+        if not name.startswith("QKSCOPE_") or name in known:
+            continue
         # A switch that is misspelt must not leave a demo open; names that resemble none are somebody else's.
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.9)
-        if name.startswith("QKSCOPE_") and name not in known and near:
+        if near := difflib.get_close_matches(name, known, n=1, cutoff=0.9):
             raise SettingsError(f"{name} is no setting; did you mean {near[0]}?")
     return {one.name: _value(one, environment[name], name) for name, one in known.items() if environment.get(name)}
 

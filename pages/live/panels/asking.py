@@ -141,7 +141,13 @@ def show_unknown_words(asked: Shared) -> None:
 
 
 def model_path(model: str) -> str:
-    """A folder of the project by its full path; any other name as it is."""
+    """A folder of the project by its full path; any other name as it is.
+
+    Raises:
+        InputError: for a model that is not offered. A select box does not keep a visitor from sending another name.
+    """
+    if not settings().offers(model):
+        raise InputError(f"The model {model} is not offered here; choose another one.")
     return str(ROOT / model) if not Path(model).is_absolute() and (ROOT / model).is_dir() else model
 
 
@@ -177,6 +183,7 @@ def typed() -> Shared:
         raise InputError(f"There are {len(candidates)} candidates; type 2 to {MAX_CANDIDATES} of them, one a line.")
     if not typed_model():
         raise InputError("No model is named; type a folder or a Hugging Face id.")
+    model_path(typed_model())  # raises for one that is not offered
     choice = st.session_state.get("live answer", WORKED_OUT)
     answer = candidates.index(choice) if choice in candidates else None
     if choice == WORKED_OUT:
