@@ -16,6 +16,7 @@ CELL = "cell"  # the name of the grid's selection; its value holds layer and hea
 COLUMNS = 44  # characters a line of the token strip: what fits a phone
 MAX_TOKENS = 2_000  # tokens that are drawn; the table has all of them
 MAX_SIGNED = 1_100  # cells with a sign in them; smaller cells show it in the tooltip only
+LEGEND_HEIGHT = 60  # pixels
 MAX_SHOWN = 20  # characters of a token that are drawn
 STRIP_FONT, STRIP_COLUMN = 12, 7.3  # pixels: a monospaced sign's height, and a little more than its width
 
@@ -131,13 +132,18 @@ def token_strip(frame: pd.DataFrame, legend: str) -> alt.LayerChart:
     ring = alt.Stroke("who:N", scale=alt.Scale(domain=["chosen head"]), legend=None)
     key = frame[frame["is_key"]].assign(who="chosen head")
     words = {"x": alt.X("at:Q", axis=None), "y": alt.Y("middle:Q", axis=None), "tooltip": box["tooltip"]}
-    return alt.layer(
+    # The theme's second colour is its ink; left alone, text would be black in the dark theme too.
+    ink = alt.Color("ink:N", scale=alt.Scale(domain=["chosen head", "model"]), legend=None)
+    chart = alt.layer(
         alt.Chart(frame[frame["in_scale"]]).mark_rect(opacity=0.55).encode(color=tint, **box),
         alt.Chart(key).mark_rect(filled=False, strokeWidth=2).encode(stroke=ring, **box),
-        alt.Chart(frame)
+        alt.Chart(frame.assign(ink="model"))
         .mark_text(align="left", baseline="middle", font="monospace", fontSize=STRIP_FONT)
-        .encode(text="drawn:N", **words),
-    ).properties(width=n_columns * STRIP_COLUMN, height=20 * n_lines)
+        .encode(text="drawn:N", color=ink, **words),
+    )
+    return chart.resolve_scale(color="independent").properties(
+        width=n_columns * STRIP_COLUMN, height=LEGEND_HEIGHT + 20 * n_lines
+    )
 
 
 def _placed(frame: pd.DataFrame) -> pd.DataFrame:

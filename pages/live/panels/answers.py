@@ -53,7 +53,9 @@ def _table(view: View, rows: pd.DataFrame) -> pd.DataFrame:
             "Who": rows["who"],
             "Answer": rows["answer"],
             "That is": rows["verdict"].map(SIGNS),
-            "More certain than": rows["share_below"],
+            "More certain than": [
+                "" if pd.isna(one) else f"{percent(one)} of test puzzles" for one in rows["share_below"]
+            ],
             "Lead": rows["lead"],
             "In words": [probabilities if who == "the model" else "" for who in rows["who"]],
         }
@@ -62,8 +64,8 @@ def _table(view: View, rows: pd.DataFrame) -> pd.DataFrame:
 
 def _columns() -> dict:
     return {
-        "More certain than": st.column_config.NumberColumn(
-            format="percent", help="Share of the run's test puzzles that were answered with a smaller lead."
+        "More certain than": st.column_config.TextColumn(
+            help="Share of the run's test puzzles that were answered with a smaller lead."
         ),
         "Lead": st.column_config.NumberColumn(
             format="%.3g",

@@ -23,6 +23,7 @@ from qkcore.what_if import truth
 from qkcore.wording import escaped
 
 ASKED, PROBLEM, OPENED, JOB = "live asked", "live problem", "live opened", "live job score"
+LAYER, HEAD = "live layer", "live head"  # the head in view where no run of the model is in the sidebar
 PAIRS = {"true or false": ("true", "false"), "yes or no": ("yes", "no")}
 OWN = "my own"
 WORKED_OUT, NOT_KNOWN = "worked out from the context", "not known"
@@ -40,8 +41,8 @@ def open_link() -> None:
         try:
             _fill(decode(text))
         except LinkError as error:
+            _fill(next(iter(EXAMPLES.values())))
             st.session_state[PROBLEM] = f"This link cannot be opened: {error}. Below is an example instead."
-            st.session_state.pop(ASKED, None)
     if ASKED not in st.session_state:
         _fill(next(iter(EXAMPLES.values())))
 
@@ -61,7 +62,7 @@ def show_examples() -> None:
 
 def show_input() -> None:
     """The puzzle's fields, the model, and the button that asks."""
-    if problem := st.session_state.pop(PROBLEM, None):
+    if problem := st.session_state.get(PROBLEM):
         st.error(escaped(problem))
     left, right = st.columns([2, 1])
     left.text_area("Context", key="live context", height=150, **KEPT)
@@ -213,6 +214,7 @@ def _ask() -> None:
     st.session_state.pop(JOB, None)  # what failed may be tried again
     try:
         st.session_state[ASKED] = typed()
+        st.session_state[PROBLEM] = None
     except InputError as error:
         st.session_state[PROBLEM] = sentence(error)
 
@@ -249,6 +251,7 @@ def _fill(given: Shared) -> None:
     known = NOT_KNOWN if given.answer is None else given.candidates[given.answer]
     state["live answer"] = WORKED_OUT if found == given.answer else known
     state["live template"] = given.template or AS_THE_RUN
+    state[LAYER], state[HEAD] = given.layer, given.head
     state[ASKED] = None
     if given.rope:
         state["live reading"] = next(name for name, rope in READINGS.items() if rope == given.rope)

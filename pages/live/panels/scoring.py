@@ -187,7 +187,7 @@ def _result_of(slot: str, key: tuple, model: str, work: Callable[[Any], Any]) ->
 @st.fragment(run_every=1.0)
 def _watch(job: Job) -> None:
     """Say where a job stands until it is done, and then draw the page."""
-    st.info(_where(job), icon=":material/hourglass_top:")
+    st.info(_where(job))
     if job.done.is_set():
         st.rerun()
 

@@ -7,14 +7,12 @@ import streamlit as st
 
 from pages.frame.chosen import Chosen
 from pages.frame.reading import ask
-from pages.live.panels.asking import run_of
+from pages.live.panels.asking import HEAD, LAYER, run_of
 from pages.live.panels.scoring import Result
 from qkcore.links import Shared
 from qkcore.store import StoreError
 from qkcore.wording import escaped, head_name
 from qkcore.yardsticks import Yardsticks, head_leads, yardsticks
-
-LAYER, HEAD = "live layer", "live head"  # where no run of the model is in the sidebar
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +49,8 @@ def view_of(asked: Shared, result: Result) -> View:
     )
     places = []
     for column, label, key, n in zip(st.columns(2), ("Layer", "Head"), (LAYER, HEAD), (n_layers, n_heads), strict=True):
-        linked = asked.layer if key == LAYER else asked.head
-        if not 0 <= st.session_state.get(key, linked) < n:
+        if not 0 <= st.session_state.setdefault(key, 0) < n:
             st.session_state[key] = 0
-        st.session_state.setdefault(key, linked)
         places.append(int(column.number_input(f"{label} in view", 0, n - 1, key=key)))
     layer, head = places
     shown = replace(asked, layer=layer, head=head)
