@@ -130,7 +130,19 @@ def live_page(monkeypatch, planted_path, **environment) -> AppTest:
     for name, value in {"STORE": str(planted_path), "HOSTED": "1", **environment}.items():
         monkeypatch.setenv(f"QKSCOPE_{name}", str(value))
     at = AppTest.from_file(ROOT / "pages/frame/frame.py", default_timeout=60).run()
-    return at.switch_page(str(ROOT / LIVE)).run()
+    at.switch_page(str(ROOT / LIVE)).run()
+    settled(at)
+    return at
+
+
+def settled(at: AppTest) -> str:
+    """All that the page says from now until nothing is waited for."""
+    said = [words(at)]
+    for _ in range(60):
+        if not any("…" in one.value or "before you" in one.value for one in at.info):
+            break
+        said.append(words(at.run()))
+    return " ".join(said)
 
 
 def words(at: AppTest) -> str:
@@ -140,16 +152,11 @@ def words(at: AppTest) -> str:
 
 
 def asked(at: AppTest, context: str, statement: str = "Max is cold.") -> str:
-    """All that the page says from when this puzzle is asked until nothing is waited for."""
+    """All that the page says once this puzzle is asked."""
     at.text_area(key="live context").set_value(context)
     at.text_input(key="live statement").set_value(statement)
     at.button(key="live score").click().run()
-    said = [words(at)]
-    for _ in range(60):
-        if not any("…" in one.value or "before you" in one.value for one in at.info):
-            break
-        said.append(words(at.run()))
-    return " ".join(said)
+    return settled(at)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
