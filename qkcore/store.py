@@ -6,6 +6,7 @@ with DuckDB can read the file; the tables are in qkcore.schema. Questions about 
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from numbers import Integral
 from pathlib import Path
 
@@ -26,6 +27,7 @@ class StoreError(InputError):
 
 
 Steps = int | Sequence[int] | None
+N_REMEMBERED = 64  # answers
 
 
 class ResultStore:
@@ -37,6 +39,7 @@ class ResultStore:
     def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path) -> None:
         self._connection = connection
         self._path = path
+        self._answer = lru_cache(maxsize=N_REMEMBERED)(self._answered)
 
     @classmethod
     @contextmanager
@@ -68,19 +71,28 @@ class ResultStore:
         return cls(connection, Path(path))
 
     def ask(self, sql: str, **parameters) -> pd.DataFrame:
-        """Run one query with named parameters, on any thread. Tables are `store.runs`, `store.scores` and so on."""
-        with self._cursor() as cursor:
-            return cursor.execute(sql, _plain(parameters)).df()
+        """Run one query with named parameters, on any thread. Tables are `store.runs`, `store.scores` and so on.
+
+        The last answers are remembered: the file does not change while it is open, and the questions of one page share
+        their queries.
+        """
+        return self._answer("df", sql, _hashable(parameters)).copy(deep=False)  # pandas copies on write
 
     def ask_arrays(self, sql: str, **parameters) -> dict[str, np.ndarray]:
-        """Likewise, with a column an array, where a frame would be work for nothing."""
-        with self._cursor() as cursor:
-            return cursor.execute(sql, _plain(parameters)).fetchnumpy()
+        """Likewise, with a column an array, where a frame would be work for nothing. Not to be written to."""
+        return self._answer("fetchnumpy", sql, _hashable(parameters))
 
     def ask_arrow(self, sql: str, **parameters) -> pa.Table:
         """Likewise, where lists are asked for: an Arrow table keeps them in one piece."""
+        return self._answer("to_arrow_table", sql, _hashable(parameters))
+
+    def _answered(self, form: str, sql: str, parameters: tuple):
+        """One query's answer in a form that duckdb has a method for."""
+        named = {name: list(value) if isinstance(value, tuple) else value for name, value in parameters}
         with self._cursor() as cursor:
-            return cursor.sql(sql, params=_plain(parameters)).to_arrow_table()
+            if form == "to_arrow_table":
+                return cursor.sql(sql, params=named or None).to_arrow_table()
+            return getattr(cursor.execute(sql, named or None), form)()
 
     @contextmanager
     def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -349,6 +361,14 @@ class ResultStore:
         n_only_head = int(own["n_right"].iloc[0]) - n_both
         n_only_model = int(model["n_right"].iloc[0]) - n_both
         return paired_test(int(model["n"].iloc[0]), n_only_head, n_only_model)
+
+
+def _hashable(parameters: dict) -> tuple:
+    """
+    >>> _hashable({"steps": [1, 2], "split": "test"})
+    (('steps', (1, 2)), ('split', 'test'))
+    """
+    return tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in parameters.items())
 
 
 def _listed(steps: Steps) -> list[int] | None:

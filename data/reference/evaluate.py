@@ -20,6 +20,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))
 
+from qkcore.answers import exam  # noqa: E402
+from qkcore.exams import accuracy_by  # noqa: E402
 from qkcore.generate import MAX_DISTRACTORS, MAX_STEPS, STYLES, generate_puzzles  # noqa: E402
 from qkcore.puzzles import Puzzle, load_puzzles  # noqa: E402
 from qkcore.store import ResultStore  # noqa: E402
@@ -91,8 +93,9 @@ def print_heads() -> None:
     with ResultStore.open(HERE.parent / "qkscope.duckdb") as store:
         for run in store.runs().query("rope == 'pre'").itertuples():
             best = store.best_head(run.run_id)
-            luck = store.luck_by_steps(run.run_id, "test").set_index("steps")["q95"]
-            for steps, rows in store.accuracy_by_steps(run.run_id, "test", *best).groupby("steps"):
+            luck = store.luck_lines(run.run_id, "test", "steps").set_index("steps")["q95"]
+            curves = accuracy_by(exam(store, run.run_id, *best), ["steps"], ("head", "model"))
+            for steps, rows in curves.groupby("steps"):
                 quoted = rows.set_index("who")[["accuracy", "low", "high", "n"]]
                 cells = [accuracy_text(*quoted.loc[who]) for who in ("head", "model")]
                 line = [run.puzzle_set, head_name(*best), str(steps), *cells, percent(luck[steps])]

@@ -43,7 +43,7 @@ def _opened(path: str, stamp: tuple | None) -> ResultStore:
 atexit.register(_opened.clear)  # DuckDB complains about connections that outlive the interpreter
 
 
-@st.cache_data(max_entries=256, show_spinner=False)
+@st.cache_data(max_entries=64, show_spinner=False)
 def _answer(path: str, stamp: tuple | None, name: str, arguments: tuple, _question: str | Callable):
     store = _opened(path, stamp)
     return getattr(store, _question)(*arguments) if isinstance(_question, str) else _question(store, *arguments)
