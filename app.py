@@ -12,6 +12,7 @@ import streamlit as st
 from starlette.middleware import Middleware
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+import pages.frame.curves  # noqa: F401 -- what pages draw with takes a second to load; the first visitor need not wait
 from pages.frame.failures import say_sorry
 from pages.frame.headers import SecurityHeaders
 from pages.frame.opened import open_first
