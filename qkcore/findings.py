@@ -30,9 +30,10 @@ def measures(store: ResultStore, run_id: str, steps: int | None = None, distract
     """Every head on these test puzzles, measured in every way; empty without such puzzles.
 
     Returns:
-        layer, head, n, n_right, accuracy, low, high (95 %), gain (over the model), balanced_accuracy, auc (where it is
-        defined), accuracy_on_0 and so on (by the right candidate's index, where all puzzles share candidates),
-        is_above_luck (accuracy above the luck line's 95th percentile), is_above_chance (false discovery controlled).
+        layer, head, n, n_right, accuracy, low, high (95 %), then whatever else `measure_names` has for the run, NaN
+        where these puzzles do not define it: gain (over the model), balanced_accuracy, auc, accuracy_on_0 and so on (by
+        the right candidate's index); is_above_luck (accuracy above the luck line's 95th percentile), is_above_chance
+        (false discovery controlled).
     """
     filters = (run_id, "test", steps, distractors)
     heads = store.head_accuracy(*filters)
@@ -43,12 +44,10 @@ def measures(store: ResultStore, run_id: str, steps: int | None = None, distract
         "gain": heads["accuracy"] - store.model_accuracy(*filters)["accuracy"].iloc[0],
         "balanced_accuracy": balanced_accuracy(right, n_by_answer),
     }
-    area = store.auc(*filters)
-    if len(area):
+    if len(area := store.auc(*filters)):
         columns["auc"] = area
-    if store.candidates(run_id):
-        on_answer = {i: right[:, i] / n for i, n in enumerate(n_by_answer) if n}
-        columns |= {f"{ON_ANSWER}{index}": share for index, share in on_answer.items()}
+    columns |= {f"{ON_ANSWER}{index}": right[:, index] / n for index, n in enumerate(n_by_answer) if n}
+    columns = {name: columns.get(name, np.nan) for name in measure_names(store, run_id) if name != "accuracy"}
     chance = store.chance(*filters)
     columns["is_above_luck"] = heads["accuracy"] > store.luck(*filters)["q95"].iloc[0]
     columns["is_above_chance"] = above_chance(heads["n_right"].to_numpy(), int(heads["n"].iloc[0]), chance)
@@ -56,11 +55,15 @@ def measures(store: ResultStore, run_id: str, steps: int | None = None, distract
 
 
 def measure_names(store: ResultStore, run_id: str) -> dict[str, str]:
-    """Column of `measures` to what people call it, such as accuracy_on_0: 'Accuracy on "true"'."""
-    by_answer = {
-        f"{ON_ANSWER}{index}": f'Accuracy on "{name}"' for index, name in enumerate(store.candidates(run_id) or ())
-    }
-    return MEASURES | by_answer
+    """The measures that the run's test puzzles define, column of `measures` to what people call it.
+
+    There is no AUC unless all puzzles share two candidates and each is right somewhere. Where all share candidates,
+    those that are right somewhere have an accuracy each, such as accuracy_on_0: 'Accuracy on "true"'.
+    """
+    n_by_answer = store.accuracy_by_answer(run_id, "test")[1]
+    names = {name: title for name, title in MEASURES.items() if name != "auc" or len(store.auc(run_id, "test"))}
+    by_answer = zip(store.candidates(run_id) or (), n_by_answer, strict=False)  # the last ones may never be right
+    return names | {f"{ON_ANSWER}{i}": f'Accuracy on "{candidate}"' for i, (candidate, n) in enumerate(by_answer) if n}
 
 
 def run_gaps(store: ResultStore) -> pd.DataFrame:

@@ -74,7 +74,7 @@ def test_puzzles_come_in_order_with_what_the_model_answers(store, everything):
 
 def test_the_namesakes_of_another_set_are_kept_apart(store, path):
     frame = puzzles_of(store, "namesake")
-    assert len(frame) == 200
+    assert len(frame) == 100
     assert (frame["answer"] == 0).all()
     assert frame["model"].tolist() == [the_largest(r.logits) for r in records(path, "namesake")]
 
