@@ -92,6 +92,13 @@ def _parser() -> argparse.ArgumentParser:
     bundle.add_argument("--out", type=Path, required=True, metavar="FILE.zip", help="or a folder to make")
     bundle.set_defaults(run=commands.bundle)
 
+    export = added.add_parser("export", help="write a run's tables as CSV or Parquet files")
+    export.add_argument("--store", type=Path, required=True, metavar="FILE.duckdb")
+    export.add_argument("--run", required=True, dest="run_id", metavar="RUN", help="its id, as the dashboard shows it")
+    export.add_argument("--format", choices=("csv", "parquet"), default="csv")
+    export.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="made if it does not exist")
+    export.set_defaults(run=commands.export)
+
     score = added.add_parser("score", help="score one puzzle from standard input")
     _add_model(score)
     score.add_argument("--candidates", default=None, metavar="A,B", help="default: the puzzle's own, else true,false")

@@ -82,6 +82,16 @@ def bundle(options) -> None:
     print(f"fingerprint: {manifest['fingerprint']}")
 
 
+def export(options) -> None:
+    """Write a run's tables as files."""
+    from qkcore.export import export as export_run
+    from qkcore.store import ResultStore
+
+    with ResultStore.open(options.store) as store:
+        for path in export_run(store, options.run_id, options.format, options.out):
+            print(path)
+
+
 def score(options) -> None:
     """Score the puzzle on standard input and print every head's answer."""
     puzzle = _read_puzzle(sys.stdin.read(), options.candidates)

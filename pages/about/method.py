@@ -1,10 +1,12 @@
 """What is the number on every page, how did it come about, and what does it not show?"""
 
+import pandas as pd
 import streamlit as st
 
 from pages.frame.chosen import chosen
 from pages.frame.exports import offer, python_for
 from pages.frame.reading import ask
+from pages.frame.settings import ROOT
 from qkcore.findings import products
 from qkcore.wording import accuracy_text, escaped, head_name
 
@@ -59,15 +61,19 @@ def show_example(example) -> None:
 
 def show_cell(example, name: str) -> None:
     """Where that answer counts."""
-    difficulty = [
-        None if example[column] != example[column] else int(example[column]) for column in ("steps", "distractors")
-    ]
-    heads = ask("head_accuracy", it.run_id, "test", *difficulty)
+    known = {column: int(example[column]) for column in ("steps", "distractors") if not pd.isna(example[column])}
+    heads = ask("head_accuracy", it.run_id, "test", known.get("steps"), known.get("distractors"))
     own = heads[(heads["layer"] == example["layer"]) & (heads["head"] == example["head"])].iloc[0]
+    listed = " and ".join(f"{column}: {value}" for column, value in known.items())
     st.markdown(
-        f"It counts once in the cell of {name} on the Head grid: of the test puzzles with as many steps "
-        f"({difficulty[0]}) and distractors ({difficulty[1]}), {name} answers "
-        f"{accuracy_text(*own[['accuracy', 'low', 'high', 'n']])} right."
+        f"It counts once in the cell of {name} on the Head grid. Of the test puzzles of the same difficulty "
+        f"({listed or 'not stated'}), {name} answers {accuracy_text(*own[['accuracy', 'low', 'high', 'n']])} right."
+    )
+    query = {"run": it.run_id, "layer": example["layer"], "head": example["head"]} | known
+    st.page_link(
+        ROOT / "pages/results/head_grid.py",
+        label="Open that cell",
+        query_params={key: str(value) for key, value in query.items()},
     )
 
 
