@@ -364,11 +364,13 @@ class ResultStore:
 
 
 def _hashable(parameters: dict) -> tuple:
+    """Also takes the numbers of a frame, which are NumPy's, to Python's: DuckDB knows no others.
+
+    >>> _hashable({"steps": [1, 2], "split": "test", "distractors": np.int32(3)})
+    (('steps', (1, 2)), ('split', 'test'), ('distractors', 3))
     """
-    >>> _hashable({"steps": [1, 2], "split": "test"})
-    (('steps', (1, 2)), ('split', 'test'))
-    """
-    return tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in parameters.items())
+    plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in parameters.items()}
+    return tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in plain.items())
 
 
 def _listed(steps: Steps) -> list[int] | None:
@@ -379,11 +381,6 @@ def _listed(steps: Steps) -> list[int] | None:
     if steps is None:
         return None
     return [int(value) for value in ([steps] if isinstance(steps, Integral) else steps)]
-
-
-def _plain(parameters: dict) -> dict | None:
-    """Numbers taken out of a frame are NumPy's, which DuckDB does not take."""
-    return {name: v.item() if isinstance(v, np.generic) else v for name, v in parameters.items()} or None
 
 
 def _connect(path: Path) -> duckdb.DuckDBPyConnection:
