@@ -4,6 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.frame.chosen import Chosen
+from pages.frame.drawing import drawn, show_chart
 from pages.frame.exports import offer, python_for
 from pages.frame.reading import ask
 from qkcore.answers import DEFAULT_VOTE, exam
@@ -33,7 +34,8 @@ def show_curves(it: Chosen, marks: pd.DataFrame, by: str, vote: str | None = Non
     rule = _rule_curve(it, by, distractors)
     chance = ask("chance", it.run_id, "test", None, distractors)
     named = {"head": it.name, "vote": vote}
-    chart = difficulty_curves(
+    chart = drawn(
+        difficulty_curves,
         pd.concat([curves, rule], ignore_index=True).replace({"who": named}),
         ask("luck_lines", it.run_id, "test", by, distractors),
         chance,
@@ -41,7 +43,7 @@ def show_curves(it: Chosen, marks: pd.DataFrame, by: str, vote: str | None = Non
         by,
         vote,
     )
-    st.altair_chart(
+    show_chart(
         chart,
         width="stretch",
         key=f"curves {by} {it.run_id} {it.name} {distractors} {vote}",
@@ -56,9 +58,9 @@ def show_curves(it: Chosen, marks: pd.DataFrame, by: str, vote: str | None = Non
     )
     question = (exam, it.run_id, it.layer, it.head, vote or DEFAULT_VOTE)
     if distractors is None:
-        offer(f"accuracy-by-{by}", curves, python_for(*question, then=(accuracy_by, [by], who)), chart)
+        offer(f"accuracy-by-{by}", curves, python_for(*question, then=(accuracy_by, [by], who)), chart.chart)
     else:
-        offer(f"accuracy-by-{by}", curves, python_for(*question) + _only(distractors, by, who), chart)
+        offer(f"accuracy-by-{by}", curves, python_for(*question) + _only(distractors, by, who), chart.chart)
 
 
 def _only(distractors: int, by: str, who: tuple) -> str:

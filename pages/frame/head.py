@@ -4,6 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.frame.chosen import Chosen
+from pages.frame.drawing import drawn, show_chart
 from pages.frame.exports import offer, python_for
 from pages.frame.reading import ask
 from qkcore.answers import exam, texts
@@ -15,8 +16,8 @@ N_SHOWN = 20  # puzzles
 
 def show_margins(it: Chosen, marks: pd.DataFrame) -> None:
     """How sure the head is, by answer."""
-    chart = margin_curves(marks, ask("candidates", it.run_id))
-    st.altair_chart(
+    chart = drawn(margin_curves, marks, ask("candidates", it.run_id))
+    show_chart(
         chart,
         width="stretch",
         key=f"margins {it.run_id} {it.name}",
@@ -28,7 +29,7 @@ def show_margins(it: Chosen, marks: pd.DataFrame) -> None:
         "lines far apart are a head that leans to one answer whatever the puzzle."
     )
     table = marks[["puzzle_id", "steps", "distractors", "answer", "margin"]]
-    offer("margins", table, python_for(exam, it.run_id, it.layer, it.head), chart)
+    offer("margins", table, python_for(exam, it.run_id, it.layer, it.head), chart.chart)
 
 
 def show_disagreements(it: Chosen, marks: pd.DataFrame) -> None:

@@ -4,6 +4,7 @@ import streamlit as st
 
 from pages.frame.chosen import chosen
 from pages.frame.controls import pick, pick_difficulty
+from pages.frame.drawing import drawn, show_chart
 from pages.frame.exports import offer, python_for
 from pages.frame.reading import ask
 from qkcore.answers import exam
@@ -30,16 +31,20 @@ def show_grids(other: str) -> None:
             if table.empty:
                 st.caption("No test puzzle has these steps and distractors.")
                 continue
-            chart = head_grid(
-                table, ask("chance", run_id, "test", steps, distractors), head, n_kv_heads=int(run["n_kv_heads"])
+            chart = drawn(
+                head_grid,
+                table,
+                ask("chance", run_id, "test", steps, distractors),
+                head,
+                n_kv_heads=int(run["n_kv_heads"]),
             )
-            st.altair_chart(
+            show_chart(
                 chart,
                 width="stretch",
                 key=f"grid {run_id}",
                 alt=f"Accuracy of every head of run {run_id} on test puzzles; the table below has the numbers",
             )
-            offer(f"head-grid-{run_id}", table, python_for(measures, run_id, steps, distractors), chart)
+            offer(f"head-grid-{run_id}", table, python_for(measures, run_id, steps, distractors), chart.chart)
     st.caption(
         "Both grids have one scale; ringed is the head compared. Struck-through cells are not above the luck line."
     )
@@ -55,8 +60,8 @@ def show_difference(other: str) -> None:
     if by_steps.empty:
         st.caption("The puzzles of these runs do not say how many steps they take, so there are no curves.")
         return
-    chart = difference_curves(by_steps, names)
-    st.altair_chart(
+    chart = drawn(difference_curves, by_steps, names)
+    show_chart(
         chart,
         width="stretch",
         key=f"compare {it.run_id} {other} {heads}",
@@ -64,7 +69,7 @@ def show_difference(other: str) -> None:
     )
     st.caption("Above zero, this run is more right than the other. Bars are 95 % intervals of the paired difference.")
     code = python_for(compared_runs, it.run_id, heads[0], other, heads[1], ["steps"])
-    offer("compare", by_steps, code, chart)
+    offer("compare", by_steps, code, chart.chart)
 
 
 if not others:

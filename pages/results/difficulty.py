@@ -5,6 +5,7 @@ import streamlit as st
 from pages.frame.chosen import chosen
 from pages.frame.controls import pick
 from pages.frame.curves import exam_of, show_curves
+from pages.frame.drawing import drawn, show_chart
 from pages.frame.exports import offer, python_for
 from qkcore.answers import DEFAULT_VOTE, VOTES, exam
 from qkcore.charts import gap_grid
@@ -27,8 +28,8 @@ def show_gap_grid() -> None:
         st.caption("The puzzles of this run do not say both steps and distractors, so there is no grid.")
         return
     whole = gaps(marks, [], voice).iloc[0]
-    chart = gap_grid(cells, f"Gap of {name}, points")
-    st.altair_chart(
+    chart = drawn(gap_grid, cells, f"Gap of {name}, points")
+    show_chart(
         chart,
         width="stretch",
         key=f"gap grid {it.run_id} {it.name} {vote} {who}",
@@ -44,7 +45,7 @@ def show_gap_grid() -> None:
         "gap-grid",
         cells,
         python_for(exam, it.run_id, it.layer, it.head, vote, then=(gaps, list(DIFFICULTY), voice)),
-        chart,
+        chart.chart,
     )
 
 

@@ -5,6 +5,7 @@ import streamlit as st
 from pages.frame.chosen import chosen
 from pages.frame.controls import pick, pick_difficulty
 from pages.frame.curves import exam_of, show_curves
+from pages.frame.drawing import drawn, show_chart
 from pages.frame.exports import offer, python_for, shown
 from pages.frame.head import show_disagreements, show_margins
 from pages.frame.reading import ask
@@ -47,10 +48,11 @@ def show_grid(heads) -> None:
         f"{'head is' if n_above == 1 else 'heads are'} above it; **{n_sure:,}** "
         f"{'is' if n_sure == 1 else 'are'} above chance with false discoveries held to 5 %."
     )
-    chart = head_grid(heads, chance, (it.layer, it.head), measure, title, int(it.run["n_kv_heads"]))
+    chart = drawn(head_grid, heads, chance, (it.layer, it.head), measure, title, int(it.run["n_kv_heads"]))
     left, right = st.columns([3, 2])
-    left.altair_chart(
+    show_chart(
         chart,
+        left,
         width="stretch",
         key=grid_key,
         on_select=take_click,
@@ -76,7 +78,7 @@ def show_grid(heads) -> None:
         st.caption(
             "AUC asks only how a head orders puzzles, so a head that always says the same can still have a good one."
         )
-    offer("head-grid", heads, python_for(measures, it.run_id, steps, distractors), chart)
+    offer("head-grid", heads, python_for(measures, it.run_id, steps, distractors), chart.chart)
 
 
 def show_head(heads) -> None:

@@ -5,6 +5,7 @@ import streamlit as st
 from pages.frame.chosen import chosen
 from pages.frame.controls import pick
 from pages.frame.curves import exam_of
+from pages.frame.drawing import drawn, show_chart
 from pages.frame.exports import offer, python_for
 from pages.frame.reading import ask
 from qkcore.answers import exam
@@ -44,8 +45,8 @@ def show_by_difficulty() -> None:
         st.caption(f"The puzzles of this run do not say their {by}.")
         return
     table = agreement(known, [by])
-    chart = agreement_bars(table, by, NAMES)
-    st.altair_chart(
+    chart = drawn(agreement_bars, table, by, NAMES)
+    show_chart(
         chart,
         width="stretch",
         key=f"agreement {it.run_id} {it.name} {by}",
@@ -55,7 +56,7 @@ def show_by_difficulty() -> None:
         f"Each bar is all test puzzles of that many {by} (n = {len(known):,} in all), in percent, from the left: "
         f"{', '.join(NAMES.values())}."
     )
-    offer("who-is-right", table, python_for(exam, it.run_id, it.layer, it.head, then=(agreement, [by])), chart)
+    offer("who-is-right", table, python_for(exam, it.run_id, it.layer, it.head, then=(agreement, [by])), chart.chart)
 
 
 def show_runs() -> None:
@@ -66,8 +67,8 @@ def show_runs() -> None:
         st.caption("No run has both validation and test puzzles.")
         return
     table["run"] = [f"{row.run_id}: {head_name(row.layer, row.head)}" for row in table.itertuples()]
-    chart = gap_chart(table, "run", "Chosen head minus model, points")
-    st.altair_chart(
+    chart = drawn(gap_chart, table, "run", "Chosen head minus model, points")
+    show_chart(
         chart,
         width="stretch",
         key="gap of runs",
@@ -76,7 +77,7 @@ def show_runs() -> None:
     st.caption(
         "Each run's head was chosen on its validation puzzles and is reported on its test puzzles, with 95 % interval."
     )
-    offer("gap-of-runs", table, python_for(run_gaps), chart)
+    offer("gap-of-runs", table, python_for(run_gaps), chart.chart)
 
 
 if marks.empty:

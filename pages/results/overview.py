@@ -6,6 +6,7 @@ import streamlit as st
 from pages.frame.chosen import chosen
 from pages.frame.controls import pick
 from pages.frame.curves import exam_of
+from pages.frame.drawing import drawn, show_chart
 from pages.frame.exports import offer, python_for
 from pages.frame.reading import ask
 from pages.frame.rules import rule_sentence
@@ -52,8 +53,8 @@ def show_gap_by_steps() -> None:
     if marks.empty:
         return
     by_steps = gaps(marks, ["steps"])
-    chart = gap_chart(by_steps, "steps", "Gap in points")
-    st.altair_chart(
+    chart = drawn(gap_chart, by_steps, "steps", "Gap in points")
+    show_chart(
         chart,
         width="stretch",
         key=f"gap {it.run_id} {it.name}",
@@ -63,7 +64,7 @@ def show_gap_by_steps() -> None:
         f"Above zero, {it.name} answers more test puzzles right than the model; below, fewer. Bars are 95 % intervals "
         f"of the paired difference. Test puzzles, n = {len(marks):,}."
     )
-    offer("gap-by-steps", by_steps, python_for(exam, it.run_id, it.layer, it.head, then=(gaps, ["steps"])), chart)
+    offer("gap-by-steps", by_steps, python_for(exam, it.run_id, it.layer, it.head, then=(gaps, ["steps"])), chart.chart)
 
 
 def show_ways_to_choose() -> None:

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from pages.frame.chosen import chosen
+from pages.frame.drawing import drawn, show_chart
 from pages.frame.exports import offer, python_for
 from pages.frame.reading import ask
 from qkcore.charts import transfer_matrix
@@ -23,8 +24,8 @@ run_ids = tuple(runs["run_id"])
 def show_matrix() -> None:
     """Chosen on the row, tested on the column."""
     table = ask(transfers, run_ids)
-    chart = transfer_matrix(table, ask("chance", run_ids[0], "test"))
-    st.altair_chart(
+    chart = drawn(transfer_matrix, table, ask("chance", run_ids[0], "test"))
+    show_chart(
         chart,
         width="stretch",
         key=f"transfer {run_ids}",
@@ -34,7 +35,7 @@ def show_matrix() -> None:
         "Test accuracy in percent. Row: the set whose validation puzzles chose the head; column: the set whose test "
         "puzzles it answers; ringed: the set's own best head. Grey is chance. Hover for head, interval and n."
     )
-    offer("transfer", table, python_for(transfers, run_ids), chart)
+    offer("transfer", table, python_for(transfers, run_ids), chart.chart)
 
 
 def show_overlap() -> None:
