@@ -3,7 +3,8 @@
 import streamlit as st
 
 from pages.live.panels.answers import show_answers
-from pages.live.panels.asking import asked_now, open_link, show_examples, show_input, show_unknown_words
+from pages.live.panels.asked import asked_now, open_link
+from pages.live.panels.asking import show_examples, show_input, show_unknown_words
 from pages.live.panels.changes import show_what_if
 from pages.live.panels.grid import show_grid
 from pages.live.panels.scoring import score

@@ -15,7 +15,7 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from pages.frame.failures import LOG, without_words
 from pages.frame.settings import settings
-from pages.live.panels.asking import model_path, sentence
+from pages.live.panels.asked import model_path, sentence
 from pages.live.panels.desk import Busy, Desk, Job
 from qkcore import InputError
 from qkcore.links import Shared

@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 import streamlit as st
 
 from pages.frame.controls import linked
+from pages.live.panels.asked import keep_in_address
 from pages.live.panels.viewed import View
 from qkcore.links import LinkError, encode, python_snippet, shell_snippet
 from qkcore.wording import escaped
@@ -16,7 +17,7 @@ def show_share(view: View) -> None:
     link, python, shell = st.tabs(["Link", "Python", "Shell"])
     with link:
         try:
-            linked()["puzzle"] = encode(view.asked)
+            linked()["puzzle"] = keep_in_address(encode(view.asked))
         except LinkError as error:
             st.info(escaped(str(error)))
         else:

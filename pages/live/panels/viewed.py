@@ -7,7 +7,7 @@ import streamlit as st
 
 from pages.frame.chosen import Chosen
 from pages.frame.reading import ask
-from pages.live.panels.asking import HEAD, LAYER, run_of
+from pages.live.panels.asked import HEAD, LAYER, run_of
 from pages.live.panels.scoring import Result
 from qkcore.links import Shared
 from qkcore.store import StoreError
