@@ -22,7 +22,7 @@ MEASURES = {
     "auc": "AUC",
 }
 ON_ANSWER = "accuracy_on_"  # the name of a measure goes on with the answer's index
-SAME_MODEL = ["model", "model_revision", "rope", "dtype", "n_layers", "n_heads"]
+SAME_MODEL = ["model", "model_revision", "rope", "dtype", "template", "n_layers", "n_heads"]
 N_TOP = 20
 
 

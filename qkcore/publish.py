@@ -179,7 +179,8 @@ def _write(connection, run: Run, puzzles, parts, answers: counting.Answers, seco
     }
     connection.execute(f"insert into runs by name select {', '.join(f'${n} as {n}' for n in row)}", row)
     known = connection.execute("select count(*) from puzzles where puzzle_set = ?", [run.puzzle_set]).fetchall()
-    if known == [(0,)]:
+    if with_texts or known == [(0,)]:  # the same puzzles, but their texts may have been left out so far
+        connection.execute("delete from puzzles where puzzle_set = ?", [run.puzzle_set])
         _insert(connection, "puzzles", _puzzle_table(run.puzzle_set, puzzles, with_texts))
     connection.execute(
         "insert into scores select $run_id, puzzle_id, candidate, qk, logit from read_parquet($parts)",

@@ -221,3 +221,16 @@ def test_a_run_without_texts_has_its_exam_and_says_none_for_the_texts(tmp_path, 
         assert found["statement"].isna().all()
         assert find_texts(bare, "messy", "statement") == []
         pd.testing.assert_frame_equal(exam(bare, "messy", 0, 0), exam(store, "messy", 0, 0))
+
+
+@pytest.mark.parametrize("texts_come", ["first", "last"])
+def test_texts_are_there_once_any_run_on_the_puzzles_brings_them(tmp_path, texts_come):
+    puzzles, path = messy_puzzles(70), tmp_path / "s.duckdb"
+    parts = write_parts(tmp_path / "parts", puzzles, *messy_scores(puzzles))
+    for run_id, with_texts in (("one", texts_come == "first"), ("two", texts_come == "last")):
+        run = planted_run(puzzles, run_id=run_id, n_layers=2, n_heads=3)
+        publish(path, run, puzzles, parts, with_texts=with_texts)
+    with ResultStore.open(path) as store:
+        for run_id in ("one", "two"):
+            assert texts(store, run_id, ["p5"])["statement"].tolist() == ["Statement 5."]
+            assert len(puzzles_of(store, run_id)) == 70

@@ -143,6 +143,14 @@ def test_comparable_are_runs_of_the_same_model_and_settings_on_other_sets(store)
     assert comparable_runs(store, "rival")["run_id"].tolist() == ["rival"]
 
 
+def test_a_run_that_was_asked_in_other_words_is_not_comparable(tmp_path):
+    path = messy_store(tmp_path / "s.duckdb", messy_puzzles(70))
+    add_run(path, "chat", messy_puzzles(70, seed=1), "chat-set", template="{chat}default")
+    with ResultStore.open(path) as store:
+        assert comparable_runs(store, "messy")["run_id"].tolist() == ["messy"]
+        assert comparable_runs(store, "chat")["run_id"].tolist() == ["chat"]
+
+
 def test_the_newest_of_two_runs_on_one_set_is_compared(tmp_path):
     path = messy_store(tmp_path / "s.duckdb", messy_puzzles(70))
     add_run(path, "again", messy_puzzles(70), "messy-set", seed=1)
