@@ -51,8 +51,10 @@ class Recording:
 
     def note_read_layer(self, layer: int, queries: Tensor, keys: Tensor, scaling: float) -> None:
         """As `note_layer`, with states that are cut to their positions already."""
-        self.queries[layer], self.keys[layer], self.scalings[layer] = queries, keys, scaling
         rotated, self.rotated = self.rotated, {}
+        if not rotated and layer in self.queries and torch.equal(queries, self.queries[layer]):
+            return  # DiffLlama hands the same states to its attention function twice
+        self.queries[layer], self.keys[layer], self.scalings[layer] = queries, keys, scaling
         if rotated:
             self.pre_queries[layer] = _unrotated(self.queries[layer], rotated["query"])
             self.pre_keys[layer] = _unrotated(self.keys[layer], rotated["key"])

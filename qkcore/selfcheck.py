@@ -16,6 +16,8 @@ from qkcore.prompts import Prompt
 from qkcore.recording import Recording, recording
 
 N_TOKENS = 24
+SHIFT = 5  # positions
+SHORT_WINDOW = 7  # positions
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 
 
@@ -39,7 +41,10 @@ def self_check(model: nn.Module, geometry: Geometry) -> tuple[Geometry, SelfChec
     vocabulary = model.get_input_embeddings().weight.shape[0]
     ids = torch.randint(vocabulary, (N_TOKENS + 3,), generator=torch.Generator().manual_seed(0)).tolist()
     plain = _plain_rows(tuple(ids[:N_TOKENS]))
-    geometry = _found(geometry, capture(model, geometry, plain, ("post",)))
+    found = capture(model, geometry, plain, ("post",))
+    geometry = _found(geometry, found)
+    if "pre" in geometry.ropes and _is_rotated(model, plain, found, tolerance):
+        geometry = replace(geometry, ropes=("post",))
     attention = _attention_difference(model, geometry, plain)
     _refuse_over(
         attention, tolerance, geometry, "attention rebuilt from the queries and keys read differs from its own"
@@ -50,6 +55,8 @@ def self_check(model: nn.Module, geometry: Geometry) -> tuple[Geometry, SelfChec
         what = "products of a token's own query and key are not the same before and after rotary"
         _refuse_over(rotation, tolerance, geometry, what)
     geometry, rows = _check_rows(model, geometry, ids, tolerance)
+    if geometry.window is not None and geometry.is_side_by_side:
+        geometry = _check_window(model, geometry, ids, tolerance)
     return geometry, SelfCheck(attention, rotation, rows, tolerance)
 
 
@@ -95,6 +102,27 @@ def _found(geometry: Geometry, captured: Captured) -> Geometry:
         n_kv_heads=n_kv_heads,
         head_size=captured.queries["post"].shape[-1],
         ropes=("pre", "post") if has_pre else ("post",),
+    )
+
+
+def _is_rotated(model: nn.Module, rows: Rows, found: Captured, tolerance: float) -> bool:
+    """Do states that pass for those before rotary know their position? Then a rotation was missed.
+
+    A model with rotary gives the same answer with all positions moved, and only rotated states change. One that adds
+    positions to its input gives another; it has no rotation to miss.
+    """
+    inputs = {"input_ids": rows.tokens.to(model.device), "attention_mask": rows.is_token.long().to(model.device)}
+    try:
+        with recording(rows.key_at, rows.query_at) as moved, torch.inference_mode():
+            positions = (rows.positions + SHIFT).to(model.device)
+            logits = model(**inputs, position_ids=positions, use_cache=False).logits[:, -1]
+    except (TypeError, ValueError):
+        return False  # it takes no positions
+    if not _difference(logits.float(), found.logits[:, -1].float()) <= tolerance:
+        return False
+    before = found.recording
+    return any(
+        not _difference(moved.pre_queries[layer], queries) <= tolerance for layer, queries in before.pre_queries.items()
     )
 
 
@@ -156,10 +184,7 @@ def _own_pairs(queries: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
 
 def _check_rows(model: nn.Module, geometry: Geometry, ids: list[int], tolerance: float) -> tuple[Geometry, float]:
     """Find out whether candidates may share a row; if not, whether separate rows in a padded batch are right."""
-    prompts = [
-        Prompt("long", "", tuple(ids[:N_TOKENS]), ((ids[-3],), (ids[-2], ids[-1])), key_at=N_TOKENS - 3),
-        Prompt("short", "", tuple(ids[: N_TOKENS // 2]), ((ids[-2],), (ids[-1], ids[-3])), key_at=N_TOKENS // 2 - 2),
-    ]
+    prompts = _prompts(ids)
     try:
         difference = _rows_difference(model, geometry, prompts)
     except (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError):
@@ -170,6 +195,30 @@ def _check_rows(model: nn.Module, geometry: Geometry, ids: list[int], tolerance:
     difference = _rows_difference(model, geometry, prompts)
     _refuse_over(difference, tolerance, geometry, "scores change with the batch that a puzzle is in")
     return geometry, difference
+
+
+def _prompts(ids: list[int]) -> list[Prompt]:
+    return [
+        Prompt("long", "", tuple(ids[:N_TOKENS]), ((ids[-3],), (ids[-2], ids[-1])), key_at=N_TOKENS - 3),
+        Prompt("short", "", tuple(ids[: N_TOKENS // 2]), ((ids[-2],), (ids[-1], ids[-3])), key_at=N_TOKENS // 2 - 2),
+    ]
+
+
+def _check_window(model: nn.Module, geometry: Geometry, ids: list[int], tolerance: float) -> Geometry:
+    """Does the model's own mask have the window that its configuration states? Asked with one that the text exceeds.
+
+    Where it does not (Moshi states one and looks further back), prompts are kept as short as the window: up to there
+    it makes no difference.
+    """
+    config = model.config.get_text_config()
+    try:
+        config.sliding_window = SHORT_WINDOW
+        difference = _rows_difference(model, replace(geometry, window=SHORT_WINDOW), _prompts(ids))
+    finally:
+        config.sliding_window = geometry.window
+    if difference <= tolerance:
+        return geometry
+    return replace(geometry, max_positions=min(geometry.window, geometry.max_positions or geometry.window))
 
 
 def _rows_difference(model: nn.Module, geometry: Geometry, prompts: list[Prompt]) -> float:

@@ -14,6 +14,28 @@ GROUPED = COMMON | dict(num_key_value_heads=2, intermediate_size=64, max_positio
 OWN_HEAD_DIM = GROUPED | dict(head_dim=10)  # not hidden_size / n_heads
 FULL = {name: value for name, value in GROUPED.items() if name != "num_key_value_heads"}
 EXPERTS = dict(num_experts=4, num_experts_per_tok=2, moe_intermediate_size=32, num_local_experts=4)
+FINE_EXPERTS = EXPERTS | dict(
+    n_routed_experts=4,
+    n_shared_experts=1,
+    moe_num_experts=4,
+    moe_k=2,
+    first_k_dense_replace=1,
+    n_group=1,
+    topk_group=1,
+)
+DECODER = dict(
+    vocab_size=420,
+    d_model=48,
+    decoder_layers=3,
+    decoder_attention_heads=6,
+    decoder_ffn_dim=64,
+    encoder_layers=3,
+    encoder_attention_heads=6,
+    is_decoder=True,
+    is_encoder_decoder=False,
+    max_position_embeddings=512,
+    init_std=0.2,
+)
 OLD = dict(vocab_size=420, n_layer=3, n_head=6, n_embd=48, n_positions=512, initializer_range=0.2)
 LATENT = FULL | dict(
     num_key_value_heads=6,
@@ -125,6 +147,28 @@ SUPPORTED = {
     "persimmon (fused)": ("persimmon", FULL, "interleaved"),
     "deepseek_v2 (latent attention)": ("deepseek_v2", LATENT | dict(q_lora_rank=None), "latent"),
     "deepseek_v3 (latent attention)": ("deepseek_v3", LATENT | dict(q_lora_rank=16), "latent"),
+    "glm4_moe_lite (latent attention)": ("glm4_moe_lite", LATENT | dict(q_lora_rank=16), "latent"),
+    "minicpm3 (latent attention)": ("minicpm3", LATENT | dict(q_lora_rank=16), "latent"),
+    "ctrl": ("ctrl", OLD | dict(dff=64), "Wq"),
+    "bart (decoder)": ("bart", DECODER, "separate"),
+    "bitnet": ("bitnet", OWN_HEAD_DIM | dict(head_dim=8), "separate"),
+    "diffllama (attends twice)": ("diffllama", OWN_HEAD_DIM, "separate"),
+    "dots1": ("dots1", OWN_HEAD_DIM | FINE_EXPERTS, "separate"),
+    "ernie4_5_moe": ("ernie4_5_moe", OWN_HEAD_DIM | FINE_EXPERTS, "separate"),
+    "flex_olmo": ("flex_olmo", GROUPED | EXPERTS, "separate"),
+    "glm4_moe": ("glm4_moe", OWN_HEAD_DIM | FINE_EXPERTS, "separate"),
+    "minimax_m2": ("minimax_m2", OWN_HEAD_DIM | EXPERTS, "separate"),
+    "phimoe": ("phimoe", GROUPED | EXPERTS, "separate"),
+    "ministral3": ("ministral3", OWN_HEAD_DIM, "separate"),
+    "afmoe (window)": ("afmoe", OWN_HEAD_DIM | FINE_EXPERTS | SLIDING, "separate"),
+    "cwm (window)": ("cwm", OWN_HEAD_DIM | SLIDING, "separate"),
+    "granite_swa (window)": ("granite_swa", GROUPED | SLIDING, "separate"),
+    "vaultgemma (soft cap, window)": (
+        "vaultgemma",
+        OWN_HEAD_DIM | SLIDING | dict(query_pre_attn_scalar=10),
+        "separate",
+    ),
+    "modernbert-decoder (window)": ("modernbert-decoder", FULL | dict(local_attention=18), "separate"),
 }
 
 # name -> (model type, configuration, part of the reason)
@@ -140,9 +184,18 @@ REFUSED = {
         dict(vocab_size=420, d_model=48, num_layers=2, attention_heads=6, ffn_dim=64),
         "attention function",
     ),
+    "lfm2": ("lfm2", GROUPED | dict(layer_types=["conv", "full_attention", "conv"]), "conv"),
+    "falcon_h1": ("falcon_h1", OWN_HEAD_DIM, "hybrid"),
+    "deepseek_v32": ("deepseek_v32", LATENT | dict(q_lora_rank=16), "indexed_attention"),
+    "openai-gpt": ("openai-gpt", OLD, "attention function"),
+    "doge": ("doge", OWN_HEAD_DIM, "attention rebuilt"),
     "jetmoe": ("jetmoe", OWN_HEAD_DIM | EXPERTS, "heads were read"),
 }
-POST_ONLY = {"hunyuan_v1_dense": ("hunyuan_v1_dense", OWN_HEAD_DIM)}
+POST_ONLY = {
+    "hunyuan_v1_dense": ("hunyuan_v1_dense", OWN_HEAD_DIM),
+    "hunyuan_v1_moe": ("hunyuan_v1_moe", OWN_HEAD_DIM | EXPERTS | dict(moe_topk=2)),
+    "nanochat": ("nanochat", OWN_HEAD_DIM),
+}
 
 
 def made(model_type: str, config: dict, seed: int = 0) -> torch.nn.Module:
@@ -157,8 +210,9 @@ def made(model_type: str, config: dict, seed: int = 0) -> torch.nn.Module:
 
 def attentions(model: torch.nn.Module) -> list[torch.nn.Module]:
     """The attention modules, by layer: those that own the projections."""
-    names = ("q_proj", "c_attn", "query_key_value", "Wqkv", "qkv_proj", "kv_a_proj_with_mqa")
-    return [module for module in model.modules() if any(name in module._modules for name in names)]
+    names = ("q_proj", "Wq", "c_attn", "query_key_value", "Wqkv", "qkv_proj", "kv_a_proj_with_mqa")
+    found = [(name, module) for name, module in model.named_modules() if any(own in module._modules for own in names)]
+    return [module for name, module in found if not name.endswith("encoder_attn")]  # of BART's decoder, unused
 
 
 def recomputed(layout: str, module: torch.nn.Module, x: torch.Tensor, config) -> tuple[torch.Tensor, torch.Tensor]:
@@ -166,6 +220,8 @@ def recomputed(layout: str, module: torch.nn.Module, x: torch.Tensor, config) ->
     n_heads = config.num_attention_heads
     if layout == "separate":
         return tuple(_normed(module, part, getattr(module, f"{part}_proj")(x), config) for part in "qk")
+    if layout == "Wq":
+        return module.Wq(x).unflatten(1, (n_heads, -1)), module.Wk(x).unflatten(1, (n_heads, -1))
     if layout.startswith("c_attn"):
         fused = x @ module.c_attn.weight + module.c_attn.bias if layout == "c_attn" else module.c_attn(x)
         query, rest = fused[:, : config.n_embd], fused[:, config.n_embd :]

@@ -115,6 +115,14 @@ def test_heads_mixed_up_before_rotary_are_refused_by_the_self_check(monkeypatch)
         vouch_for(tiny_model("llama"), tiny_tokenizer(), "tiny")
 
 
+def test_states_that_pass_for_those_before_rotary_and_are_not_are_never_scored_as_such(monkeypatch):
+    """A rotary function that nobody saw: what is read is rotated already, and must not go by the name of "pre"."""
+    monkeypatch.setattr(recording.Recording, "note_rotation", lambda *_, **__: None)
+    lm = vouch_for(tiny_model("llama"), tiny_tokenizer(), "tiny")
+    assert lm.geometry.ropes == ("post",)
+    assert vouch_for(tiny_model("gpt2"), tiny_tokenizer(), "tiny").geometry.ropes == ("pre", "post")
+
+
 def test_a_model_that_fails_on_the_short_text_is_refused_in_one_line():
     model = tiny_model("llama")
     model.model.layers[1].self_attn.o_proj = torch.nn.Linear(3, 3)

@@ -13,8 +13,9 @@ import torch
 from qkcore.evaluate import prompts_of, score_puzzles
 from qkcore.layout import groups_of
 from qkcore.models import vouch_for
+from qkcore.prompts import PromptError
 from qkcore.selfcheck import N_TOKENS
-from tests.architectures import EXPERTS, GROUPED, OWN_HEAD_DIM, attentions, made, recomputed
+from tests.architectures import EXPERTS, FULL, GROUPED, OWN_HEAD_DIM, attentions, made, recomputed
 from tests.test_coverage import close, plain_pass
 from tests.tiny import puzzle, tiny_tokenizer
 
@@ -31,6 +32,10 @@ TYPES = {
     "qwen2": (GROUPED | MIXED | dict(use_sliding_window=True), "separate"),
     "olmo3": (GROUPED | MIXED, "separate"),
     "exaone4": (OWN_HEAD_DIM | MIXED, "separate"),
+    "modernbert-decoder": (
+        FULL | MIXED | dict(local_attention=2 * WINDOW),
+        "separate",
+    ),
 }
 STATEMENTS = ("Max is metallic.", "Every wumpus is a tumpus and Max is not a wumpus.", "Max is a wumpus.")
 CONTEXT = "Max is a wumpus. Every wumpus is a tumpus. Tumpuses are not metallic. " * 8
@@ -51,7 +56,7 @@ def asked():
 
 def oracle(model_type, config, prompt):
     """(layer, head, candidate) scores and (candidate,) logits from one ordinary call a candidate."""
-    model, layout = made(model_type, config), TYPES[model_type][1]
+    model, layout = made(model_type, config), TYPES.get(model_type, (config, "separate"))[1]
     columns, logits = [], []
     for ids in prompt.candidates:
         inputs, output = plain_pass(model, prompt.tokens + ids)
@@ -102,3 +107,23 @@ def test_the_oracles_own_window_is_as_wide_as_configured(model_type):
     seen = [int((weights[0, :, -1] > 0).any(dim=0).sum()) for weights in output.attentions]
     kinds = config.get("layer_types", ["sliding_attention"] * 3)
     assert seen == [WINDOW if kind == "sliding_attention" else 150 for kind in kinds]
+
+
+def test_a_window_that_a_model_states_and_does_not_heed_limits_its_prompts():
+    """Moshi's configuration names a window, and its mask has none: up to the window that makes no difference."""
+    config = OWN_HEAD_DIM | dict(sliding_window=200)
+    lm = vouch_for(made("moshi", config), tokenizer(), "moshi")
+    assert lm.geometry.max_positions == 200
+    prompts = prompts_of(lm, asked())
+    for prompt, scores in zip(prompts, score_puzzles(lm, asked()), strict=True):
+        assert prompt.n_positions > 150
+        assert close(scores.qk, oracle("moshi", config, prompt)[0])
+    narrow = vouch_for(made("moshi", OWN_HEAD_DIM | SLIDING), tokenizer(), "moshi")
+    with pytest.raises(PromptError, match=f"moshi reads at most {WINDOW}"):
+        prompts_of(narrow, asked())
+
+
+def test_the_check_of_the_window_leaves_the_configuration_as_it_was():
+    lm = vouch_for(made("mistral", TYPES["mistral"][0]), tokenizer(), "mistral")
+    assert lm.model.config.sliding_window == WINDOW
+    assert lm.geometry.max_positions == TYPES["mistral"][0]["max_position_embeddings"]
