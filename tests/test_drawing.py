@@ -28,6 +28,17 @@ def test_the_same_arguments_give_the_same_chart_and_others_another():
     assert drawn(dots, FRAME.assign(accuracy=1.0)) is not first
 
 
+def test_one_value_in_a_large_frame_makes_another_chart():
+    large = pd.DataFrame({"layer": range(60_000), "accuracy": 0.5})
+    first = drawn(dots, large)
+    changed = large.copy()
+    for row in (1, 12_345, 59_998):
+        changed.loc[row, "accuracy"] = 0.6
+        assert drawn(dots, changed) is not first
+        changed.loc[row, "accuracy"] = 0.5
+    assert drawn(dots, changed) is first
+
+
 def test_what_is_shown_is_what_altair_says():
     shown = drawn(dots, FRAME)
     with alt.theme.enable("none"):

@@ -4,12 +4,14 @@ On the grid's page that is three quarters of the server's work for a click (test
 """
 
 import copy
+import hashlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import altair as alt
+import pandas as pd
 import pyarrow as pa
 import streamlit as st
 
@@ -31,7 +33,13 @@ def drawn(make: Callable[..., alt.TopLevelMixin], *arguments, **named) -> Drawn:
     return _drawn(f"{make.__module__}.{make.__qualname__}", arguments, named, make)
 
 
-@st.cache_resource(max_entries=128, show_spinner=False)
+def _every_row(frame: pd.DataFrame) -> tuple:
+    """What a frame is known by. Streamlit's own hash looks at a sample of large frames, and would mix up two of them."""
+    rows = pd.util.hash_pandas_object(frame).to_numpy().tobytes()
+    return tuple(frame.columns), frame.shape, hashlib.sha256(rows).hexdigest()
+
+
+@st.cache_resource(max_entries=128, show_spinner=False, hash_funcs={pd.DataFrame: _every_row})
 def _drawn(name: str, arguments: tuple, named: dict, _make: Callable) -> Drawn:
     chart = _make(*arguments, **named)
     with _one_at_a_time, alt.theme.enable("none"), alt.data_transformers.enable("default", max_rows=None):
