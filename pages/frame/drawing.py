@@ -34,7 +34,7 @@ def drawn(make: Callable[..., alt.TopLevelMixin], *arguments, **named) -> Drawn:
 
 
 def _every_row(frame: pd.DataFrame) -> tuple:
-    """What a frame is known by. Streamlit's own hash looks at a sample of large frames, and would mix up two of them."""
+    """What a frame is known by; Streamlit's own hash looks at a sample of a large one, and would mix up two of them."""
     rows = pd.util.hash_pandas_object(frame).to_numpy().tobytes()
     return tuple(frame.columns), frame.shape, hashlib.sha256(rows).hexdigest()
 
