@@ -28,7 +28,12 @@ def puzzles_of(store: ResultStore, run_id: str) -> pd.DataFrame:
         """,
         run_id=run_id,
     )
-    logits = store.ask_arrays(
+    return frame.drop(columns="place").assign(model=candidate_choices(model_logits(store, run_id)))
+
+
+def model_logits(store: ResultStore, run_id: str) -> np.ndarray:
+    """(puzzle, candidate) the model's own logits, in the order of `puzzles_of`; candidates that it lacks are NaN."""
+    found = store.ask_arrays(
         """
         select place, candidate, logit
         from store.scores s join store.runs r using (run_id)
@@ -37,9 +42,10 @@ def puzzles_of(store: ResultStore, run_id: str) -> pd.DataFrame:
         """,
         run_id=run_id,
     )
-    by_candidate = np.full((len(frame), frame["n_candidates"].max()), np.nan, dtype=np.float32)
-    by_candidate[logits["place"], logits["candidate"]] = logits["logit"]
-    return frame.drop(columns="place").assign(model=candidate_choices(by_candidate))
+    shape = (found["place"].max(initial=-1) + 1, max(2, found["candidate"].max(initial=-1) + 1))
+    logits = np.full(shape, np.nan, dtype=np.float32)
+    logits[found["place"], found["candidate"]] = found["logit"]
+    return logits
 
 
 def head_scores(store: ResultStore, run_id: str, heads: Sequence[tuple[int, int]]) -> np.ndarray:

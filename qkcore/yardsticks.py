@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qkcore.answers import head_scores, puzzles_of, voters_and_scales
+from qkcore.answers import head_scores, model_logits, puzzles_of, voters_and_scales
 from qkcore.store import ResultStore
 from qkcore.votes import weighted_vote
 
@@ -34,7 +34,7 @@ def yardsticks(store: ResultStore, run_id: str) -> Yardsticks:
         voters=tuple(voters),
         scales=scales,
         typical=_typical_leads(store, run_id),
-        model_leads=np.sort(leads(_logits(store, run_id)[is_test])),
+        model_leads=np.sort(leads(model_logits(store, run_id)[is_test])),
         vote_leads=np.sort(leads(voted)),
     )
 
@@ -89,20 +89,3 @@ def _typical_leads(store: ResultStore, run_id: str) -> np.ndarray:
     typical = np.zeros((found["layer"].max(initial=-1) + 1, found["head"].max(initial=-1) + 1))
     typical[found["layer"], found["head"]] = found["typical"]
     return typical
-
-
-def _logits(store: ResultStore, run_id: str) -> np.ndarray:
-    """(puzzle, candidate) in the order of `puzzles_of`."""
-    found = store.ask_arrays(
-        """
-        select place, candidate, logit
-        from store.scores s join store.runs r using (run_id)
-        join store.puzzles p on p.puzzle_set = r.puzzle_set and p.puzzle_id = s.puzzle_id
-        where run_id = $run_id
-        """,
-        run_id=run_id,
-    )
-    shape = (found["place"].max(initial=-1) + 1, max(2, found["candidate"].max(initial=-1) + 1))
-    logits = np.full(shape, np.nan, dtype=np.float32)
-    logits[found["place"], found["candidate"]] = found["logit"]
-    return logits

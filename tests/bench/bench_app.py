@@ -18,6 +18,7 @@ from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
 
+from qkcore.reader import Reader
 from qkcore.store import ResultStore
 from tests.stores import guessing_store
 
@@ -35,7 +36,7 @@ BIG = (10_000, 80, 64)  # puzzles, layers, heads
 def timed_queries():
     """A list that grows by the seconds of each query while open."""
     spent: list[float] = []
-    usual = ResultStore._answered
+    usual = Reader._answered
 
     def timed(self, *arguments):
         start = time.perf_counter()
@@ -43,11 +44,11 @@ def timed_queries():
         spent.append(time.perf_counter() - start)
         return answer
 
-    ResultStore._answered = timed
+    Reader._answered = timed
     try:
         yield spent
     finally:
-        ResultStore._answered = usual
+        Reader._answered = usual
 
 
 def page_times(store: Path, page: str) -> dict[str, float]:
