@@ -129,7 +129,8 @@ def above_chance(n_right: np.ndarray, n: int, chance: float, rate: float = FALSE
     """Which heads are above chance, so that of those named at most `rate` are expected to be there by luck.
 
     One-sided binomial tests, false discovery rate controlled by Benjamini and Yekutieli (Annals of Statistics 29,
-    2001), which holds for heads that depend on each other in any way.
+    2001), which holds for heads that depend on each other in any way. Puzzles are taken as independent, and a head that
+    leans to the more frequent of two answers is above chance; the luck line minds neither.
 
     Args:
         n_right: (head,) right answers out of `n` each.

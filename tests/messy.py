@@ -74,11 +74,15 @@ def messy_scores(puzzles: list[Puzzle], seed: int = 0) -> tuple[np.ndarray, np.n
     return qk, logits
 
 
-def messy_store(path: Path, puzzles: list[Puzzle] | None = None, **changes) -> Path:
-    """A store of run "messy" on set "messy-set", and of run "namesake", on another set with the same puzzle ids."""
-    namesakes = [replace(puzzle, split="test", steps=4, answer=0) for puzzle in messy_puzzles(100, seed=9)]
-    add_run(path, "namesake", namesakes, "namesake-set", seed=9)
-    add_run(path, "messy", puzzles or messy_puzzles(), "messy-set", **changes)
+def messy_store(path: Path, puzzles: list[Puzzle] | None = None) -> Path:
+    """A store of run "messy" on set "messy-set".
+
+    Without puzzles of its own it is on `messy_puzzles`, beside run "namesake" on another set with the same puzzle ids.
+    """
+    if puzzles is None:
+        namesakes = [replace(puzzle, split="test", steps=4, answer=0) for puzzle in messy_puzzles(100, seed=9)]
+        add_run(path, "namesake", namesakes, "namesake-set", seed=9)
+    add_run(path, "messy", puzzles or messy_puzzles(), "messy-set")
     return path
 
 

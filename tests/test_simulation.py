@@ -93,7 +93,7 @@ def guesses(kind: str, n_puzzles: int, n_heads: int, rng) -> tuple[np.ndarray, p
     n = candidates.map(len).to_numpy()
     rare = 0.85 if kind == "one answer is rare" else 0.5
     answer = np.where(n == 2, rng.random(n_puzzles) > rare, rng.integers(0, 4, n_puzzles))
-    if kind == "pairs":
+    if kind.startswith("pairs"):
         answer = np.arange(n_puzzles) % 2
     choices = (rng.random((n_puzzles, n_heads)) * n[:, None]).astype(np.int8)
     if kind == "heads alike":  # all guess as one on nine puzzles in ten
@@ -102,19 +102,21 @@ def guesses(kind: str, n_puzzles: int, n_heads: int, rng) -> tuple[np.ndarray, p
         choices = (rng.random(choices.shape) < np.linspace(0, 1, n_heads)).astype(np.int8)
     if kind == "one answer is rare":  # and some heads know which
         choices = (rng.random(choices.shape) < np.linspace(0, 0.5, n_heads)).astype(np.int8)
+    if kind == "pairs, right on both or on neither":
+        choices = np.where(np.repeat(choices[::2] == 0, 2, axis=0), answer[:, None], 1 - answer[:, None])
     if kind == "ties":
         choices[rng.random(choices.shape) < 0.3] = -1
-    group = np.arange(n_puzzles) // (2 if kind == "pairs" else 3)
+    group = np.arange(n_puzzles) // (2 if kind.startswith("pairs") else 3)
     puzzles = pd.DataFrame({"answer": answer, "group": group, "candidates": candidates, "distractors": 0})
     return choices, puzzles.assign(steps=1 + group % 2)
 
 
-KINDS = ["pairs", "two and four candidates", "heads alike", "heads that lean", "one answer is rare", "ties"]
+KINDS = ["pairs", "two and four candidates", "heads alike", "heads that lean", "ties"]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*KINDS, "one answer is rare", "pairs, right on both or on neither"])
 def test_guessing_heads_rise_above_the_luck_line_in_at_most_one_run_of_twenty(kind):
-    rng, n_runs, n_above = np.random.default_rng(2), 120, 0
+    rng, n_runs, n_above = np.random.default_rng(2), 100, 0
     for seed in range(n_runs):
         choices, puzzles = guesses(kind, 60, 24, rng)
         lines = luck_line(choices, puzzles, n_permutations=200, seed=seed)
@@ -138,7 +140,7 @@ def test_a_head_that_knows_rises_above_the_luck_line():
 # Heads above chance
 
 
-@pytest.mark.parametrize("kind", ["pairs", "two and four candidates", "heads alike", "heads that lean", "ties"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_no_guessing_head_is_named_above_chance_in_19_runs_of_20(kind):
     rng, n_runs, n_named = np.random.default_rng(4), 200, 0
     for _ in range(n_runs):
