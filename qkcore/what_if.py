@@ -55,6 +55,16 @@ def truth(context: str, statement: str, candidates: Sequence[str]) -> Truth:
     return Truth(verdicts.index(solution.verdict) if solution.verdict in verdicts else None, solution, "")
 
 
+def proof_of(puzzle: Puzzle) -> tuple[str, ...]:
+    """The premises that the puzzle's answer follows from; none where nothing follows, or the English is not read.
+
+    >>> proof_of(Puzzle("p", "Max is a cat. Rex is red.", "Rex is red.", ("true", "false"), 0, 0, 0, "g", "test"))
+    ('Rex is red.',)
+    """
+    solution = truth(puzzle.context, puzzle.statement, puzzle.candidates).solution
+    return solution.proof if solution else ()
+
+
 def variants(
     puzzle: Puzzle, kinds: Sequence[str] = KINDS, *, n_draws: int = 4, seed: int = 0
 ) -> tuple[list[Variant], list[str]]:

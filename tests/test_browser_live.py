@@ -136,3 +136,15 @@ def test_a_phone_shows_the_page_without_sideways_scrolling(scheme, demo_address,
     width = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
     context.close()
     assert width <= 390
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_serious_violation(scheme, live):
+    from axe_playwright_python.sync_playwright import Axe
+
+    live.get_by_role("button", name="Try these changes").click()
+    live.get_by_text("draws for each number of distractors").wait_for()
+    live.emulate_media(color_scheme=scheme)
+    live.wait_for_timeout(500)
+    found = Axe().run(live).response["violations"]
+    assert not [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]

@@ -275,6 +275,7 @@ def test_changes_are_scored_when_asked_for(open_page):
         "Without premise 2: Every wumpus is cold.",
     ]
     assert table["Truth"].tolist()[:4] == ["true", "false", "unknown", "unknown"]
+    assert table["In the proof"].tolist()[:4] == ["", "", "yes", "yes"]
     assert "changes its answer" in said(at)
     at.text_input(key="live statement").set_value("Max is not cold.").run()
     typed(at)

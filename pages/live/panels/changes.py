@@ -7,7 +7,7 @@ from pages.live.panels.scoring import what_if
 from pages.live.panels.viewed import View
 from qkcore.live_charts import own_curve_chart
 from qkcore.one_puzzle import effects, own_curve
-from qkcore.what_if import KINDS
+from qkcore.what_if import KINDS, proof_of
 from qkcore.wording import escaped
 
 NAMES = {
@@ -61,6 +61,12 @@ def _show_summary(view: View, table: pd.DataFrame) -> None:
 def _show_table(view: View, table: pd.DataFrame) -> None:
     """A row a change; who flips is said in words."""
     shown = {"Change": table["change"], "Truth": table["truth"]}
+    if table["kind"].eq("dropped").any():
+        sentences, proof = view.result.alignment.sentences, proof_of(view.asked.puzzle)
+        shown["In the proof"] = [
+            "" if pd.isna(one) else "yes" if sentences[one] in proof else "no" if proof else ""
+            for one in table["premise"]
+        ]
     for who, name in _names(view, table).items():
         flips = table[f"{who}_flips"].map({True: ", flips", False: ""})
         verdict = table[f"{who}_verdict"].map({"right": "✓ ", "wrong": "✗ "}).fillna("")

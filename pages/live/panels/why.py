@@ -1,11 +1,12 @@
 """Why the head in view answers so: its candidates' queries against every token of the prompt."""
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
 from pages.live.panels.viewed import View
 from qkcore.live_charts import MAX_TOKENS, premise_bars, token_strip
-from qkcore.what_if import truth
+from qkcore.what_if import proof_of
 from qkcore.wording import escaped
 
 SINK = (
@@ -15,46 +16,25 @@ SINK = (
 
 
 def show_why(view: View) -> None:
-    """Tinted prompt on the left, sums of premises on the right, table twin."""
-    alignment, candidates = view.result.alignment, view.asked.candidates
-    first = view.asked.answer or 0
-    scores = view.result.scored.qk[view.layer, view.head]
-    second = max((one for one in range(len(candidates)) if one != first), key=lambda one: scores[one])
+    """Tinted prompt on the left, sums of premises on the right, table twins."""
     st.subheader(f"Why {view.name} answers so", anchor=False)
-    left, right = st.columns(2, vertical_alignment="bottom")
-    shown = [f"{candidates[first]} minus {candidates[second]}", *candidates]
-    number = left.selectbox(
-        "Whose query", range(len(shown)), format_func=shown.__getitem__, key=f"live query {len(shown)}"
-    )
-    has_sink = right.toggle("First token in the scale", key="live sink", help=SINK)
-    values = (
-        alignment.of(view.layer, view.head, first, second)
-        if number == 0
-        else alignment.of(view.layer, view.head, number - 1)
-    )
-    frame = pd.DataFrame(
-        {"token": range(len(values)), "text": alignment.texts, "premise": alignment.premises, "value": values}
-    )
-    frame["premise"] = frame["premise"].astype("Int64")
-    frame["is_key"] = frame["token"] == alignment.key_at
-    frame["in_scale"] = has_sink | (frame["token"] > 0)
-    at_key = float(values[alignment.key_at])
-    what = "margin" if number == 0 and view.asked.answer is not None else "score" if number else "difference"
+    values, shown, has_sink = _picked(view)
+    frame, premises = _tokens(view, values, has_sink), _premises(view, values)
     st.markdown(
-        f"The ringed token is where the key is read: its value, **{at_key:.3g}**, is the head's {what} "
-        f"({escaped(shown[number])}). The others show what else the query resembles."
+        "The ringed token is where the key is read: its value, "
+        f"**{values[view.result.alignment.key_at]:.3g}**, is what the head answers by ({escaped(shown)}). The others "
+        "show what else the query resembles."
     )
     left, right = st.columns([3, 2])
     left.altair_chart(
         token_strip(frame, "Query times key of each token"),
         width="content",
         key="live strip",
-        alt=f"The prompt, each token tinted by the product of its key with the query of {shown[number]}; the table "
-        "below has the numbers",
+        alt=f"The prompt, each token tinted by the product of its key with the query of {shown}; the table below has "
+        "the numbers",
     )
     if len(frame) > MAX_TOKENS:
         left.caption(f"The first {MAX_TOKENS:,} of {len(frame):,} tokens are drawn; the table has all.")
-    premises = _premises(view, values)
     if len(premises):
         right.altair_chart(
             premise_bars(premises, "Sum over its tokens"),
@@ -68,10 +48,39 @@ def show_why(view: View) -> None:
         st.dataframe(frame, hide_index=True, width="stretch")
 
 
-def _premises(view: View, values) -> pd.DataFrame:
+def _picked(view: View) -> tuple[np.ndarray, str, bool]:
+    """The products to show, in words whose they are, and whether the first token counts in the scale."""
+    candidates, alignment = view.asked.candidates, view.result.alignment
+    first = view.asked.answer or 0
+    scores = view.result.scored.qk[view.layer, view.head]
+    second = max((one for one in range(len(candidates)) if one != first), key=lambda one: scores[one])
+    names = [f"{candidates[first]} minus {candidates[second]}", *candidates]
+    left, right = st.columns(2, vertical_alignment="bottom")
+    numbers = range(len(names))
+    number = left.selectbox("Whose query", numbers, format_func=names.__getitem__, key=f"live query {len(names)}")
+    has_sink = right.toggle("First token in the scale", key="live sink", help=SINK)
+    pair = (first, second) if number == 0 else (number - 1,)
+    return alignment.of(view.layer, view.head, *pair), names[number], has_sink
+
+
+def _tokens(view: View, values: np.ndarray, has_sink: bool) -> pd.DataFrame:
+    alignment = view.result.alignment
+    numbers = np.arange(len(values))
+    return pd.DataFrame(
+        {
+            "token": numbers,
+            "text": alignment.texts,
+            "premise": pd.array(alignment.premises, dtype="Int64"),
+            "value": values,
+            "is_key": numbers == alignment.key_at,
+            "in_scale": has_sink | (numbers > 0),
+        }
+    )
+
+
+def _premises(view: View, values: np.ndarray) -> pd.DataFrame:
     alignment, puzzle = view.result.alignment, view.asked.puzzle
-    solution = truth(puzzle.context, puzzle.statement, puzzle.candidates).solution
-    proof = solution.proof if solution else ()
+    proof = proof_of(puzzle)
     roles = ["in the proof" if one in proof else "not in it" if proof else "" for one in alignment.sentences]
     return pd.DataFrame(
         {
