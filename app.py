@@ -15,11 +15,11 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 import pages.frame.curves  # noqa: F401 -- what pages draw with takes a second to load; the first visitor need not wait
 from pages.frame.failures import say_sorry
 from pages.frame.headers import SecurityHeaders
-from pages.frame.opened import open_first
+from pages.frame.opened import get_ready
 
 FRAME = Path(__file__).parent / "pages" / "frame" / "frame.py"
 
-app = st.App(FRAME, lifespan=open_first, middleware=[Middleware(SecurityHeaders)], on_script_error=say_sorry)
+app = st.App(FRAME, lifespan=get_ready, middleware=[Middleware(SecurityHeaders)], on_script_error=say_sorry)
 
 # A host that runs this file as a plain script, as older ones do, gets the frame all the same.
 if get_script_run_ctx(suppress_warning=True) is not None:

@@ -39,7 +39,7 @@ def _every_row(frame: pd.DataFrame) -> tuple:
     return tuple(frame.columns), frame.shape, hashlib.sha256(rows).hexdigest()
 
 
-@st.cache_resource(max_entries=128, show_spinner=False, hash_funcs={pd.DataFrame: _every_row})
+@st.cache_resource(max_entries=256, show_spinner=False, hash_funcs={pd.DataFrame: _every_row})
 def _drawn(name: str, arguments: tuple, named: dict, _make: Callable) -> Drawn:
     chart = _make(*arguments, **named)
     with _one_at_a_time, alt.theme.enable("none"), alt.data_transformers.enable("default", max_rows=None):

@@ -1,5 +1,9 @@
-"""The store that the settings name, which may lie in a bundle: checked and unpacked once, when the server starts."""
+"""The store that the settings name, which may lie in a bundle: checked and unpacked once, when the server starts.
 
+Also what else is done at the start, so that the first visitor need not wait for it.
+"""
+
+import gc
 import tempfile
 import threading
 import time
@@ -76,8 +80,19 @@ def _state(source: str) -> tuple:
 
 
 @asynccontextmanager
-async def open_first(app) -> AsyncIterator[None]:
+async def get_ready(app) -> AsyncIterator[None]:
     """For `st.App(lifespan=...)`: a bundle is there before the first visitor; what is wrong with it, pages say."""
     with suppress(BundleError, SettingsError):
         await anyio.to_thread.run_sync(store_in_use)
+        if settings().hosted:
+            threading.Thread(target=_import_what_scoring_needs, name="imports", daemon=True).start()
     yield
+
+
+def _import_what_scoring_needs() -> None:
+    """Importing torch holds up everybody for seconds: better now than when somebody asks for the first scoring."""
+    import qkcore.alignment
+    import qkcore.evaluate
+    import qkcore.models  # noqa: F401
+
+    gc.freeze()  # and let the collector never look through all of it again

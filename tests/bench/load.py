@@ -2,8 +2,9 @@
 
 Visitors are websocket sessions as browsers hold them (tests/visitor.py), so the figures are the server's; drawing is
 the browser's business. Each looks at a page, reads for a while (--pause) and goes on to another page or head; the live
-ones score a new puzzle each time. With --puzzles N one visitor scores N puzzles in a row instead. Start the server
-first, on the machine it is to be sized for, without the limit on each visitor:
+ones score a new puzzle each time. A warm-up comes first and is not counted. With --puzzles N one visitor scores N
+puzzles in a row instead. Start the server first, on the machine it is to be sized for, without the limit on each
+visitor:
 
     QKSCOPE_HOSTED=1 QKSCOPE_PER_MINUTE=100000 .venv/bin/python -m streamlit run app.py --server.address localhost
 
@@ -151,8 +152,20 @@ def report(figures: Figures) -> bool:
     return not figures.errors and all(value <= TARGETS[name] for name, value in found.items())
 
 
+async def warm_up(address: str) -> None:
+    """See each page once and score one puzzle: what a server does for its first visitors only is not measured."""
+    figures = Figures()
+    async with Visitor(address, timeout=180) as visitor:
+        for page in pages():
+            await visitor.open(page)
+    await score(address, time.monotonic() + 180, 0, figures, random.Random(-1), 1)
+    if figures.errors:
+        sys.exit(f"the server does not score: {figures.errors[0]}")
+
+
 async def run(options: argparse.Namespace) -> Figures:
     """Everybody at once."""
+    await warm_up(options.address)
     figures, until = Figures(), time.monotonic() + options.seconds
     server = server_at(urlsplit(options.address).port)
     cpu_before, _ = sum(server.cpu_times()[:2]), psutil.cpu_percent()
