@@ -106,7 +106,7 @@ def _found(geometry: Geometry, captured: Captured) -> Geometry:
 
 
 def _is_rotated(model: nn.Module, rows: Rows, found: Captured, tolerance: float) -> bool:
-    """Do states that pass for those before rotary know their position? Then a rotation was missed.
+    """Do states in which no rotation was seen know their position? Then one was missed.
 
     A model with rotary gives the same answer with all positions moved, and only rotated states change. One that adds
     positions to its input gives another; it has no rotation to miss.
@@ -121,9 +121,8 @@ def _is_rotated(model: nn.Module, rows: Rows, found: Captured, tolerance: float)
     if not _difference(logits.float(), found.logits[:, -1].float()) <= tolerance:
         return False
     before = found.recording
-    return any(
-        not _difference(moved.pre_queries[layer], queries) <= tolerance for layer, queries in before.pre_queries.items()
-    )
+    unturned = [layer for layer, queries in before.queries.items() if before.pre_queries[layer] is queries]
+    return any(not _difference(moved.queries[layer], before.queries[layer]) <= tolerance for layer in unturned)
 
 
 def _attention_difference(model: nn.Module, geometry: Geometry, rows: Rows) -> float:
