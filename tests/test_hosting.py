@@ -8,6 +8,7 @@ import fnmatch
 import json
 import os
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -21,6 +22,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.test_browser import chromium, settle  # noqa: F401
 from tests.visitor import Visitor
 
 ROOT = Path(__file__).parents[1]
@@ -202,6 +204,21 @@ def test_uploads_and_metrics_are_shut(path, method, image):
     assert caught.value.code == 403
 
 
+@pytest.mark.browser
+def test_no_page_asks_a_browser_for_what_the_headers_forbid(image, chromium):  # noqa: F811
+    address, app, *_ = image
+    said = []
+    page = chromium.new_page()
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    for place in ["", *re.findall(r'url_path="([\w-]+)"', (app / "pages/frame/frame.py").read_text())]:
+        page.goto(f"{address}/{place}")
+        settle(page)
+    page.close()
+    # Streamlit looks for its own addresses below a page's first, which is no error.
+    assert not [one for one in said if "404" not in one]
+
+
 def test_the_host_may_name_who_embeds_it():
     from pages.frame.headers import security_headers
     from pages.frame.settings import SettingsError
@@ -290,3 +307,34 @@ def test_a_bundle_is_what_visitors_see_and_a_changed_one_is_not(planted_path, tm
     assert at.session_state["run"] == "planted-1"
     (tmp_path / "shared" / STORE).write_bytes(b"other")
     assert "were changed after the bundle was made" in at.run().error[0].value
+
+
+GUIDE = (ROOT / "docs/hosting.md").read_text()
+
+
+def test_commands_of_the_guide_parse():
+    from qkcore.__main__ import _parser
+
+    lines = [line.strip() for line in GUIDE.splitlines() if line.startswith("    .venv/bin/python -m qkcore")]
+    assert lines
+    for line in lines:
+        words = shlex.split(line)
+        assert _parser().parse_args(words[words.index("qkcore") + 1 :]).command in words
+
+
+def test_the_guide_and_the_image_agree():
+    (port,) = re.findall(r"^       app_port: (\d+)$", GUIDE, flags=re.MULTILINE)
+    assert arguments("EXPOSE") == [port]
+    assert f"-p {port}:{port}" in GUIDE
+    for name in re.findall(r"--build-arg (\w+)=", GUIDE):
+        assert any(line.startswith(f"{name}=") for line in arguments("ARG")), name
+
+
+def test_settings_in_the_guides_examples_are_settings(tmp_path, monkeypatch):
+    from pages.frame.settings import settings
+
+    examples = re.findall(r"^    (\w+ = .*)$", GUIDE, flags=re.MULTILINE)
+    assert len(examples) >= 3
+    (tmp_path / "own.toml").write_text("\n".join(examples))
+    monkeypatch.setenv("QKSCOPE_SETTINGS", str(tmp_path / "own.toml"))
+    assert settings().bundle.startswith("https://")

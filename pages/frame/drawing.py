@@ -41,9 +41,14 @@ def _every_row(frame: pd.DataFrame) -> tuple:
 
 @st.cache_resource(max_entries=256, show_spinner=False, hash_funcs={pd.DataFrame: _every_row})
 def _drawn(name: str, arguments: tuple, named: dict, _make: Callable) -> Drawn:
-    chart = _make(*arguments, **named)
+    return drawn_once(_make, *arguments, **named)
+
+
+def drawn_once(make: Callable[..., alt.TopLevelMixin], *arguments, **named) -> Drawn:
+    """Likewise, for what no other visitor will see."""
+    chart = make(*arguments, **named)
     with _one_at_a_time, alt.theme.enable("none"), alt.data_transformers.enable("default", max_rows=None):
-        spec = chart.to_dict()
+        spec = chart.to_dict(validate=False)  # tests have checked it; checking takes a third of the time
     rows = spec.pop("datasets", {})
     return Drawn(chart, spec, {name: pa.Table.from_pylist(values) for name, values in rows.items()})
 

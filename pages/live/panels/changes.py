@@ -3,6 +3,7 @@
 import pandas as pd
 import streamlit as st
 
+from pages.frame.drawing import drawn_once, show_chart
 from pages.live.panels.scoring import what_if
 from pages.live.panels.viewed import View
 from qkcore.live_charts import own_curve_chart
@@ -82,8 +83,8 @@ def _show_curve(view: View, table: pd.DataFrame) -> None:
     if curve["n_added"].nunique() < 2:
         return
     names = _names(view, table)
-    st.altair_chart(
-        own_curve_chart(curve, names),
+    show_chart(
+        drawn_once(own_curve_chart, curve, names),
         width="stretch",
         key="live curve",
         alt="Share of draws that model, head and vote answer right as distractors are added; the table below has the "

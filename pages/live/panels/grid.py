@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from pages.frame.drawing import drawn_once, show_chart
 from pages.live.panels.viewed import View
 from qkcore.live_charts import CELL, puzzle_grid
 from qkcore.one_puzzle import grid_frame
@@ -26,8 +27,8 @@ def show_grid(view: View) -> None:
             for name, picker in zip(("layer", "head"), view.keys, strict=True):
                 st.session_state[picker] = int(cells[0][name])
 
-    st.altair_chart(
-        puzzle_grid(frame, (view.layer, view.head), "Margin, in usual sizes of each head"),
+    show_chart(
+        drawn_once(puzzle_grid, frame, (view.layer, view.head), "Margin, in usual sizes of each head"),
         width="stretch",
         key=key,
         on_select=take_click,

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from pages.frame.drawing import drawn_once, show_chart
 from pages.live.panels.viewed import View
 from qkcore.live_charts import MAX_TOKENS, premise_bars, token_strip
 from qkcore.what_if import proof_of
@@ -26,8 +27,9 @@ def show_why(view: View) -> None:
         "show what else the query resembles."
     )
     left, right = st.columns([3, 2])
-    left.altair_chart(
-        token_strip(frame, "Query times key of each token"),
+    show_chart(
+        drawn_once(token_strip, frame, "Query times key of each token"),
+        left,
         width="content",
         key="live strip",
         alt=f"The prompt, each token tinted by the product of its key with the query of {shown}; the table below has "
@@ -36,8 +38,9 @@ def show_why(view: View) -> None:
     if len(frame) > MAX_TOKENS:
         left.caption(f"The first {MAX_TOKENS:,} of {len(frame):,} tokens are drawn; the table has all.")
     if len(premises):
-        right.altair_chart(
-            premise_bars(premises, "Sum over its tokens"),
+        show_chart(
+            drawn_once(premise_bars, premises, "Sum over its tokens"),
+            right,
             width="stretch",
             key="live premises",
             alt="Sum of the products over each premise's tokens, those of the proof marked; the table below has them",
