@@ -48,9 +48,8 @@ def measures(store: ResultStore, run_id: str, steps: int | None = None, distract
         columns["auc"] = area
     columns |= {f"{ON_ANSWER}{index}": right[:, index] / n for index, n in enumerate(n_by_answer) if n}
     columns = {name: columns.get(name, np.nan) for name in measure_names(store, run_id) if name != "accuracy"}
-    chance = store.chance(*filters)
     columns["is_above_luck"] = heads["accuracy"] > store.luck(*filters)["q95"].iloc[0]
-    columns["is_above_chance"] = above_chance(heads["n_right"].to_numpy(), int(heads["n"].iloc[0]), chance)
+    columns["is_above_chance"] = above_chance(heads["n_right"].to_numpy(), **store.head_luck(*filters))
     return heads.drop(columns="n_right_with_model").assign(**columns)
 
 
@@ -122,13 +121,18 @@ def overlaps(store: ResultStore, run_ids: tuple[str, ...], k: int = N_TOP) -> pd
 
 
 def heads_good_everywhere(store: ResultStore, run_ids: tuple[str, ...], k: int = 10) -> pd.DataFrame:
-    """The k heads whose worst validation accuracy over the runs is best, each on every run's test puzzles.
+    """The k heads whose worst validation accuracy above chance over the runs is best, on every run's test puzzles.
 
     Returns:
         layer, head, puzzle_set, n, n_right, accuracy, low, high; heads in order, sets within.
     """
-    validation = pd.concat([store.head_accuracy(run_id, "validation") for run_id in run_ids])
-    worst = validation.groupby(["layer", "head"], as_index=False)["accuracy"].min()
+    # Above chance, as a share of what there is above it: sets with other numbers of candidates compare.
+    frames = []
+    for run_id in run_ids:
+        chance = store.chance(run_id, "validation")
+        frame = store.head_accuracy(run_id, "validation")
+        frames.append(frame.assign(accuracy=(frame["accuracy"] - chance) / (1 - chance)))
+    worst = pd.concat(frames).groupby(["layer", "head"], as_index=False)["accuracy"].min()
     runs = store.runs().set_index("run_id")
     tests = {runs.loc[run_id, "puzzle_set"]: store.head_accuracy(run_id, "test") for run_id in run_ids}
     rows = []

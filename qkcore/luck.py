@@ -70,7 +70,8 @@ def luck_line(
         puzzles: answer, group, steps, distractors, in the same order, and candidates unless all puzzles share them.
 
     Returns:
-        steps, distractors (missing = all of them), n, q50, q95 (shares), n_permutations.
+        steps, distractors (missing = all of them), n, q50, q95 (shares), n_permutations, and of every head the mean
+        and the standard deviation of its number of right answers over the shuffles: null_mean, null_sd (lists).
     """
     rng = np.random.default_rng(seed)
     sums: dict[tuple, np.ndarray] = {}
@@ -88,8 +89,9 @@ def luck_line(
     for (steps, distractors), n_right in sums.items():
         best = n_right.max(axis=1).astype(float) / sizes[steps, distractors]
         q50, q95 = np.quantile(best, [0.5, 0.95])
-        lines.append((steps, distractors, sizes[steps, distractors], q50, q95, n_permutations))
-    columns = ["steps", "distractors", "n", "q50", "q95", "n_permutations"]
+        null = [getattr(n_right, moment)(axis=0, dtype=float).tolist() for moment in ("mean", "std")]
+        lines.append((steps, distractors, sizes[steps, distractors], q50, q95, n_permutations, *null))
+    columns = ["steps", "distractors", "n", "q50", "q95", "n_permutations", "null_mean", "null_sd"]
     return pd.DataFrame(lines, columns=columns).astype({"steps": "Int64", "distractors": "Int64"})
 
 

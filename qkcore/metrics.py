@@ -125,22 +125,26 @@ def auc(evidence: np.ndarray, is_first: np.ndarray) -> np.ndarray:
     return wins / (n_first * n_second)
 
 
-def above_chance(n_right: np.ndarray, n: int, chance: float, rate: float = FALSE_DISCOVERY_RATE) -> np.ndarray:
+def above_chance(
+    n_right: np.ndarray, null_mean: np.ndarray, null_sd: np.ndarray, rate: float = FALSE_DISCOVERY_RATE
+) -> np.ndarray:
     """Which heads are above chance, so that of those named at most `rate` are expected to be there by luck.
 
-    One-sided binomial tests, false discovery rate controlled by Benjamini and Yekutieli (Annals of Statistics 29,
-    2001), which holds for heads that depend on each other in any way. Puzzles are taken as independent, and a head that
-    leans to the more frequent of two answers is above chance; the luck line minds neither.
+    A head is compared with itself on shuffled answers (`luck.luck_line`), by the normal distribution of its number of
+    right answers: so what it gains by leaning to one answer, or by treating statements about one context alike, counts
+    for nothing. The false discovery rate is controlled by Benjamini and Yekutieli (Annals of Statistics 29, 2001),
+    which holds for heads that depend on each other in any way.
 
     Args:
-        n_right: (head,) right answers out of `n` each.
-        chance: accuracy of guessing.
+        n_right: (head,) right answers.
+        null_mean, null_sd: (head,) mean and standard deviation of that number when answers are shuffled.
 
     Returns:
         (head,) bool.
     """
-    p = stats.binom.sf(np.asarray(n_right) - 1, n, chance)
-    return stats.false_discovery_control(np.clip(p, 0, 1), method="by") <= rate
+    excess = np.asarray(n_right, dtype=float) - 0.5 - null_mean  # 0.5: counts are whole numbers
+    z = np.divide(excess, null_sd, out=np.full(len(excess), -np.inf), where=np.asarray(null_sd) > 0)
+    return stats.false_discovery_control(stats.norm.sf(z), method="by") <= rate
 
 
 def select_heads(validation: pd.DataFrame, k: int = 1, by: str = "accuracy") -> list[tuple[int, int]]:

@@ -46,7 +46,9 @@ create table luck (
     run_id varchar, split varchar,
     steps integer, distractors integer,  -- null: all of them together
     n integer, q50 double, q95 double,   -- accuracy of the best head when answers are shuffled
-    n_permutations integer
+    n_permutations integer,
+    -- Of each head, layer-major: its number of right answers over the shuffles, mean and standard deviation.
+    null_mean float[], null_sd float[]
 );
 create table auc (
     run_id varchar, split varchar,

@@ -139,10 +139,27 @@ class ResultStore(Reader):
             distractors=distractors,
         )
 
+    def head_luck(
+        self, run_id: str, split: str, steps: int | None = None, distractors: int | None = None
+    ) -> dict[str, np.ndarray]:
+        """null_mean, null_sd: (layer * head,) of right answers when answers are shuffled; see `luck.luck_line`."""
+        return self.ask_arrays(
+            """
+            select unnest(null_mean) as null_mean, unnest(null_sd) as null_sd
+            from store.luck
+            where run_id = $run_id and split = $split
+              and steps is not distinct from $steps and distractors is not distinct from $distractors
+            """,
+            run_id=run_id,
+            split=split,
+            steps=steps,
+            distractors=distractors,
+        )
+
     def luck_lines(self, run_id: str, split: str, by: str, distractors: int | None = None) -> pd.DataFrame:
         """The luck line along one axis: `by` ("steps", or "distractors" with all steps together), n, q50, q95."""
         lines = self.ask(
-            "select * exclude run_id from store.luck where run_id = $run_id and split = $split",
+            "select steps, distractors, n, q50, q95 from store.luck where run_id = $run_id and split = $split",
             run_id=run_id,
             split=split,
         )

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -134,12 +136,17 @@ def test_an_auc_does_not_care_for_an_offset_or_for_scale():
 @pytest.mark.parametrize(("chance", "n"), [(0.5, 60), (0.3, 40)])
 def test_heads_above_chance_are_those_of_benjamini_and_yekutielis_procedure(chance, n):
     n_right = np.random.default_rng(7).binomial(n, np.linspace(chance, chance + 0.45, 50))
-    p = np.array([sum(stats.binom.pmf(k, n, chance) for k in range(right, n + 1)) for right in n_right])
+    mean, sd = np.full(50, n * chance), np.full(50, np.sqrt(n * chance * (1 - chance)))
+    p = np.array([math.erfc((right - 0.5 - n * chance) / sd[0] / math.sqrt(2)) / 2 for right in n_right])
     allowed = 0.05 / sum(1 / i for i in range(1, 51))
     passing = [rank for rank, value in enumerate(sorted(p), start=1) if value <= rank / 50 * allowed]
     limit = sorted(p)[passing[-1] - 1] if passing else -1.0
     assert 0 < (p <= limit).sum() < 50
-    assert above_chance(n_right, n, chance).tolist() == (p <= limit).tolist()
+    assert above_chance(n_right, mean, sd).tolist() == (p <= limit).tolist()
+
+
+def test_a_head_that_shuffling_cannot_change_is_never_above_chance():
+    assert not above_chance(np.array([90]), np.array([90.0]), np.array([0.0])).any()
 
 
 def test_transfer_reports_each_sets_best_validation_head_on_every_test_set():

@@ -74,6 +74,10 @@ def show_grid(heads) -> None:
         f"the luck line. {'Lines divide heads that share keys. ' if is_shared else ''}Heads far below chance are shown "
         f"as they are, never turned round. Test puzzles, n = {int(heads['n'].iloc[0]):,}."
     )
+    if heads[measure].isna().all():
+        st.info(
+            f"{title} is not defined here: not every answer occurs among these puzzles. Choose another measure."
+        )
     if measure == "auc":
         st.caption(
             "AUC asks only how a head orders puzzles, so a head that always says the same can still have a good one."

@@ -1,5 +1,7 @@
 """Who is right when: the chosen head, the model, both or neither?"""
 
+import math
+
 import streamlit as st
 
 from pages.frame.chosen import chosen
@@ -24,15 +26,21 @@ def show_headline() -> None:
     """Counts, paired test and agreement."""
     shares = agreement(marks, []).set_index("verdict")["share"]
     gap = gaps(marks, []).iloc[0]
-    same = (marks["head"] == marks["model"]).mean()
+    same = ((marks["head"] == marks["model"]) & (marks["head"] >= 0)).mean()
+    alike = kappa(marks)
     st.markdown(
         f"Of {len(marks):,} test puzzles, both are right on {percent(shares['both'])}, only {it.name} on "
         f"**{percent(shares['only head'])}**, only the model on **{percent(shares['only model'])}**, neither on "
         f"{percent(shares['neither'])}. Paired: **{gap_text(*gap[['gap', 'low', 'high', 'p']])}**."
     )
     st.markdown(
-        f"They give the same answer on {percent(same)} of the puzzles; Cohen's kappa of being right is "
-        f"{kappa(marks):.2f} (0: right independently of each other, 1: right on the same puzzles)."
+        f"They give the same answer on {percent(same)} of the puzzles. "
+        + (
+            "One of them is always right or never, so it cannot be said whether they are right on the same puzzles."
+            if math.isnan(alike)
+            else f"Cohen's kappa of being right is {alike:.2f} (0: right independently of each other, 1: right on the "
+            "same puzzles)."
+        )
     )
     st.caption(f"{it.name}: {it.how}. p: exact McNemar test on the puzzles where one of the two is right.")
 

@@ -8,7 +8,7 @@ from pages.frame.exports import offer, python_for
 from pages.frame.reading import ask
 from qkcore.charts import transfer_matrix
 from qkcore.findings import N_TOP, comparable_runs, heads_good_everywhere, overlaps, transfers
-from qkcore.wording import accuracy_text, escaped, head_name, texts_of
+from qkcore.wording import accuracy_text, escaped, head_name, percent, texts_of
 
 it = chosen()
 st.title("Transfer")
@@ -24,7 +24,8 @@ run_ids = tuple(runs["run_id"])
 def show_matrix() -> None:
     """Chosen on the row, tested on the column."""
     table = ask(transfers, run_ids)
-    chart = drawn(transfer_matrix, table, ask("chance", run_ids[0], "test"))
+    chances = [ask("chance", run_id, "test") for run_id in run_ids]
+    chart = drawn(transfer_matrix, table, max(chances))
     show_chart(
         chart,
         width="stretch",
@@ -33,7 +34,10 @@ def show_matrix() -> None:
     )
     st.caption(
         "Test accuracy in percent. Row: the set whose validation puzzles chose the head; column: the set whose test "
-        "puzzles it answers; ringed: the set's own best head. Grey is chance. Hover for head, interval and n."
+        f"puzzles it answers; ringed: the set's own best head. Grey is {percent(max(chances))}. Chance: "
+        f"{', '.join(f'{percent(one)} on {name}' for one, name in zip(chances, runs['puzzle_set'], strict=True))}. "
+        "Hover "
+        "for head, interval and n."
     )
     offer("transfer", table, python_for(transfers, run_ids), chart.chart)
 
