@@ -86,3 +86,10 @@ def test_names_that_are_somebody_elses_are_left_alone(name, monkeypatch):
 
 def test_every_setting_says_what_it_is_for():
     assert all(len(one.metadata["meaning"]) > 15 for one in fields(Settings))
+
+
+def test_the_documentation_lists_every_setting_with_its_defaults():
+    from tests.settings_table import rows
+
+    documented = (ROOT / "docs/hosting.md").read_text()
+    assert "\n".join(rows()) in documented, "renew it with: python -m tests.settings_table"

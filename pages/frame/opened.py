@@ -4,6 +4,7 @@ Also what else is done at the start, so that the first visitor need not wait for
 """
 
 import gc
+import sys
 import tempfile
 import threading
 import time
@@ -82,6 +83,9 @@ def _state(source: str) -> tuple:
 @asynccontextmanager
 async def get_ready(app) -> AsyncIterator[None]:
     """For `st.App(lifespan=...)`: a bundle is there before the first visitor; what is wrong with it, pages say."""
+    # A scoring lets go of the interpreter at each of its many small steps; with the usual 5 ms it would wait that long
+    # at each for whoever is drawing a page.
+    sys.setswitchinterval(0.0005)
     with suppress(BundleError, SettingsError):
         await anyio.to_thread.run_sync(store_in_use)
         if settings().hosted:
