@@ -22,7 +22,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_browser import chromium, settle  # noqa: F401
 from tests.visitor import Visitor
 
 ROOT = Path(__file__).parents[1]
@@ -202,21 +201,6 @@ def test_uploads_and_metrics_are_shut(path, method, image):
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(urllib.request.Request(image[0] + path, method=method))
     assert caught.value.code == 403
-
-
-@pytest.mark.browser
-def test_no_page_asks_a_browser_for_what_the_headers_forbid(image, chromium):  # noqa: F811
-    address, app, *_ = image
-    said = []
-    page = chromium.new_page()
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    for place in ["", *re.findall(r'url_path="([\w-]+)"', (app / "pages/frame/frame.py").read_text())]:
-        page.goto(f"{address}/{place}")
-        settle(page)
-    page.close()
-    # Streamlit looks for its own addresses below a page's first, which is no error.
-    assert not [one for one in said if "404" not in one]
 
 
 def test_the_host_may_name_who_embeds_it():
