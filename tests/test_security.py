@@ -54,12 +54,14 @@ def test_sql_is_never_put_together_from_what_somebody_typed():
         ("qkcore/publish.py", "f'insert into {table} by name select * from rows_to_insert'"),
         ("qkcore/publish.py", """f"insert into runs by name select {', '.join((f'${n} as {n}' for n in row))}\""""),
     }
-    handed_on = {("qkcore/store.py", "sql")}
+    handed_on = {("qkcore/store.py", "sql"), ("qkcore/reader.py", "sql")}
     for file, call in calls("execute executemany sql query"):
         first = call.args[0] if call.args else None
         is_written_out = isinstance(first, ast.Constant) or (isinstance(first, ast.Name) and first.id.isupper())
         assert is_written_out or (file, ast.unparse(first)) in from_the_schema | handed_on, (file, ast.unparse(call))
-    for file, call in calls("ask"):  # of a store: SQL; of a page: a question's name. Never a text put together.
+    for file, call in calls(
+        "ask ask_arrays ask_arrow"
+    ):  # of a store: SQL; of a page: a question's name. Never a text put together.
         built = (ast.JoinedStr, ast.BinOp)
         assert not call.args or not isinstance(call.args[0], built), (file, ast.unparse(call))
         assert not (isinstance(call.args[0], ast.Call) if call.args else False), (file, ast.unparse(call))
