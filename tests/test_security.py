@@ -59,9 +59,8 @@ def test_sql_is_never_put_together_from_what_somebody_typed():
         first = call.args[0] if call.args else None
         is_written_out = isinstance(first, ast.Constant) or (isinstance(first, ast.Name) and first.id.isupper())
         assert is_written_out or (file, ast.unparse(first)) in from_the_schema | handed_on, (file, ast.unparse(call))
-    for file, call in calls(
-        "ask ask_arrays ask_arrow"
-    ):  # of a store: SQL; of a page: a question's name. Never a text put together.
+    # Of a store, asked SQL; of a page, a question's name. Never a text put together.
+    for file, call in calls("ask ask_arrays ask_arrow"):
         built = (ast.JoinedStr, ast.BinOp)
         assert not call.args or not isinstance(call.args[0], built), (file, ast.unparse(call))
         assert not (isinstance(call.args[0], ast.Call) if call.args else False), (file, ast.unparse(call))
