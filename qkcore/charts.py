@@ -105,11 +105,13 @@ def _colour(measure: str, title: str, middle: float) -> alt.Color:
     """A fixed diverging scale, mixed in RGB: so orange goes over grey to blue; the default goes over pink."""
     if measure in ("gain", "gap"):
         scale = alt.Scale(domain=[-GAIN_REACH, GAIN_REACH], domainMid=0, interpolate="rgb", clamp=True)
-        values, form = [-0.5, 0, 0.5], "+.0%"
+        values, label = [-0.5, 0, 0.5], "format(100 * datum.value, '+.0f')"  # points
     else:
         scale = alt.Scale(domain=[0, 1], domainMid=middle, interpolate="rgb")
-        values, form = [0, 0.5, 1], ".0%"
-    legend = alt.Legend(format=form, orient="top", gradientLength=160, titleLimit=300, values=values, labelOverlap=True)
+        values, label = [0, 0.5, 1], "format(datum.value, '.0%')"
+    legend = alt.Legend(
+        labelExpr=label, orient="top", gradientLength=160, titleLimit=300, values=values, labelOverlap=True
+    )
     return alt.Color(f"{measure}:Q", title=title, scale=scale, legend=legend)
 
 

@@ -94,8 +94,8 @@ def prompts_of(lm: CausalLM, puzzles: Sequence[Puzzle], template: Template | Non
         limit = lm.geometry.max_positions
         if limit is not None and prompt.n_positions > limit:
             raise PromptError(
-                f"puzzle {puzzle.puzzle_id!r} is {prompt.n_positions - limit} tokens too long: it has "
-                f"{prompt.n_positions}, {lm.name} reads at most {limit}; shorten its context"
+                f"puzzle {puzzle.puzzle_id!r} is {prompt.n_positions - limit:,} tokens too long: it has "
+                f"{prompt.n_positions:,}, {lm.name} reads at most {limit:,}; shorten it"
             )
         prompts.append(prompt)
     return prompts

@@ -17,7 +17,7 @@ from qkcore.wording import head_name
 
 MEASURES = {
     "accuracy": "Accuracy",
-    "gain": "Gain over the model",
+    "gain": "Gain over the model, points",
     "balanced_accuracy": "Balanced accuracy",
     "auc": "AUC",
 }

@@ -128,6 +128,7 @@ def python_snippet(shared: Shared) -> str:
     """A script that prints the head's scores and the model's logits, by candidate."""
     template = "" if shared.template == DEFAULT else f", template=template_named({shared.template!r})"
     lines = [
+        "# In QKScope's folder, with its .venv/bin/python",
         "from qkcore.evaluate import score_puzzle",
         "from qkcore.models import load_model",
         "from qkcore.puzzles import Puzzle",

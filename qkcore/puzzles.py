@@ -287,9 +287,9 @@ def _check_candidates(candidates: object) -> None:
         if candidate != candidate.strip():
             raise PuzzleError(f"candidate {candidate!r} begins or ends with white space; the prompt adds its own space")
     if len(candidates) < 2:
-        raise PuzzleError(f"field 'candidates' has {len(candidates)} of them; a puzzle needs at least two; add one")
+        raise PuzzleError(f"field 'candidates' holds {len(candidates)} of the two or more that a puzzle needs; add one")
     if len(set(candidates)) < len(candidates):
-        raise PuzzleError(f"candidates {_listed(candidates)} are not all different")
+        raise PuzzleError(f"candidates {_listed(candidates)} are not all different; change one")
 
 
 def _check_count(field: str, value: object) -> None:

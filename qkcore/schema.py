@@ -1,6 +1,6 @@
 """The tables of a result store. Anyone with DuckDB can read them."""
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 SCHEMA = """
 create table meta (schema_version integer, qkcore_version varchar);
 create table runs (

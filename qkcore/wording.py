@@ -3,6 +3,8 @@
 import re
 from collections.abc import Callable
 
+WORD_JOINER = "\u2060"
+TURNING = r"[\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069]"  # signs that turn the direction of writing
 NO_BREAK = "\u00a0"  # keeps a number and its percent sign on one line
 
 
@@ -55,10 +57,21 @@ def head_name(layer: int, head: int) -> str:
     return f"L{layer} H{head}"
 
 
+def visible(text: str) -> str:
+    """Text in which signs that turn the direction of writing are spelt out, so that nothing around it is turned.
+
+    >>> visible("a\\u202eb")
+    'a\\\\u202eb'
+    """
+    return re.sub(TURNING, lambda sign: f"\\u{ord(sign[0]):04x}", text)
+
+
 def escaped(text: str) -> str:
     """Text from elsewhere, safe inside Markdown: shown as typed.
 
     >>> escaped("a*b* [x](y)")
     'a\\\\*b\\\\* \\\\[x\\\\]\\\\(y\\\\)'
     """
-    return re.sub(r"([\\`*_{}\[\]()#+\-.!|~$<>:])", r"\\\1", text)
+    # A word joiner, which nobody sees, keeps Streamlit from making links of addresses.
+    unlinked = re.sub(r"(?i)(?<=[a-z])(?=://)|(?<=www)(?=\.)|(?<=\w)(?=@)", WORD_JOINER, visible(text))
+    return re.sub(r"([\\`*_{}\[\]()#+\-.!|~$<>:])", r"\\\1", unlinked)

@@ -220,6 +220,8 @@ def test_a_row_of_the_puzzles_table_opens_that_puzzle(chromium, family_address):
     page = opened(chromium, f"{family_address}/puzzles?run=planted-1")
     before = page.get_by_role("heading", level=3).first.inner_text()
     table = page.get_by_test_id("stDataFrame").first
+    table.locator("canvas").first.wait_for()
+    page.wait_for_timeout(1_000)  # until the grid takes clicks
     box = table.bounding_box()
     page.mouse.click(box["x"] + 18, box["y"] + 38 + 35 * 2)  # the checkbox of a row further down
     settle(page)

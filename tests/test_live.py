@@ -202,7 +202,7 @@ def test_what_cannot_be_scored_is_refused_in_a_sentence(fields, sentence, open_p
 def test_a_puzzle_that_is_too_long_says_by_how_many_tokens(open_page):
     at = typed(open_page(shared=TRUE), context="Max is a wumpus. " * 300)
     assert "tokens too long: it has" in at.error[0].value.replace("\\", "")
-    assert "reads at most 1024" in at.error[0].value.replace("\\", "")
+    assert "reads at most 1,024" in at.error[0].value.replace("\\", "")
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_a_byte_order_mark_crlf_and_empty_lines_change_nothing(path):
         ({"answer": -1}, "answer -1 is not among"),
         ({"answer": ["true"]}, "answer ['true'] is not among"),
         ({"answer": True}, 'answer is the JSON value true; write it in quotes, "true"'),
-        ({"candidates": ["true"]}, "field 'candidates' has 1 of them; a puzzle needs at least two"),
+        ({"candidates": ["true"]}, "field 'candidates' holds 1 of the two or more that a puzzle needs"),
         ({"candidates": ["true", "true"]}, "are not all different"),
         ({"candidates": ["true", " false"]}, "candidate ' false' begins or ends with white space"),
         ({"candidates": "true"}, "field 'candidates' must be a list of texts, found 'true'"),

@@ -173,7 +173,7 @@ def test_margins_follow_the_answer_and_are_refused_without_one(tokenizer):
 
 def test_a_puzzle_beyond_the_models_reach_is_refused_with_how_far(tokenizer):
     lm = vouch_for(tiny_model("gpt2", n_positions=40), tokenizer, "tiny")
-    with pytest.raises(PromptError, match=r"'p1' is \d+ tokens too long: it has \d+, tiny reads at most 40"):
+    with pytest.raises(PromptError, match=r"'p1' is [\d,]+ tokens too long: it has [\d,]+, tiny reads at most 40"):
         score_puzzle(lm, puzzle())
 
 

@@ -55,7 +55,7 @@ def choose(runs: pd.DataFrame) -> Chosen:
     if asked not in ids:
         st.session_state.run = ids[0]
         if asked:
-            st.sidebar.warning(f"There is no run {escaped(str(asked))} in this store; this is its newest one.")
+            st.sidebar.warning(f"There is no run {escaped(str(asked)[:80])} in this store; this is its newest one.")
             _take_best_head()
     run_id = st.sidebar.selectbox("Run", ids, key="run", bind="query-params", on_change=_take_best_head)
     run = runs[runs["run_id"] == run_id].iloc[0]

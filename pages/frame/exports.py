@@ -15,6 +15,9 @@ SHARES = ("accuracy", "low", "high", "gap", "gain", "balanced_accuracy", "auc", 
 SHARES += ("model_accuracy", "gap_low", "gap_high")
 
 
+RUN_HERE = "# In QKScope's folder, with its .venv/bin/python"
+
+
 def offer(name: str, frame: pd.DataFrame, code: str, chart: alt.TopLevelMixin | None = None) -> None:
     """An expander with the table, downloads and code.
 
@@ -95,7 +98,7 @@ def python_for(question: str | Callable, *arguments, then: tuple | None = None) 
         function, *further = then
         imports.add(f"from {function.__module__} import {function.__name__}")
         lines.append(f"answer = {_call(function, 'answer', further)}")
-    return "\n".join([*sorted(imports), "", *lines, "print(answer)"])
+    return "\n".join([RUN_HERE, *sorted(imports), "", *lines, "print(answer)"])
 
 
 def _call(function: Callable, first: str, arguments) -> str:

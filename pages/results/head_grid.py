@@ -75,9 +75,7 @@ def show_grid(heads) -> None:
         f"as they are, never turned round. Test puzzles, n = {int(heads['n'].iloc[0]):,}."
     )
     if heads[measure].isna().all():
-        st.info(
-            f"{title} is not defined here: not every answer occurs among these puzzles. Choose another measure."
-        )
+        st.info(f"{title} is not defined here: not every answer occurs among these puzzles. Choose another measure.")
     if measure == "auc":
         st.caption(
             "AUC asks only how a head orders puzzles, so a head that always says the same can still have a good one."

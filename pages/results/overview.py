@@ -93,9 +93,8 @@ def show_ways_to_choose() -> None:
     )
     st.caption(
         "Each row was chosen on validation puzzles and is reported on the same test puzzles. A vote's heads are the "
-        "best "
-        "by accuracy; weights are margins in units of each head's spread on validation puzzles. A tied vote is wrong, "
-        "which costs votes of ten."
+        "best by accuracy; weights are margins in units of each head's spread on validation puzzles (root mean square "
+        "about zero). A tied vote is wrong, which costs votes of ten."
     )
     offer("ways-to-choose", ways.assign(heads=ways["heads"].str.join(", ")), python_for(choices_reported, *arguments))
 

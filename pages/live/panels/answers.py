@@ -6,7 +6,7 @@ import streamlit as st
 from pages.live.panels.viewed import View
 from qkcore.one_puzzle import RIGHT, WRONG, answer_rows
 from qkcore.what_if import truth
-from qkcore.wording import NO_BREAK, escaped, percent
+from qkcore.wording import NO_BREAK, escaped, percent, visible
 
 SIGNS = {RIGHT: f"✓{NO_BREAK}right", WRONG: f"✗{NO_BREAK}wrong", "": "?"}
 
@@ -47,11 +47,11 @@ def _sentence(row) -> str:
 
 def _table(view: View, rows: pd.DataFrame) -> pd.DataFrame:
     shares = zip(view.asked.candidates, view.result.scored.probabilities, strict=True)
-    probabilities = ", ".join(f"{candidate} {percent(share)}" for candidate, share in shares)
+    probabilities = ", ".join(f"{visible(candidate)} {percent(share)}" for candidate, share in shares)
     return pd.DataFrame(
         {
             "Who": rows["who"],
-            "Answer": rows["answer"],
+            "Answer": rows["answer"].map(visible),
             "That is": rows["verdict"].map(SIGNS),
             "More certain than": [
                 "" if pd.isna(one) else f"{percent(one)} of test puzzles" for one in rows["share_below"]

@@ -152,7 +152,7 @@ def ask_typed() -> None:
 
 def sentence(error: Exception | str) -> str:
     """A refusal as the page says it: the puzzle needs no name there."""
-    text = str(error).removeprefix("puzzle 'typed': ").removeprefix("puzzle 'typed' ")
+    text = str(error).removeprefix("puzzle 'typed': ").replace("puzzle 'typed' ", "this puzzle ", 1)
     return text[:1].upper() + text[1:]
 
 

@@ -95,7 +95,8 @@ def show_unknown_words(asked: Shared) -> None:
     words = unknown_words(model_path(asked.model), " ".join((asked.context, asked.statement, *asked.candidates)))
     if not words:
         return
-    named = [word if not near else f"{word} (near: {', '.join(near)})" for word, near in list(words.items())[:40]]
+    short = [(word if len(word) <= 40 else f"{word[:40]}…", near) for word, near in list(words.items())[:40]]
+    named = [word if not near else f"{word} (near: {', '.join(near)})" for word, near in short]
     more = f" and {len(words) - 40} more" if len(words) > 40 else ""
     st.warning(
         f"The model has never seen {'this word' if len(words) == 1 else 'these words'}, so its answer says little: "

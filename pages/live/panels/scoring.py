@@ -144,7 +144,7 @@ def _check_length(prompt, limit: int) -> None:
     if prompt.n_positions > limit:
         raise PromptError(
             f"puzzle {prompt.puzzle_id!r} is {prompt.n_positions - limit:,} tokens too long: it has "
-            f"{prompt.n_positions:,}, at most {limit:,} are scored here; shorten its context"
+            f"{prompt.n_positions:,}, at most {limit:,} are scored here; shorten it"
         )
 
 

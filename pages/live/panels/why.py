@@ -59,8 +59,8 @@ def _picked(view: View) -> tuple[np.ndarray, str, bool]:
     second = max((one for one in range(len(candidates)) if one != first), key=lambda one: scores[one])
     names = [f"{candidates[first]} minus {candidates[second]}", *candidates]
     left, right = st.columns(2, vertical_alignment="bottom")
-    numbers = range(len(names))
-    number = left.selectbox("Whose query", numbers, format_func=names.__getitem__, key=f"live query {len(names)}")
+    # The names are in the key: the browser keeps a box whose key stays, and with it the words of the last puzzle.
+    number = left.selectbox("Whose query", range(len(names)), format_func=names.__getitem__, key=f"live query {names}")
     has_sink = right.toggle("First token in the scale", key="live sink", help=SINK)
     pair = (first, second) if number == 0 else (number - 1,)
     return alignment.of(view.layer, view.head, *pair), names[number], has_sink
