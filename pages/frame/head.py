@@ -44,7 +44,14 @@ def show_disagreements(it: Chosen, marks: pd.DataFrame) -> None:
         won.merge(known, on="puzzle_id")[["puzzle_id", "statement", "answer_text", "steps", "distractors", "margin"]],
         hide_index=True,
         width="stretch",
-        column_config={"answer_text": "answer"},
+        column_config={
+            "puzzle_id": "Puzzle",
+            "statement": "Statement",
+            "answer_text": "Answer",
+            "steps": "Steps",
+            "distractors": "Distractors",
+            "margin": st.column_config.NumberColumn(f"Margin of {it.name}", format="%.2f"),
+        },
         alt=f"Puzzles that {it.name} gets right and the model wrong",
     )
     st.caption(

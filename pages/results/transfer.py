@@ -49,7 +49,7 @@ def show_overlap() -> None:
     n_all = int(it.run["n_layers"] * it.run["n_heads"])
     n_top = min(N_TOP, n_all)
     st.dataframe(
-        shared.pivot(index="puzzle_set", columns="other", values="n_shared"),
+        shared.pivot(index="puzzle_set", columns="other", values="n_shared").rename_axis(index="Puzzle set"),
         width="stretch",
         alt=f"How many of their {N_TOP} best heads two puzzle sets share",
     )
@@ -68,7 +68,7 @@ def show_good_everywhere() -> None:
     table["name"] = texts_of(table, head_name, "layer", "head")
     order = list(dict.fromkeys(table["name"]))
     st.dataframe(
-        table.pivot(index="name", columns="puzzle_set", values="text").loc[order],
+        table.pivot(index="name", columns="puzzle_set", values="text").loc[order].rename_axis(index="Head"),
         width="stretch",
         alt="Heads with the best worst-case validation accuracy, and their test accuracy on each set",
     )
