@@ -86,7 +86,7 @@ def _copy_of(lm: CausalLM) -> torch.nn.Module:
 
 
 def hooked(lm: CausalLM) -> Way:
-    """Plain hooks that keep what q_proj and k_proj give."""
+    """Plain hooks that keep what q_proj and k_proj give, in whole passes as people usually run them: all logits too."""
     model = _copy_of(lm)
     kept: dict[str, list[Tensor]] = {"q_proj": [], "k_proj": []}
     for name, module in model.named_modules():
@@ -96,7 +96,7 @@ def hooked(lm: CausalLM) -> Way:
     def states_of(one: Pass) -> tuple[list[Tensor], list[Tensor]]:
         for states in kept.values():
             states.clear()
-        model(input_ids=one.ids, attention_mask=one.mask, logits_to_keep=one.last, use_cache=False)
+        model(input_ids=one.ids, attention_mask=one.mask, use_cache=False)
         return kept["q_proj"], kept["k_proj"]
 
     return lambda puzzles: _scored(lm, puzzles, states_of)
