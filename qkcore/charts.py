@@ -94,7 +94,7 @@ def head_grid(
                 tooltip=tooltip,
             )
         )
-    return alt.layer(*layers).properties(height=_grid_height(n_layers) + 130)
+    return alt.layer(*layers, height=_grid_height(n_layers) + 130)
 
 
 def _grid_height(n_layers: int) -> int:
@@ -137,7 +137,7 @@ def gap_grid(gaps: pd.DataFrame, title: str) -> alt.LayerChart:
         ],
     )
     cells = base.mark_rect().encode(color=_colour("gap", title, 0))
-    return (cells + _labels(base)).properties(height=110 + 34 * frame["distractors"].nunique())
+    return alt.layer(cells, *_labels(base), height=110 + 34 * frame["distractors"].nunique())
 
 
 def transfer_matrix(transfers: pd.DataFrame, chance: float) -> alt.LayerChart:
@@ -168,14 +168,14 @@ def transfer_matrix(transfers: pd.DataFrame, chance: float) -> alt.LayerChart:
     own = base.transform_filter("datum.chosen_on == datum.tested_on").mark_rect(
         filled=False, stroke=GREY, strokeWidth=2
     )
-    return alt.layer(cells, own, _labels(base)).properties(height=120 + 44 * frame["chosen_on"].nunique())
+    return alt.layer(cells, own, *_labels(base), height=120 + 44 * frame["chosen_on"].nunique())
 
 
-def _labels(base: alt.Chart) -> alt.LayerChart:
+def _labels(base: alt.Chart) -> list[alt.Chart]:
     """Values in cells, black with a white halo: legible on every colour of the scale, in light and in dark."""
-    text = base.encode(text="label:N")
+    text = base.encode(text=alt.Text("label:N"))
     halo = text.mark_text(fontSize=13, color="white", stroke="white", strokeWidth=3, opacity=0.85)
-    return halo + text.mark_text(fontSize=13, color="black")
+    return [halo, text.mark_text(fontSize=13, color="black")]
 
 
 def for_print(chart: alt.TopLevelMixin, categorical: Sequence[str], diverging: Sequence[str]) -> dict:

@@ -38,10 +38,10 @@ def difficulty_curves(
     colour = alt.Color("who:N", scale=alt.Scale(domain=named), legend=legend)
     shape = alt.Shape("who:N", scale=alt.Scale(domain=named, range=shapes), legend=legend)
     base = alt.Chart(frame[frame["who"].isin(named)]).encode(x=x, color=colour, tooltip=tooltip)
-    band_y = dict(y=alt.Y("low:Q", title="Accuracy"), y2="high:Q")
+    band_y = dict(y=alt.Y("low:Q", title="Accuracy"), y2=alt.Y2("high:Q"))
     bands = base.encode(**band_y)
     layers = [
-        _reference_line(chance, "chance"),
+        *_reference_line(chance, "chance"),
         alt.Chart(frame[frame["who"] == RULE])
         .mark_line(color=GREY, strokeDash=[7, 4], point=alt.OverlayMarkDef(color=GREY, size=30))
         .encode(x=x, y=y, tooltip=tooltip),
@@ -53,7 +53,7 @@ def difficulty_curves(
     ]
     if len(luck):
         layers.append(_luck_marks(luck, by))
-    return alt.layer(*layers).properties(height=300)
+    return alt.layer(*layers, height=300)
 
 
 def difference_curves(differences: pd.DataFrame, names: dict[str, str], by: str = "steps") -> alt.LayerChart:
@@ -85,11 +85,12 @@ def difference_curves(differences: pd.DataFrame, names: dict[str, str], by: str 
     axis = alt.Axis(title="Difference in points", format="+d")
     shape = alt.Shape("who:N", scale=alt.Scale(domain=domain, range=["circle", "square"]), legend=legend)
     return alt.layer(
-        alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=GREY).encode(y="zero:Q"),
-        base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q", axis=axis), y2="high:Q"),
-        base.mark_line().encode(y="gap:Q"),
-        base.mark_point(filled=True, size=80, opacity=1).encode(y="gap:Q", shape=shape),
-    ).properties(height=280)
+        alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=GREY).encode(y=alt.Y("zero:Q")),
+        base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q", axis=axis), y2=alt.Y2("high:Q")),
+        base.mark_line().encode(y=alt.Y("gap:Q")),
+        base.mark_point(filled=True, size=80, opacity=1).encode(y=alt.Y("gap:Q"), shape=shape),
+        height=280,
+    )
 
 
 def gap_chart(gaps: pd.DataFrame, by: str, title: str) -> alt.LayerChart:
@@ -115,15 +116,15 @@ def gap_chart(gaps: pd.DataFrame, by: str, title: str) -> alt.LayerChart:
     base = alt.Chart(frame).encode(color=colour, tooltip=tooltip)
     axis = alt.Axis(title=title, format="+d")
     if is_number:
-        bars = base.encode(x=along, y=alt.Y("low:Q", axis=axis), y2="high:Q")
+        bars = base.encode(x=along, y=alt.Y("low:Q", axis=axis), y2=alt.Y2("high:Q"))
         points = base.encode(x=along, y=alt.Y("gap:Q", axis=axis))
-        zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=GREY).encode(y="zero:Q")
+        zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=GREY).encode(y=alt.Y("zero:Q"))
     else:
-        bars = base.encode(y=along, x=alt.X("low:Q", axis=axis), x2="high:Q")
+        bars = base.encode(y=along, x=alt.X("low:Q", axis=axis), x2=alt.X2("high:Q"))
         points = base.encode(y=along, x=alt.X("gap:Q", axis=axis))
-        zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=GREY).encode(x="zero:Q")
-    layers = alt.layer(zero, bars.mark_rule(strokeWidth=2), points.mark_point(filled=True, size=80, opacity=1))
-    return layers.properties(height=260 if is_number else 60 + 36 * len(frame))
+        zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=GREY).encode(x=alt.X("zero:Q"))
+    layers = [zero, bars.mark_rule(strokeWidth=2), points.mark_point(filled=True, size=80, opacity=1)]
+    return alt.layer(*layers, height=260 if is_number else 60 + 36 * len(frame))
 
 
 def agreement_bars(agreement: pd.DataFrame, by: str, names: dict[str, str]) -> alt.LayerChart:
@@ -142,7 +143,7 @@ def agreement_bars(agreement: pd.DataFrame, by: str, names: dict[str, str]) -> a
     base = alt.Chart(frame).encode(
         y=alt.Y(f"{by}:O", title=AXES[by]),
         x=alt.X("share:Q", stack="zero", title="Share of test puzzles", axis=alt.Axis(format=".0%")),
-        order="order:Q",
+        order=alt.Order("order:Q"),
         tooltip=[
             alt.Tooltip(f"{by}:O", title=by.capitalize()),
             alt.Tooltip("name:N", title="Right"),
@@ -157,9 +158,11 @@ def agreement_bars(agreement: pd.DataFrame, by: str, names: dict[str, str]) -> a
         legend=alt.Legend(orient="top", title=None, values=list(names.values()), columns=2, labelLimit=200),
     )
     bars = base.mark_bar().encode(color=colour)
-    text = base.encode(x=alt.X("share:Q", stack="zero", bandPosition=0.5), text="label:N", detail="order:Q")
-    halo = text.mark_text(color="white", stroke="white", strokeWidth=3, opacity=0.85)
-    return alt.layer(bars, halo, text.mark_text(color="black")).properties(height=90 + 34 * frame[by].nunique())
+    text = base.encode(
+        x=alt.X("share:Q", stack="zero", bandPosition=0.5), text=alt.Text("label:N"), detail=alt.Detail("order:Q")
+    )
+    halo = text.mark_text(fontSize=13, color="white", stroke="white", strokeWidth=3, opacity=0.85)
+    return alt.layer(bars, halo, text.mark_text(fontSize=13, color="black"), height=90 + 34 * frame[by].nunique())
 
 
 def margin_curves(exam: pd.DataFrame, candidates: tuple[str, ...] | None) -> alt.LayerChart:
@@ -199,8 +202,8 @@ def margin_curves(exam: pd.DataFrame, candidates: tuple[str, ...] | None) -> alt
             ],
         )
     )
-    zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=GREY, strokeWidth=2).encode(x="zero:Q")
-    return alt.layer(zero, lines).properties(height=220)
+    zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=GREY, strokeWidth=2).encode(x=alt.X("zero:Q"))
+    return alt.layer(zero, lines, height=220)
 
 
 def _whole_numbers(frame: pd.DataFrame, by: str, column: str | None = None) -> alt.X:
@@ -214,9 +217,9 @@ def _whole_numbers(frame: pd.DataFrame, by: str, column: str | None = None) -> a
     )
 
 
-def _reference_line(value: float, label: str) -> alt.LayerChart:
-    line = alt.Chart(pd.DataFrame({"value": [value]})).mark_rule(color=GREY, strokeWidth=1).encode(y="value:Q")
-    return line + line.mark_text(color=GREY, align="left", dx=4, dy=7, x=0, text=label, fontSize=12)
+def _reference_line(value: float, label: str) -> list[alt.Chart]:
+    line = alt.Chart(pd.DataFrame({"value": [value]})).mark_rule(color=GREY, strokeWidth=1).encode(y=alt.Y("value:Q"))
+    return [line, line.mark_text(color=GREY, align="left", dx=4, dy=7, x=0, text=label, fontSize=12)]
 
 
 def _luck_marks(luck: pd.DataFrame, by: str) -> alt.Chart:
@@ -227,9 +230,9 @@ def _luck_marks(luck: pd.DataFrame, by: str) -> alt.Chart:
         alt.Chart(frame)
         .mark_rule(color=GREY, strokeWidth=2, strokeDash=[2, 3])
         .encode(
-            x="left:Q",
-            x2="right:Q",
-            y="q95:Q",
+            x=alt.X("left:Q"),
+            x2=alt.X2("right:Q"),
+            y=alt.Y("q95:Q"),
             tooltip=[alt.Tooltip("label:N", title="What"), alt.Tooltip("q95:Q", title="Accuracy", format=".1%")],
         )
     )

@@ -51,7 +51,7 @@ def puzzle_grid(frame: pd.DataFrame, chosen: tuple[int, int], legend: str) -> al
     layers = [cells]
     if len(frame) <= MAX_SIGNED:
         # White on a dark rim is legible on every tint of both themes.
-        sign = base.encode(text="mark:N")
+        sign = base.encode(text=alt.Text("mark:N"))
         font = {"fontSize": 15, "fontWeight": "bold", "cursor": "pointer"}
         layers.append(sign.mark_text(stroke="#000000", strokeWidth=3, strokeOpacity=0.6, **font))
         layers.append(sign.mark_text(color="#ffffff", **font))
@@ -65,7 +65,7 @@ def puzzle_grid(frame: pd.DataFrame, chosen: tuple[int, int], legend: str) -> al
         .mark_rect(strokeWidth=3, **ring)
         .encode(x=x, y=y, stroke=colour, tooltip=tooltip)
     )
-    return alt.layer(*layers).properties(height=160 + min(30 * frame["layer"].nunique(), 900))
+    return alt.layer(*layers, height=160 + min(30 * frame["layer"].nunique(), 900))
 
 
 def shown(text: str) -> str:
@@ -118,9 +118,9 @@ def token_strip(frame: pd.DataFrame, legend: str) -> alt.LayerChart:
     x_scale, y_scale = alt.Scale(domain=[0, n_columns], nice=False), alt.Scale(domain=[n_lines, 0], nice=False)
     box = {
         "x": alt.X("start:Q", axis=None, scale=x_scale),
-        "x2": "end:Q",
+        "x2": alt.X2("end:Q"),
         "y": alt.Y("line:Q", axis=None, scale=y_scale),
-        "y2": "below:Q",
+        "y2": alt.Y2("below:Q"),
         "tooltip": [alt.Tooltip("drawn:N", title="Token"), alt.Tooltip("value:Q", title="Value", format=".3g")],
     }
     tint = alt.Color(
@@ -139,11 +139,11 @@ def token_strip(frame: pd.DataFrame, legend: str) -> alt.LayerChart:
         alt.Chart(key).mark_rect(filled=False, strokeWidth=2).encode(stroke=ring, **box),
         alt.Chart(frame.assign(ink="model"))
         .mark_text(align="left", baseline="middle", font="monospace", fontSize=STRIP_FONT)
-        .encode(text="drawn:N", color=ink, **words),
+        .encode(text=alt.Text("drawn:N"), color=ink, **words),
+        width=n_columns * STRIP_COLUMN,
+        height=LEGEND_HEIGHT + 20 * n_lines,
     )
-    return chart.resolve_scale(color="independent").properties(
-        width=n_columns * STRIP_COLUMN, height=LEGEND_HEIGHT + 20 * n_lines
-    )
+    return chart.resolve_scale(color="independent")
 
 
 def _placed(frame: pd.DataFrame) -> pd.DataFrame:
@@ -189,14 +189,14 @@ def premise_bars(frame: pd.DataFrame, legend: str) -> alt.LayerChart:
         alt.Chart(frame[frame["role"] == "in the proof"].assign(who="chosen head"))
         .mark_point(shape="diamond", filled=True, size=90, opacity=1)
         .encode(
-            x="value:Q",
+            x=alt.X("value:Q"),
             y=y,
             color=alt.Color("who:N", scale=alt.Scale(domain=["chosen head"]), legend=None),
             tooltip=tooltip,
         )
     )
-    zero = alt.Chart(pd.DataFrame({"value": [0]})).mark_rule(color=GREY).encode(x="value:Q")
-    return alt.layer(zero, bars, proof).properties(height=60 + 24 * len(frame))
+    zero = alt.Chart(pd.DataFrame({"value": [0]})).mark_rule(color=GREY).encode(x=alt.X("value:Q"))
+    return alt.layer(zero, bars, proof, height=60 + 24 * len(frame))
 
 
 def _short(text: str, n: int = 34) -> str:
@@ -244,4 +244,4 @@ def own_curve_chart(frame: pd.DataFrame, names: dict[str, str]) -> alt.LayerChar
             scale=alt.Scale(domain=domain, range=[shapes[who] for who in shapes if names[who] in domain]),
         )
     )
-    return alt.layer(base.mark_line(opacity=0.7), marks).properties(height=260)
+    return alt.layer(base.mark_line(opacity=0.7), marks, height=260)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special, stats
 
 from qkcore.luck import luck_line
 
@@ -179,7 +179,7 @@ def paired_test(n: int, n_only_head: int, n_only_model: int) -> Gap:
     0.1
     """
     discordant = n_only_head + n_only_model
-    p = stats.binomtest(n_only_head, discordant).pvalue if discordant else 1.0
+    p = min(1.0, 2 * special.bdtr(min(n_only_head, n_only_model), discordant, 0.5))  # both tails: they are alike
     b, c, total = n_only_head + 0.5, n_only_model + 0.5, n + 2
     centre = (b - c) / total
     half = stats.norm.ppf(0.5 + CONFIDENCE / 2) * np.sqrt(b + c - (b - c) ** 2 / total) / total

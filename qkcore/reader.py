@@ -18,7 +18,7 @@ import pyarrow as pa
 from qkcore import InputError
 from qkcore.schema import SCHEMA_VERSION
 
-N_REMEMBERED = 64  # answers
+N_REMEMBERED = 32  # answers
 
 
 class StoreError(InputError):

@@ -234,7 +234,7 @@ def test_downloads_hold_the_frame_and_the_picture(monkeypatch, family_path):
     frame = pd.DataFrame(
         {"steps": [1, 2], "n": [9, 9], "gap": [0.1, 0.2], "low": [0, 0.1], "high": [0.2, 0.3], "p": 0.1}
     )
-    exports.offer("gap", frame, "pass", gap_chart(frame, "steps", "Gap"))
+    exports.offer("gap", frame, "pass", lambda: gap_chart(frame, "steps", "Gap"))
     assert [name for name, _ in kept.values()] == [f"qkscope-gap.{end}" for end in ("csv", "parquet", "svg", "png")]
     pd.testing.assert_frame_equal(pd.read_csv(io.BytesIO(kept["CSV"][1]())), frame, check_dtype=False)
     pd.testing.assert_frame_equal(pd.read_parquet(io.BytesIO(kept["Parquet"][1]())), frame)

@@ -58,9 +58,9 @@ def show_curves(it: Chosen, marks: pd.DataFrame, by: str, vote: str | None = Non
     )
     question = (exam, it.run_id, it.layer, it.head, vote or DEFAULT_VOTE)
     if distractors is None:
-        offer(f"accuracy-by-{by}", curves, python_for(*question, then=(accuracy_by, [by], who)), chart.chart)
+        offer(f"accuracy-by-{by}", curves, python_for(*question, then=(accuracy_by, [by], who)), chart.make)
     else:
-        offer(f"accuracy-by-{by}", curves, python_for(*question) + _only(distractors, by, who), chart.chart)
+        offer(f"accuracy-by-{by}", curves, python_for(*question) + _only(distractors, by, who), chart.make)
 
 
 def _only(distractors: int, by: str, who: tuple) -> str:

@@ -8,49 +8,72 @@ import hashlib
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import altair as alt
 import pandas as pd
 import pyarrow as pa
 import streamlit as st
+from altair.utils.schemapi import debug_mode
 
-# Altair's theme and data transformers hold for the process, not for a thread.
+# Altair's theme, data transformers and debug mode hold for the process, not for a thread.
 _one_at_a_time = threading.Lock()
+BY_NAME = "by name"
+_met: dict[str, pa.Table] = {}  # what the chart that is being drawn shows
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """A chart, and what the browser is told of it. Not to be changed: others see it too."""
+    """What the browser is told of a chart. Not to be changed: others see it too."""
 
-    chart: alt.TopLevelMixin
+    make: Callable[[], alt.TopLevelMixin]  # the chart itself is large, and wanted by few
     spec: dict
     data: dict[str, pa.Table]  # small enough to be kept
 
 
 def drawn(make: Callable[..., alt.TopLevelMixin], *arguments, **named) -> Drawn:
     """The chart that a function of qkcore makes of these arguments."""
-    return _drawn(f"{make.__module__}.{make.__qualname__}", arguments, named, make)
+    spec, data = _drawn(f"{make.__module__}.{make.__qualname__}", arguments, named, make)
+    return Drawn(partial(make, *arguments, **named), spec, data)
 
 
-def _every_row(frame: pd.DataFrame) -> tuple:
+def _every_row(frame: pd.DataFrame) -> str:
     """What a frame is known by; Streamlit's own hash looks at a sample of a large one, and would mix up two of them."""
-    rows = pd.util.hash_pandas_object(frame).to_numpy().tobytes()
-    return tuple(frame.columns), frame.shape, hashlib.sha256(rows).hexdigest()
+    return _fingerprint(pa.Table.from_pandas(frame))
 
 
-@st.cache_resource(max_entries=256, show_spinner=False, hash_funcs={pd.DataFrame: _every_row})
-def _drawn(name: str, arguments: tuple, named: dict, _make: Callable) -> Drawn:
-    return drawn_once(_make, *arguments, **named)
+def _fingerprint(table: pa.Table) -> str:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return hashlib.sha256(sink.getvalue()).hexdigest()
+
+
+@st.cache_resource(max_entries=128, show_spinner=False, hash_funcs={pd.DataFrame: _every_row})
+def _drawn(name: str, arguments: tuple, named: dict, _make: Callable) -> tuple[dict, dict[str, pa.Table]]:
+    once = drawn_once(_make, *arguments, **named)
+    return once.spec, once.data  # without the arguments, which may hold every puzzle
 
 
 def drawn_once(make: Callable[..., alt.TopLevelMixin], *arguments, **named) -> Drawn:
     """Likewise, for what no other visitor will see."""
-    chart = make(*arguments, **named)
-    with _one_at_a_time, alt.theme.enable("none"), alt.data_transformers.enable("default", max_rows=None):
-        spec = chart.to_dict(validate=False)  # tests have checked it; checking takes a third of the time
-    rows = spec.pop("datasets", {})
-    return Drawn(chart, spec, {name: pa.Table.from_pylist(values) for name, values in rows.items()})
+    with _one_at_a_time, debug_mode(False), alt.theme.enable("none"), alt.data_transformers.enable(BY_NAME):
+        _met.clear()
+        spec = make(*arguments, **named).to_dict(validate=False)  # tests have checked it
+        return Drawn(partial(make, *arguments, **named), spec, dict(_met))
+
+
+def _by_name(frame: pd.DataFrame) -> dict[str, str]:
+    """For Altair: the name that stands for a frame in the specification, instead of its rows."""
+    # Without what names pandas' types, which no browser reads.
+    table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+    name = f"data-{_fingerprint(table)[:16]}"
+    _met[name] = table
+    return {"name": name}
+
+
+alt.data_transformers.register(BY_NAME, _by_name)
 
 
 def show_chart(drawn: Drawn, where=st, **options) -> Any:

@@ -18,14 +18,14 @@ SHARES += ("model_accuracy", "gap_low", "gap_high")
 RUN_HERE = "# In QKScope's folder, with its .venv/bin/python"
 
 
-def offer(name: str, frame: pd.DataFrame, code: str, chart: alt.TopLevelMixin | None = None) -> None:
+def offer(name: str, frame: pd.DataFrame, code: str, make: Callable[[], alt.TopLevelMixin] | None = None) -> None:
     """An expander with the table, downloads and code.
 
     Args:
         name: part of the files' names, without spaces.
         frame: what the chart draws; the files hold it as it is, shares from 0 to 1.
         code: Python that gives the frame, see `python_for`.
-        chart: downloads as a picture, where there is one.
+        make: makes the chart that downloads as a picture, where there is one.
     """
     with st.expander("Table, downloads and Python"):
         st.dataframe(
@@ -40,10 +40,10 @@ def offer(name: str, frame: pd.DataFrame, code: str, chart: alt.TopLevelMixin | 
             "CSV": ("csv", "text/csv", lambda: frame.to_csv(index=False).encode()),
             "Parquet": ("parquet", "application/vnd.apache.parquet", lambda: frame.to_parquet(index=False)),
         }
-        if chart is not None:
+        if make is not None:
             files |= {
-                "SVG": ("svg", "image/svg+xml", lambda: svg(chart)),
-                "PNG": ("png", "image/png", lambda: png(chart)),
+                "SVG": ("svg", "image/svg+xml", lambda: svg(make())),
+                "PNG": ("png", "image/png", lambda: png(make())),
             }
         with st.container(horizontal=True):
             for label, (ending, kind, content) in files.items():

@@ -8,6 +8,7 @@ from pages.frame.doors import let_in
 from pages.frame.failures import log_and_say_sorry
 from pages.frame.reading import ask, store_path
 from pages.frame.settings import ROOT, SettingsError
+from pages.frame.turns import in_turn
 from qkcore.store import StoreError
 
 WITHOUT_RUNS = {"try-a-puzzle"}  # pages that have something to show without any
@@ -53,9 +54,10 @@ try:
         )
     else:
         forget_links()
-        choose(runs)
-        page.run()
-        show_link()
+        with in_turn():
+            choose(runs)
+            page.run()
+            show_link()
 except (StoreError, SettingsError) as error:
     st.title("No results to show")
     st.error(str(error))

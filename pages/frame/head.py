@@ -29,7 +29,7 @@ def show_margins(it: Chosen, marks: pd.DataFrame) -> None:
         "lines far apart are a head that leans to one answer whatever the puzzle."
     )
     table = marks[["puzzle_id", "steps", "distractors", "answer", "margin"]]
-    offer("margins", table, python_for(exam, it.run_id, it.layer, it.head), chart.chart)
+    offer("margins", table, python_for(exam, it.run_id, it.layer, it.head), chart.make)
 
 
 def show_disagreements(it: Chosen, marks: pd.DataFrame) -> None:

@@ -44,7 +44,7 @@ def show_grids(other: str) -> None:
                 key=f"grid {run_id}",
                 alt=f"Accuracy of every head of run {run_id} on test puzzles; the table below has the numbers",
             )
-            offer(f"head-grid-{run_id}", table, python_for(measures, run_id, steps, distractors), chart.chart)
+            offer(f"head-grid-{run_id}", table, python_for(measures, run_id, steps, distractors), chart.make)
     st.caption(
         "Both grids have one scale; ringed is the head compared. Struck-through cells are not above the luck line."
     )
@@ -69,7 +69,7 @@ def show_difference(other: str) -> None:
     )
     st.caption("Above zero, this run is more right than the other. Bars are 95 % intervals of the paired difference.")
     code = python_for(compared_runs, it.run_id, heads[0], other, heads[1], ["steps"])
-    offer("compare", by_steps, code, chart.chart)
+    offer("compare", by_steps, code, chart.make)
 
 
 if not others:

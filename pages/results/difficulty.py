@@ -45,7 +45,7 @@ def show_gap_grid() -> None:
         "gap-grid",
         cells,
         python_for(exam, it.run_id, it.layer, it.head, vote, then=(gaps, list(DIFFICULTY), voice)),
-        chart.chart,
+        chart.make,
     )
 
 

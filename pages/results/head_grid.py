@@ -3,6 +3,7 @@
 import streamlit as st
 
 from pages.frame.chosen import chosen
+from pages.frame.clicks import taking_head
 from pages.frame.controls import pick, pick_difficulty
 from pages.frame.curves import exam_of, show_curves
 from pages.frame.drawing import drawn, show_chart
@@ -23,14 +24,6 @@ measure = next(name for name, known in names.items() if known == title)
 steps, distractors = (
     pick_difficulty(where, it.run_id, name) for where, name in ((middle, "steps"), (right, "distractors"))
 )
-grid_key = f"grid {it.run_id}"
-
-
-def take_click() -> None:
-    """Copy the clicked cell into the frame's pickers, which is where the link keeps it."""
-    cells = st.session_state[grid_key].selection[POINT]
-    if cells:
-        st.session_state.layer, st.session_state.head = cells[0]["layer"], cells[0]["head"]
 
 
 def show_grid(heads) -> None:
@@ -48,14 +41,15 @@ def show_grid(heads) -> None:
         f"{'head is' if n_above == 1 else 'heads are'} above it; **{n_sure:,}** "
         f"{'is' if n_sure == 1 else 'are'} above chance with false discoveries held to 5 %."
     )
+    key = f"grid {it.run_id}"
     chart = drawn(head_grid, heads, chance, (it.layer, it.head), measure, title, int(it.run["n_kv_heads"]))
     left, right = st.columns([3, 2])
     show_chart(
         chart,
         left,
         width="stretch",
-        key=grid_key,
-        on_select=take_click,
+        key=key,
+        on_select=taking_head(key),
         selection_mode=[POINT],
         alt=f"{title} of {len(heads):,} heads by layer and head on test puzzles; the ranking beside it has the numbers",
     )
@@ -80,7 +74,7 @@ def show_grid(heads) -> None:
         st.caption(
             "AUC asks only how a head orders puzzles, so a head that always says the same can still have a good one."
         )
-    offer("head-grid", heads, python_for(measures, it.run_id, steps, distractors), chart.chart)
+    offer("head-grid", heads, python_for(measures, it.run_id, steps, distractors), chart.make)
 
 
 def show_head(heads) -> None:

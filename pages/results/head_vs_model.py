@@ -64,7 +64,7 @@ def show_by_difficulty() -> None:
         f"Each bar is all test puzzles of that many {by} (n = {len(known):,} in all), in percent, from the left: "
         f"{', '.join(NAMES.values())}."
     )
-    offer("who-is-right", table, python_for(exam, it.run_id, it.layer, it.head, then=(agreement, [by])), chart.chart)
+    offer("who-is-right", table, python_for(exam, it.run_id, it.layer, it.head, then=(agreement, [by])), chart.make)
 
 
 def show_runs() -> None:
@@ -85,7 +85,7 @@ def show_runs() -> None:
     st.caption(
         "Each run's head was chosen on its validation puzzles and is reported on its test puzzles, with 95 % interval."
     )
-    offer("gap-of-runs", table, python_for(run_gaps), chart.chart)
+    offer("gap-of-runs", table, python_for(run_gaps), chart.make)
 
 
 if marks.empty:

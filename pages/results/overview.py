@@ -64,7 +64,7 @@ def show_gap_by_steps() -> None:
         f"Above zero, {it.name} answers more test puzzles right than the model; below, fewer. Bars are 95 % intervals "
         f"of the paired difference. Test puzzles, n = {len(marks):,}."
     )
-    offer("gap-by-steps", by_steps, python_for(exam, it.run_id, it.layer, it.head, then=(gaps, ["steps"])), chart.chart)
+    offer("gap-by-steps", by_steps, python_for(exam, it.run_id, it.layer, it.head, then=(gaps, ["steps"])), chart.make)
 
 
 def show_ways_to_choose() -> None:

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from pages.frame.chosen import chosen
+from pages.frame.clicks import taking_puzzle
 from pages.frame.controls import ALL, pick, pick_difficulty, type_text
 from pages.frame.curves import exam_of
 from pages.frame.exports import offer, python_for
@@ -44,13 +45,6 @@ def pick_puzzles():
     return marks, vote
 
 
-def take_row() -> None:
-    """Open the puzzle of the row that was clicked."""
-    rows = st.session_state[table_key].selection["rows"]
-    if rows:
-        st.session_state.puzzle_id = shown["puzzle_id"].iloc[rows[0]]
-
-
 if ask("difficulties", it.run_id, "test").empty:
     st.info('This run has no test puzzles: give some puzzles of the file the split "test" and score it again.')
 else:
@@ -72,7 +66,7 @@ else:
             width="stretch",
             height=260,
             key=table_key,
-            on_select=take_row,
+            on_select=taking_puzzle(table_key, shown["puzzle_id"]),
             selection_mode="single-row",
             column_config={
                 "right": "Right",

@@ -39,7 +39,7 @@ def show_matrix() -> None:
         "Hover "
         "for head, interval and n."
     )
-    offer("transfer", table, python_for(transfers, run_ids), chart.chart)
+    offer("transfer", table, python_for(transfers, run_ids), chart.make)
 
 
 def show_overlap() -> None:
