@@ -23,7 +23,9 @@ COPY data/ data/
 # The files belong to root and the server does not run as root, so it can write to its temporary folder only.
 RUN useradd --uid 1000 --no-create-home qkscope
 USER 1000
+# Each run of a page is a new thread, and glibc keeps free memory apart for up to eight threads a core; two will do.
 ENV HOME=/tmp \
+    MALLOC_ARENA_MAX=2 \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     HF_HUB_OFFLINE=1 \

@@ -3,7 +3,6 @@
 Also what else is done at the start, so that the first visitor need not wait for it.
 """
 
-import ctypes
 import gc
 import sys
 import tempfile
@@ -19,7 +18,6 @@ import anyio.to_thread
 from pages.frame.settings import Settings, SettingsError, settings
 from qkcore.bundle import BundleError, open_bundle
 
-M_ARENA_MAX = -8  # malloc.h
 RETRY_AFTER = 60  # seconds; what cannot be opened is not tried again at every click
 _one_at_a_time = threading.Lock()
 
@@ -88,18 +86,11 @@ async def get_ready(app) -> AsyncIterator[None]:
     # A scoring lets go of the interpreter at each of its many small steps; with the usual 5 ms it would wait that long
     # at each for whoever is drawing a page.
     sys.setswitchinterval(0.0005)
-    _share_free_memory()
     with suppress(BundleError, SettingsError):
         await anyio.to_thread.run_sync(store_in_use)
         if settings().hosted:
             threading.Thread(target=_import_what_scoring_needs, name="imports", daemon=True).start()
     yield
-
-
-def _share_free_memory() -> None:
-    """Each run of a page is a new thread, and glibc keeps free memory apart for up to eight threads a core."""
-    with suppress(OSError, AttributeError):  # elsewhere than on Linux
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 2)
 
 
 def _import_what_scoring_needs() -> None:
