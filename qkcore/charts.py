@@ -151,7 +151,7 @@ def transfer_matrix(transfers: pd.DataFrame, chance: float) -> alt.LayerChart:
         text=texts_of(transfers, accuracy_text, "accuracy", "low", "high", "n"),
         name=texts_of(transfers, head_name, "layer", "head"),
         label=[
-            f"{head_name(row.layer, row.head)}: {100 * row.accuracy:.1f}" for row in transfers.itertuples(index=False)
+            f"{head_name(row.layer, row.head)}\n{100 * row.accuracy:.1f}" for row in transfers.itertuples(index=False)
         ],
     )
     base = alt.Chart(frame).encode(
@@ -168,14 +168,14 @@ def transfer_matrix(transfers: pd.DataFrame, chance: float) -> alt.LayerChart:
     own = base.transform_filter("datum.chosen_on == datum.tested_on").mark_rect(
         filled=False, stroke=GREY, strokeWidth=2
     )
-    return alt.layer(cells, own, *_labels(base), height=120 + 44 * frame["chosen_on"].nunique())
+    return alt.layer(cells, own, *_labels(base, lineBreak="\n", dy=-7), height=120 + 54 * frame["chosen_on"].nunique())
 
 
-def _labels(base: alt.Chart) -> list[alt.Chart]:
+def _labels(base: alt.Chart, **words) -> list[alt.Chart]:
     """Values in cells, black with a white halo: legible on every colour of the scale, in light and in dark."""
     text = base.encode(text=alt.Text("label:N"))
-    halo = text.mark_text(fontSize=13, color="white", stroke="white", strokeWidth=3, opacity=0.85)
-    return [halo, text.mark_text(fontSize=13, color="black")]
+    halo = text.mark_text(fontSize=13, color="white", stroke="white", strokeWidth=3, opacity=0.85, **words)
+    return [halo, text.mark_text(fontSize=13, color="black", **words)]
 
 
 def for_print(chart: alt.TopLevelMixin, categorical: Sequence[str], diverging: Sequence[str]) -> dict:

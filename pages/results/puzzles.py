@@ -69,6 +69,11 @@ else:
             on_select=taking_puzzle(table_key, shown["puzzle_id"]),
             selection_mode="single-row",
             column_config={
+                "puzzle_id": "Puzzle",
+                "statement": "Statement",
+                "answer_text": "Answer",
+                "steps": "Steps",
+                "distractors": "Distractors",
                 "right": "Right",
                 "margin": st.column_config.NumberColumn(f"Margin of {it.name}", format="%.2f"),
             },
