@@ -45,70 +45,80 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"qkcore {__version__}")
     added = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for add in (_add_generate, _add_import, _add_precompute, _add_bundle, _add_export, _add_score, _add_check):
+        add(added)
+    return parser
 
-    generate = added.add_parser("generate", help="make new puzzles that no surface rule solves")
-    generate.add_argument(
+
+def _add_generate(added) -> None:
+    parser = added.add_parser("generate", help="make new puzzles that no surface rule solves")
+    parser.add_argument(
         "--steps", type=_whole_range, default=(1, 1), metavar="N[-M]", help="rule applications (0 to 6)"
     )
-    generate.add_argument("--distractors", type=_whole_range, default=(0, 0), metavar="N[-M]", help="0 to 5")
-    generate.add_argument("--n", type=int, default=100, help="puzzles for each pair of steps and distractors")
-    generate.add_argument("--seed", type=int, default=0)
-    generate.add_argument("--style", choices=("made-up", "everyday"), default="made-up")
-    generate.add_argument("--out", type=Path, required=True, metavar="FILE.jsonl")
-    generate.set_defaults(run=commands.generate)
+    parser.add_argument("--distractors", type=_whole_range, default=(0, 0), metavar="N[-M]", help="0 to 5")
+    parser.add_argument("--n", type=int, default=100, help="puzzles for each pair of steps and distractors")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--style", choices=("made-up", "everyday"), default="made-up")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.jsonl")
+    parser.set_defaults(run=commands.generate)
 
-    importer = added.add_parser("import", help="read a public puzzle set into a puzzle file")
-    importer.add_argument("format", choices=SET_FORMATS)
-    importer.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="files, or folders of files")
-    importer.add_argument("--out", type=Path, required=True, metavar="FILE.jsonl")
-    importer.add_argument("--seed", type=int, default=0, help="decides who is validation and who is test")
-    importer.add_argument("--validation-share", type=float, default=0.5, metavar="SHARE", help="0 to 1 (default: 0.5)")
-    importer.set_defaults(run=commands.import_set)
 
-    precompute = added.add_parser("precompute", help="score a puzzle file into a result store")
-    _add_model(precompute)
-    precompute.add_argument("--puzzles", type=Path, required=True, metavar="FILE.jsonl")
-    precompute.add_argument(
-        "--store", type=Path, required=True, metavar="FILE.duckdb", help="made if it does not exist"
-    )
-    precompute.add_argument("--puzzle-set", metavar="NAME", help="its name in the store (default: the file's name)")
-    precompute.add_argument("--engine", choices=("local",), default="local")
-    precompute.add_argument(
-        "--batch-tokens", type=int, default=4096, help="padded tokens a pass; less needs less memory"
-    )
-    precompute.add_argument(
-        "--without-texts", action="store_true", help="keep ids and scores only, not the puzzles' texts"
-    )
-    precompute.add_argument("--quiet", action="store_true", help="no progress bar")
-    precompute.set_defaults(run=commands.precompute)
+def _add_import(added) -> None:
+    parser = added.add_parser("import", help="read a public puzzle set into a puzzle file")
+    parser.add_argument("format", choices=SET_FORMATS)
+    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="files, or folders of files")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.jsonl")
+    parser.add_argument("--seed", type=int, default=0, help="decides who is validation and who is test")
+    parser.add_argument("--validation-share", type=float, default=0.5, metavar="SHARE", help="0 to 1 (default: 0.5)")
+    parser.set_defaults(run=commands.import_set)
 
-    bundle = added.add_parser("bundle", help="put chosen runs into one file or folder to share")
-    bundle.add_argument("--store", type=Path, required=True, metavar="FILE.duckdb")
-    bundle.add_argument("--run", action="append", default=[], dest="run_ids", metavar="RUN", help="default: all runs")
-    bundle.add_argument("--without-texts", action="store_true", help="leave the puzzles' texts out")
-    bundle.add_argument(
+
+def _add_precompute(added) -> None:
+    parser = added.add_parser("precompute", help="score a puzzle file into a result store")
+    _add_model(parser)
+    parser.add_argument("--puzzles", type=Path, required=True, metavar="FILE.jsonl")
+    parser.add_argument("--store", type=Path, required=True, metavar="FILE.duckdb", help="made if it does not exist")
+    parser.add_argument("--puzzle-set", metavar="NAME", help="its name in the store (default: the file's name)")
+    parser.add_argument("--engine", choices=("local",), default="local")
+    parser.add_argument("--batch-tokens", type=int, default=4096, help="padded tokens a pass; less needs less memory")
+    parser.add_argument("--without-texts", action="store_true", help="keep ids and scores only, not the puzzles' texts")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.set_defaults(run=commands.precompute)
+
+
+def _add_bundle(added) -> None:
+    parser = added.add_parser("bundle", help="put chosen runs into one file or folder to share")
+    parser.add_argument("--store", type=Path, required=True, metavar="FILE.duckdb")
+    parser.add_argument("--run", action="append", default=[], dest="run_ids", metavar="RUN", help="default: all runs")
+    parser.add_argument("--without-texts", action="store_true", help="leave the puzzles' texts out")
+    parser.add_argument(
         "--licence", type=_named_text, action="append", default=[], metavar="SET=TEXT", help="of a puzzle set"
     )
-    bundle.add_argument("--out", type=Path, required=True, metavar="FILE.zip", help="or a folder to make")
-    bundle.set_defaults(run=commands.bundle)
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.zip", help="or a folder to make")
+    parser.set_defaults(run=commands.bundle)
 
-    export = added.add_parser("export", help="write a run's tables as CSV or Parquet files")
-    export.add_argument("--store", type=Path, required=True, metavar="FILE.duckdb")
-    export.add_argument("--run", required=True, dest="run_id", metavar="RUN", help="its id, as the dashboard shows it")
-    export.add_argument("--format", choices=("csv", "parquet"), default="csv")
-    export.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="made if it does not exist")
-    export.set_defaults(run=commands.export)
 
-    score = added.add_parser("score", help="score one puzzle from standard input")
-    _add_model(score)
-    score.add_argument("--candidates", default=None, metavar="A,B", help="default: the puzzle's own, else true,false")
-    score.add_argument("--json", action="store_true", help="print every head's scores as JSON")
-    score.set_defaults(run=commands.score)
+def _add_export(added) -> None:
+    parser = added.add_parser("export", help="write a run's tables as CSV or Parquet files")
+    parser.add_argument("--store", type=Path, required=True, metavar="FILE.duckdb")
+    parser.add_argument("--run", required=True, dest="run_id", metavar="RUN", help="its id, as the dashboard shows it")
+    parser.add_argument("--format", choices=("csv", "parquet"), default="csv")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="made if it does not exist")
+    parser.set_defaults(run=commands.export)
 
-    check = added.add_parser("check", help="load a model and show how it is read")
-    _add_model(check)
-    check.set_defaults(run=commands.check)
-    return parser
+
+def _add_score(added) -> None:
+    parser = added.add_parser("score", help="score one puzzle from standard input")
+    _add_model(parser)
+    parser.add_argument("--candidates", default=None, metavar="A,B", help="default: the puzzle's own, else true,false")
+    parser.add_argument("--json", action="store_true", help="print every head's scores as JSON")
+    parser.set_defaults(run=commands.score)
+
+
+def _add_check(added) -> None:
+    parser = added.add_parser("check", help="load a model and show how it is read")
+    _add_model(parser)
+    parser.set_defaults(run=commands.check)
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:

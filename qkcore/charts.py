@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import altair as alt
 import pandas as pd
 
-from qkcore.curves import GREY, agreement_bars, difference_curves, difficulty_curves, gap_chart, margin_curves
+from qkcore.curves import GREY, agreement_bars, difference_curves, difficulty_curves, gap_chart, legible, margin_curves
 from qkcore.wording import accuracy_text, gap_text, head_name, percent, texts_of
 
 __all__ = [
@@ -69,32 +69,32 @@ def head_grid(
     layers = [cells]
     n_layers, n_heads = heads["layer"].nunique(), heads["head"].nunique()
     if "is_above_luck" in frame:
-        cell_height = _grid_height(n_layers) / n_layers
-        layers.append(
-            alt.Chart(frame[~frame["is_above_luck"]])
-            .mark_point(shape=SLASH, size=min(cell_height, 24) ** 2 / 2, color=GREY, strokeWidth=1, opacity=0.7)
-            .encode(x=x, y=y, tooltip=tooltip)
-        )
+        hatched = alt.Chart(frame[~frame["is_above_luck"]]).encode(x=x, y=y, tooltip=tooltip)
+        layers.append(_hatching(hatched, _grid_height(n_layers) / n_layers))
     if n_kv_heads is not None and n_kv_heads < n_heads:
-        starts = [head for head in range(1, n_heads) if head % (n_heads // n_kv_heads) == 0]
-        layers.append(
-            alt.Chart(pd.DataFrame({"head": starts}))
-            .mark_rule(color=GREY, strokeWidth=1.5)
-            .encode(x=alt.X("head:O", bandPosition=0))
-        )
+        layers.append(_group_lines(n_heads, n_kv_heads))
     if chosen is not None:
         ringed = frame[(frame["layer"] == chosen[0]) & (frame["head"] == chosen[1])]
-        layers.append(
-            alt.Chart(ringed.assign(who="head"))
-            .mark_rect(filled=False, strokeWidth=3)
-            .encode(
-                x=x,
-                y=y,
-                stroke=alt.Stroke("who:N", scale=alt.Scale(domain=["head", "model"]), legend=None),
-                tooltip=tooltip,
-            )
-        )
+        layers.append(_ring(alt.Chart(ringed.assign(who="head")).encode(x=x, y=y, tooltip=tooltip)))
     return alt.layer(*layers, height=_grid_height(n_layers) + 130)
+
+
+def _hatching(cells: alt.Chart, cell_height: float) -> alt.Chart:
+    """A stroke across each of the cells, which are so many pixels high."""
+    return cells.mark_point(shape=SLASH, size=min(cell_height, 24) ** 2 / 2, color=GREY, strokeWidth=1, opacity=0.7)
+
+
+def _group_lines(n_heads: int, n_kv_heads: int) -> alt.Chart:
+    """Lines between groups of heads that share keys."""
+    starts = [head for head in range(1, n_heads) if head % (n_heads // n_kv_heads) == 0]
+    lines = alt.Chart(pd.DataFrame({"head": starts})).mark_rule(color=GREY, strokeWidth=1.5)
+    return lines.encode(x=alt.X("head:O", bandPosition=0))
+
+
+def _ring(cell: alt.Chart) -> alt.Chart:
+    """A frame in the chosen head's colour; `cell` has the column who."""
+    colour = alt.Stroke("who:N", scale=alt.Scale(domain=["head", "model"]), legend=None)
+    return cell.mark_rect(filled=False, strokeWidth=3).encode(stroke=colour)
 
 
 def _grid_height(n_layers: int) -> int:
@@ -137,7 +137,9 @@ def gap_grid(gaps: pd.DataFrame, title: str) -> alt.LayerChart:
         ],
     )
     cells = base.mark_rect().encode(color=_colour("gap", title, 0))
-    return alt.layer(cells, *_labels(base), height=110 + 34 * frame["distractors"].nunique())
+    return alt.layer(
+        cells, *legible(base.encode(text=alt.Text("label:N"))), height=110 + 34 * frame["distractors"].nunique()
+    )
 
 
 def transfer_matrix(transfers: pd.DataFrame, chance: float) -> alt.LayerChart:
@@ -168,14 +170,8 @@ def transfer_matrix(transfers: pd.DataFrame, chance: float) -> alt.LayerChart:
     own = base.transform_filter("datum.chosen_on == datum.tested_on").mark_rect(
         filled=False, stroke=GREY, strokeWidth=2
     )
-    return alt.layer(cells, own, *_labels(base, lineBreak="\n", dy=-7), height=120 + 54 * frame["chosen_on"].nunique())
-
-
-def _labels(base: alt.Chart, **words) -> list[alt.Chart]:
-    """Values in cells, black with a white halo: legible on every colour of the scale, in light and in dark."""
-    text = base.encode(text=alt.Text("label:N"))
-    halo = text.mark_text(fontSize=13, color="white", stroke="white", strokeWidth=3, opacity=0.85, **words)
-    return [halo, text.mark_text(fontSize=13, color="black", **words)]
+    labels = legible(base.encode(text=alt.Text("label:N")), lineBreak="\n", dy=-7)  # of two lines
+    return alt.layer(cells, own, *labels, height=120 + 54 * frame["chosen_on"].nunique())
 
 
 def for_print(chart: alt.TopLevelMixin, categorical: Sequence[str], diverging: Sequence[str]) -> dict:

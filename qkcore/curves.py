@@ -85,7 +85,7 @@ def difference_curves(differences: pd.DataFrame, names: dict[str, str], by: str 
     axis = alt.Axis(title="Difference in points", format="+d")
     shape = alt.Shape("who:N", scale=alt.Scale(domain=domain, range=["circle", "square"]), legend=legend)
     return alt.layer(
-        alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=GREY).encode(y=alt.Y("zero:Q")),
+        _zero_line(y=alt.Y("zero:Q")),
         base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q", axis=axis), y2=alt.Y2("high:Q")),
         base.mark_line().encode(y=alt.Y("gap:Q")),
         base.mark_point(filled=True, size=80, opacity=1).encode(y=alt.Y("gap:Q"), shape=shape),
@@ -118,11 +118,11 @@ def gap_chart(gaps: pd.DataFrame, by: str, title: str) -> alt.LayerChart:
     if is_number:
         bars = base.encode(x=along, y=alt.Y("low:Q", axis=axis), y2=alt.Y2("high:Q"))
         points = base.encode(x=along, y=alt.Y("gap:Q", axis=axis))
-        zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=GREY).encode(y=alt.Y("zero:Q"))
+        zero = _zero_line(y=alt.Y("zero:Q"))
     else:
         bars = base.encode(y=along, x=alt.X("low:Q", axis=axis), x2=alt.X2("high:Q"))
         points = base.encode(y=along, x=alt.X("gap:Q", axis=axis))
-        zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=GREY).encode(x=alt.X("zero:Q"))
+        zero = _zero_line(x=alt.X("zero:Q"))
     layers = [zero, bars.mark_rule(strokeWidth=2), points.mark_point(filled=True, size=80, opacity=1)]
     return alt.layer(*layers, height=260 if is_number else 60 + 36 * len(frame))
 
@@ -161,8 +161,7 @@ def agreement_bars(agreement: pd.DataFrame, by: str, names: dict[str, str]) -> a
     text = base.encode(
         x=alt.X("share:Q", stack="zero", bandPosition=0.5), text=alt.Text("label:N"), detail=alt.Detail("order:Q")
     )
-    halo = text.mark_text(fontSize=13, color="white", stroke="white", strokeWidth=3, opacity=0.85)
-    return alt.layer(bars, halo, text.mark_text(fontSize=13, color="black"), height=90 + 34 * frame[by].nunique())
+    return alt.layer(bars, *legible(text), height=90 + 34 * frame[by].nunique())
 
 
 def margin_curves(exam: pd.DataFrame, candidates: tuple[str, ...] | None) -> alt.LayerChart:
@@ -202,8 +201,7 @@ def margin_curves(exam: pd.DataFrame, candidates: tuple[str, ...] | None) -> alt
             ],
         )
     )
-    zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=GREY, strokeWidth=2).encode(x=alt.X("zero:Q"))
-    return alt.layer(zero, lines, height=220)
+    return alt.layer(_zero_line(2, x=alt.X("zero:Q")), lines, height=220)
 
 
 def _whole_numbers(frame: pd.DataFrame, by: str, column: str | None = None) -> alt.X:
@@ -215,6 +213,21 @@ def _whole_numbers(frame: pd.DataFrame, by: str, column: str | None = None) -> a
         axis=alt.Axis(format="d", tickMinStep=1, values=values),
         scale=alt.Scale(domain=[values[0] - 0.4, values[-1] + 0.4], nice=False),
     )
+
+
+def legible(text: alt.Chart, **words) -> list[alt.Chart]:
+    """The text's marks, black with a white halo: legible on every colour of the scales, in light and in dark.
+
+    Args:
+        text: a chart that encodes text, without a mark.
+        words: for `mark_text`.
+    """
+    halo = text.mark_text(fontSize=13, color="white", stroke="white", strokeWidth=3, opacity=0.85, **words)
+    return [halo, text.mark_text(fontSize=13, color="black", **words)]
+
+
+def _zero_line(width: float = alt.Undefined, **along: alt.X | alt.Y) -> alt.Chart:
+    return alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=GREY, strokeWidth=width).encode(**along)
 
 
 def _reference_line(value: float, label: str) -> list[alt.Chart]:

@@ -174,6 +174,7 @@ class _Parser:
     pronouns: frozenset[str] = ANY_PRONOUN  # which of them may be
 
     def sentence(self) -> Sentence:
+        """What the sentence says, whatever its form."""
         self.words, self.capitals = _words(self.text)
         unread = [word for word in self.words if word in UNREAD or re.search(r"n['’]t$", word)]
         if unread or not self.words:

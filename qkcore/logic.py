@@ -206,6 +206,7 @@ class _Chain:
     _applied: set[tuple[int, str]] = field(default_factory=set)
 
     def run(self) -> None:
+        """Fill `known` and `ways`, the literals of fewest rules first, or stop at the first two `opposites`."""
         waiting: dict[Literal, list[int]] = defaultdict(list)
         self._stated = {rule.conclusion for rule in self.rules if not rule.condition}
         for number, rule in enumerate(self.rules):

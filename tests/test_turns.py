@@ -1,4 +1,4 @@
-"""Pages are built a few at a time, in order of arrival, and nobody waits for ever."""
+"""Pages are built a few at a time, and nobody waits for ever."""
 
 import threading
 import time

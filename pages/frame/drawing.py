@@ -20,7 +20,7 @@ from altair.utils.schemapi import debug_mode
 # Altair's theme, data transformers and debug mode hold for the process, not for a thread.
 _one_at_a_time = threading.Lock()
 BY_NAME = "by name"
-_met: dict[str, pa.Table] = {}  # what the chart that is being drawn shows
+_named: dict[str, pa.Table] = {}  # the frames of the chart that is being drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +34,14 @@ class Drawn:
 
 def drawn(make: Callable[..., alt.TopLevelMixin], *arguments, **named) -> Drawn:
     """The chart that a function of qkcore makes of these arguments."""
-    spec, data = _drawn(f"{make.__module__}.{make.__qualname__}", arguments, named, make)
-    return Drawn(partial(make, *arguments, **named), spec, data)
+    name = f"{make.__module__}.{make.__qualname__}"
+    return Drawn(partial(make, *arguments, **named), *_told_once(name, arguments, named, make))
+
+
+def drawn_once(make: Callable[..., alt.TopLevelMixin], *arguments, **named) -> Drawn:
+    """Likewise, for what no other visitor will see."""
+    again = partial(make, *arguments, **named)
+    return Drawn(again, *_told(again))
 
 
 def _every_row(frame: pd.DataFrame) -> str:
@@ -51,17 +57,16 @@ def _fingerprint(table: pa.Table) -> str:
 
 
 @st.cache_resource(max_entries=128, show_spinner=False, hash_funcs={pd.DataFrame: _every_row})
-def _drawn(name: str, arguments: tuple, named: dict, _make: Callable) -> tuple[dict, dict[str, pa.Table]]:
-    once = drawn_once(_make, *arguments, **named)
-    return once.spec, once.data  # without the arguments, which may hold every puzzle
+def _told_once(name: str, arguments: tuple, named: dict, _make: Callable) -> tuple[dict, dict[str, pa.Table]]:
+    """Keeps neither the chart nor the arguments, which may hold every puzzle."""
+    return _told(partial(_make, *arguments, **named))
 
 
-def drawn_once(make: Callable[..., alt.TopLevelMixin], *arguments, **named) -> Drawn:
-    """Likewise, for what no other visitor will see."""
+def _told(make: Callable[[], alt.TopLevelMixin]) -> tuple[dict, dict[str, pa.Table]]:
+    """A chart's specification, not checked (tests have), and the frames that it names."""
     with _one_at_a_time, debug_mode(False), alt.theme.enable("none"), alt.data_transformers.enable(BY_NAME):
-        _met.clear()
-        spec = make(*arguments, **named).to_dict(validate=False)  # tests have checked it
-        return Drawn(partial(make, *arguments, **named), spec, dict(_met))
+        _named.clear()
+        return make().to_dict(validate=False), dict(_named)
 
 
 def _by_name(frame: pd.DataFrame) -> dict[str, str]:
@@ -69,7 +74,7 @@ def _by_name(frame: pd.DataFrame) -> dict[str, str]:
     # Without what names pandas' types, which no browser reads.
     table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
     name = f"data-{_fingerprint(table)[:16]}"
-    _met[name] = table
+    _named[name] = table
     return {"name": name}
 
 

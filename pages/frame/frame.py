@@ -39,22 +39,22 @@ def has_runs() -> bool:
 
 
 try:
-    let_in()
-    if page.url_path in WITHOUT_RUNS and not has_runs():
-        forget_links()
-        st.session_state.pop("chosen", None)
-        page.run()
-        st.stop()
-    runs = ask("runs")
-    if runs.empty:
-        st.title("No results yet")
-        st.markdown(
-            f"The result store at `{store_path()}` holds no runs. Score a model on a puzzle file to add one:\n\n"
-            f"```\npython -m qkcore precompute --model MODEL --puzzles PUZZLES.jsonl --store {store_path()}\n```"
-        )
-    else:
-        forget_links()
-        with in_turn():
+    with in_turn():
+        let_in()
+        if page.url_path in WITHOUT_RUNS and not has_runs():
+            forget_links()
+            st.session_state.pop("chosen", None)
+            page.run()
+            st.stop()
+        runs = ask("runs")
+        if runs.empty:
+            st.title("No results yet")
+            st.markdown(
+                f"The result store at `{store_path()}` holds no runs. Score a model on a puzzle file to add one:\n\n"
+                f"```\npython -m qkcore precompute --model MODEL --puzzles PUZZLES.jsonl --store {store_path()}\n```"
+            )
+        else:
+            forget_links()
             choose(runs)
             page.run()
             show_link()

@@ -6,6 +6,7 @@ import streamlit as st
 from pages.frame.chosen import Chosen
 from pages.frame.drawing import drawn, show_chart
 from pages.frame.exports import offer, python_for
+from pages.frame.puzzle import puzzle_titles
 from pages.frame.reading import ask
 from qkcore.answers import exam, texts
 from qkcore.charts import margin_curves
@@ -44,14 +45,7 @@ def show_disagreements(it: Chosen, marks: pd.DataFrame) -> None:
         won.merge(known, on="puzzle_id")[["puzzle_id", "statement", "answer_text", "steps", "distractors", "margin"]],
         hide_index=True,
         width="stretch",
-        column_config={
-            "puzzle_id": "Puzzle",
-            "statement": "Statement",
-            "answer_text": "Answer",
-            "steps": "Steps",
-            "distractors": "Distractors",
-            "margin": st.column_config.NumberColumn(f"Margin of {it.name}", format="%.2f"),
-        },
+        column_config=puzzle_titles(it),
         alt=f"Puzzles that {it.name} gets right and the model wrong",
     )
     st.caption(

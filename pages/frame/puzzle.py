@@ -13,6 +13,19 @@ from qkcore.links import LinkError, Shared, encode
 from qkcore.wording import escaped
 
 
+def puzzle_titles(it: Chosen) -> dict:
+    """`column_config` for tables of puzzles: what people read above the columns."""
+    return {
+        "puzzle_id": "Puzzle",
+        "statement": "Statement",
+        "answer_text": "Answer",
+        "steps": "Steps",
+        "distractors": "Distractors",
+        "right": "Right",
+        "margin": st.column_config.NumberColumn(f"Margin of {it.name}", format="%.2f"),
+    }
+
+
 def show_puzzle(it: Chosen, puzzle_id: str, vote: str) -> None:
     """Text, answers of model, head and vote, and the way to Try a puzzle."""
     puzzle = ask(texts, it.run_id, (puzzle_id,)).iloc[0]

@@ -1,7 +1,7 @@
-"""Pages are built a few at a time, in order of arrival.
+"""Pages are built a few at a time, roughly in order of arrival.
 
 Python builds one page at a time anyway. When many visitors come at once, sharing it would make all of them wait until
-the last page is done; taking turns, most see theirs much earlier, and the last no later.
+the last page is done; taking turns, most see theirs much earlier.
 """
 
 import threading
@@ -15,7 +15,7 @@ _turns = threading.BoundedSemaphore(AT_ONCE)
 
 @contextmanager
 def in_turn() -> Iterator[None]:
-    """For building a page."""
+    """For building a page: waits until less than two others are being built, but not for ever."""
     has_turn = _turns.acquire(timeout=PATIENCE)
     try:
         yield

@@ -7,7 +7,7 @@ from pages.frame.clicks import taking_puzzle
 from pages.frame.controls import ALL, pick, pick_difficulty, type_text
 from pages.frame.curves import exam_of
 from pages.frame.exports import offer, python_for
-from pages.frame.puzzle import show_puzzle
+from pages.frame.puzzle import puzzle_titles, show_puzzle
 from pages.frame.reading import ask
 from qkcore.answers import DEFAULT_VOTE, VOTES, exam, find_texts, texts
 from qkcore.exams import VERDICTS, verdicts
@@ -68,15 +68,7 @@ else:
             key=table_key,
             on_select=taking_puzzle(table_key, shown["puzzle_id"]),
             selection_mode="single-row",
-            column_config={
-                "puzzle_id": "Puzzle",
-                "statement": "Statement",
-                "answer_text": "Answer",
-                "steps": "Steps",
-                "distractors": "Distractors",
-                "right": "Right",
-                "margin": st.column_config.NumberColumn(f"Margin of {it.name}", format="%.2f"),
-            },
+            column_config=puzzle_titles(it),
             alt="Test puzzles that pass the filters",
         )
         opened = pick(st, "Puzzle", "puzzle_id", shown["puzzle_id"].tolist())
