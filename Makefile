@@ -14,6 +14,7 @@ test: .venv/test-ready  ## all tests; browser tests are skipped where there is n
 lint: .venv/test-ready  ## ruff: lint and format check
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
+	.venv/bin/lint-imports
 
 format: .venv/test-ready
 	.venv/bin/ruff format .

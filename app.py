@@ -1,6 +1,6 @@
 """QKScope's dashboard: `streamlit run app.py`.
 
-Only starts it; the frame is the main script pages/frame/frame.py. Were this file the main script, it would lie beside a
+Only starts it; the frame is the main script pages/main/main.py. Were this file the main script, it would lie beside a
 folder named pages, and a server that has just started would greet a link to any page but the first with "Page not
 found" (Streamlit takes such a folder for its older kind of multipage app until the first `st.navigation`).
 """
@@ -12,12 +12,12 @@ import streamlit as st
 from starlette.middleware import Middleware
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-import pages.frame.curves  # noqa: F401 -- what pages draw with takes a second to load; the first visitor need not wait
-from pages.frame.failures import say_sorry
-from pages.frame.headers import SecurityHeaders
-from pages.frame.opened import get_ready
+import pages.widgets.curves  # noqa: F401 -- what pages draw with takes a second to load; the first visitor need not wait
+from pages.server.failures import say_sorry
+from pages.server.headers import SecurityHeaders
+from pages.server.opened import get_ready
 
-FRAME = Path(__file__).parent / "pages" / "frame" / "frame.py"
+FRAME = Path(__file__).parent / "pages" / "main" / "main.py"
 
 app = st.App(FRAME, lifespan=get_ready, middleware=[Middleware(SecurityHeaders)], on_script_error=say_sorry)
 

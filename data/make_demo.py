@@ -13,10 +13,10 @@ from pathlib import Path
 DATA = Path(__file__).parent
 sys.path.insert(0, str(DATA.parent))
 
-from qkcore.generate import generate_puzzles  # noqa: E402
-from qkcore.models import load_model  # noqa: E402
-from qkcore.precompute import run  # noqa: E402
-from qkcore.public_sets import import_puzzles  # noqa: E402
+from qkcore.attention.load import load_model  # noqa: E402
+from qkcore.puzzles.generate import generate_puzzles  # noqa: E402
+from qkcore.puzzles.public_sets import import_puzzles  # noqa: E402
+from qkcore.scoring.precompute import run  # noqa: E402
 
 SEED = 2026  # the model was trained on other seeds; see reference/README.md
 STEPS, DISTRACTORS = range(1, 7), range(0, 6)

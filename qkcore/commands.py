@@ -7,13 +7,13 @@ import json
 import sys
 from pathlib import Path
 
-from qkcore.puzzles import Puzzle, PuzzleError, context_group, load_puzzles, save_puzzles
+from qkcore.puzzles.puzzle import Puzzle, PuzzleError, context_group, load_puzzles, save_puzzles
 from qkcore.wording import head_name
 
 
 def generate(options) -> None:
     """Make new puzzles and save them."""
-    from qkcore.generate import generate_puzzles
+    from qkcore.puzzles.generate import generate_puzzles
 
     steps, distractors = (range(first, last + 1) for first, last in (options.steps, options.distractors))
     puzzles = generate_puzzles(steps, distractors, options.n, options.seed, options.style)
@@ -22,7 +22,7 @@ def generate(options) -> None:
 
 def import_set(options) -> None:
     """Read a public puzzle set and save it as puzzles."""
-    from qkcore.public_sets import import_puzzles
+    from qkcore.puzzles.public_sets import import_puzzles
 
     _save(import_puzzles(options.format, options.paths, options.seed, options.validation_share), options.out)
 
@@ -37,8 +37,8 @@ def _load(options):
     """(CausalLM, template or None) as the options say."""
     from transformers.utils import logging
 
-    from qkcore.models import load_model
-    from qkcore.prompts import Chat, PromptTemplate
+    from qkcore.asking.prompts import Chat, PromptTemplate
+    from qkcore.attention.load import load_model
 
     logging.set_verbosity_error()
     if Path(options.model).is_dir():  # a download keeps its progress bars
@@ -53,7 +53,7 @@ def precompute(options) -> None:
     """Score a puzzle file into a store."""
     puzzles = load_puzzles(options.puzzles)
     lm, template = _load(options)
-    from qkcore.precompute import run
+    from qkcore.scoring.precompute import run
 
     run_id = run(
         lm,
@@ -71,7 +71,7 @@ def precompute(options) -> None:
 
 def bundle(options) -> None:
     """Make a bundle of runs, and say what is in it."""
-    from qkcore.bundle import write_bundle
+    from qkcore.sharing.bundle import write_bundle
 
     licences = dict(options.licence)
     manifest = write_bundle(options.store, options.out, options.run_ids, not options.without_texts, licences)
@@ -84,8 +84,8 @@ def bundle(options) -> None:
 
 def export(options) -> None:
     """Write a run's tables as files."""
-    from qkcore.export import export as export_run
-    from qkcore.store import ResultStore
+    from qkcore.results.export import export as export_run
+    from qkcore.results.store import ResultStore
 
     with ResultStore.open(options.store) as store:
         for path in export_run(store, options.run_id, options.format, options.out):
@@ -96,8 +96,8 @@ def score(options) -> None:
     """Score the puzzle on standard input and print every head's answer."""
     puzzle = _read_puzzle(sys.stdin.read(), options.candidates)
     lm, template = _load(options)
-    from qkcore.evaluate import prompts_of, score_puzzle
-    from qkcore.templates import template_name
+    from qkcore.asking.templates import template_name
+    from qkcore.scoring.score import prompts_of, score_puzzle
 
     scores = score_puzzle(lm, puzzle, rope=options.rope, template=template)
     prompt = prompts_of(lm, [puzzle], template)[0]
@@ -167,7 +167,7 @@ def _read_puzzle(text: str, candidates: str | None) -> Puzzle:
 def check(options) -> None:
     """Load a model and show how it is read."""
     lm, template = _load(options)
-    from qkcore.evaluate import prompts_of
+    from qkcore.scoring.score import prompts_of
 
     puzzle = _read_puzzle("Context: Max is a cat. Every cat is happy.\nStatement: Max is happy.", None)
     prompt = prompts_of(lm, [puzzle], template)[0]

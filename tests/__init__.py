@@ -1,0 +1,5 @@
+"""Tests mirror the folders they are about."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]

@@ -13,8 +13,8 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
-from qkcore.publish import publish
-from qkcore.puzzles import Puzzle
+from qkcore.puzzles.puzzle import Puzzle
+from qkcore.results.publish import publish
 from tests.stores import planted_run, write_parts
 
 CANDIDATES = (("true", "false"), ("false", "true"), ("red", "green", "blue"), ("north", "east", "south", "west"))

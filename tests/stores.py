@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from qkcore.parts import PART_SIZE, Part, n_parts, part_path, write_part
-from qkcore.publish import Run, WorkedExample, publish
-from qkcore.puzzles import Puzzle, puzzle_set_sha256
+from qkcore.puzzles.puzzle import Puzzle, puzzle_set_sha256
+from qkcore.results.parts import PART_SIZE, Part, n_parts, part_path, write_part
+from qkcore.results.publish import Run, WorkedExample, publish
 
 N_LAYERS, N_HEADS = 3, 4
 PLANTED = (1, 2)  # right on nine puzzles in ten; every other head guesses

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from qkcore.__main__ import main
-from qkcore.evaluate import score_puzzle
-from qkcore.models import load_model
-from qkcore.puzzles import load_puzzles
+from qkcore.attention.load import load_model
+from qkcore.puzzles.puzzle import load_puzzles
+from qkcore.scoring.score import score_puzzle
 from tests.tiny import puzzle
 
 TYPED = "Context: Max is a wumpus. Every wumpus is a tumpus.\nStatement: Max is a tumpus.\n"

@@ -2,14 +2,13 @@
 
 import re
 import shlex
-from pathlib import Path
 
 import pytest
 
 from qkcore.__main__ import _parser
-from qkcore.puzzles import load_puzzles
+from qkcore.puzzles.puzzle import load_puzzles
+from tests import ROOT
 
-ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"(?:^    .*\n)+", README, flags=re.MULTILINE)
 LINES = [line.strip() for block in BLOCKS for line in block.splitlines()]

@@ -5,7 +5,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 from transformers.models.auto import CONFIG_MAPPING
 
-from qkcore.puzzles import Puzzle
+from qkcore.puzzles.puzzle import Puzzle
 
 CORPUS = [
     "Decide from the context whether the statement is true or false.\nContext: Max is a wumpus. Every wumpus is "

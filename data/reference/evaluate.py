@@ -20,11 +20,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))
 
-from qkcore.answers import exam  # noqa: E402
-from qkcore.exams import accuracy_by  # noqa: E402
-from qkcore.generate import MAX_DISTRACTORS, MAX_STEPS, STYLES, generate_puzzles  # noqa: E402
-from qkcore.puzzles import Puzzle, load_puzzles  # noqa: E402
-from qkcore.store import ResultStore  # noqa: E402
+from qkcore.puzzles.generate import MAX_DISTRACTORS, MAX_STEPS, STYLES, generate_puzzles  # noqa: E402
+from qkcore.puzzles.puzzle import Puzzle, load_puzzles  # noqa: E402
+from qkcore.results.answers import exam  # noqa: E402
+from qkcore.results.store import ResultStore  # noqa: E402
+from qkcore.statistics.exams import accuracy_by  # noqa: E402
 from qkcore.wording import accuracy_text, head_name, percent  # noqa: E402
 
 SEED = 20_250_217  # training draws from a stream of its own and never from generate_puzzles

@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 from vocabulary import PROMPT
 
-from qkcore.generate import STYLES, Premise, Style, mirrored_premises
+from qkcore.puzzles.generate import STYLES, Premise, Style, mirrored_premises
 
 N_HOPS = 6  # premises followed by the temporary losses: a fact and five rules
 IGNORE = -100

@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerFast
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from qkcore.generate import STYLES
+from qkcore.puzzles.generate import STYLES
 
 PROMPT = (
     "Decide from the context whether the statement is true or false.\n"

@@ -3,11 +3,11 @@
 import pandas as pd
 import streamlit as st
 
-from pages.frame.chosen import chosen
-from pages.frame.exports import offer, python_for
-from pages.frame.reading import ask
-from pages.frame.settings import ROOT
-from qkcore.findings import products
+from pages.main.chosen import chosen
+from pages.main.reading import ask
+from pages.server.settings import ROOT
+from pages.widgets.exports import offer, python_for
+from qkcore.results.findings import products
 from qkcore.wording import accuracy_text, escaped, head_name
 
 it = chosen()

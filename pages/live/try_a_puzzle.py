@@ -3,14 +3,14 @@
 import streamlit as st
 
 from pages.live.panels.answers import show_answers
-from pages.live.panels.asked import asked_now, open_link
-from pages.live.panels.asking import show_examples, show_input, show_unknown_words
 from pages.live.panels.changes import show_what_if
+from pages.live.panels.fields import show_examples, show_input, show_unknown_words
 from pages.live.panels.grid import show_grid
-from pages.live.panels.scoring import score
 from pages.live.panels.share import show_share
-from pages.live.panels.viewed import view_of
 from pages.live.panels.why import show_why
+from pages.live.scoring import score
+from pages.live.typed import asked_now, open_link
+from pages.live.viewed import view_of
 
 st.title("Try a puzzle")
 st.markdown("Type a puzzle, or take an example, and see which heads get it right, and why.")

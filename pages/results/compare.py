@@ -2,14 +2,14 @@
 
 import streamlit as st
 
-from pages.frame.chosen import chosen
-from pages.frame.controls import pick, pick_difficulty
-from pages.frame.drawing import drawn, show_chart
-from pages.frame.exports import offer, python_for
-from pages.frame.reading import ask
-from qkcore.answers import exam
-from qkcore.charts import difference_curves, head_grid
-from qkcore.findings import compared, compared_runs, measures, rivals
+from pages.main.chosen import chosen
+from pages.main.controls import pick, pick_difficulty
+from pages.main.reading import ask
+from pages.widgets.drawing import drawn, show_chart
+from pages.widgets.exports import offer, python_for
+from qkcore.charts.grids import difference_curves, head_grid
+from qkcore.results.answers import exam
+from qkcore.results.findings import compared, compared_runs, measures, rivals
 from qkcore.wording import gap_text, head_name
 
 it = chosen()

@@ -2,14 +2,14 @@
 
 import streamlit as st
 
-from pages.frame.chosen import chosen
-from pages.frame.controls import pick
-from pages.frame.curves import exam_of, show_curves
-from pages.frame.drawing import drawn, show_chart
-from pages.frame.exports import offer, python_for
-from qkcore.answers import DEFAULT_VOTE, VOTES, exam
-from qkcore.charts import gap_grid
-from qkcore.exams import DIFFICULTY, gaps
+from pages.main.chosen import chosen
+from pages.main.controls import pick
+from pages.widgets.curves import exam_of, show_curves
+from pages.widgets.drawing import drawn, show_chart
+from pages.widgets.exports import offer, python_for
+from qkcore.charts.grids import gap_grid
+from qkcore.results.answers import DEFAULT_VOTE, VOTES, exam
+from qkcore.statistics.exams import DIFFICULTY, gaps
 from qkcore.wording import gap_text
 
 it = chosen()

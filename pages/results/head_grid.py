@@ -2,17 +2,17 @@
 
 import streamlit as st
 
-from pages.frame.chosen import chosen
-from pages.frame.clicks import taking_head
-from pages.frame.controls import pick, pick_difficulty
-from pages.frame.curves import exam_of, show_curves
-from pages.frame.drawing import drawn, show_chart
-from pages.frame.exports import offer, python_for, shown
-from pages.frame.head import show_disagreements, show_margins
-from pages.frame.reading import ask
-from pages.frame.rules import rule_sentence
-from qkcore.charts import POINT, head_grid
-from qkcore.findings import measure_names, measures
+from pages.main.chosen import chosen
+from pages.main.controls import pick, pick_difficulty
+from pages.main.reading import ask
+from pages.widgets.clicks import taking_head
+from pages.widgets.curves import exam_of, show_curves
+from pages.widgets.drawing import drawn, show_chart
+from pages.widgets.exports import offer, python_for, shown
+from pages.widgets.head import show_disagreements, show_margins
+from pages.widgets.rules import rule_sentence
+from qkcore.charts.grids import POINT, head_grid
+from qkcore.results.findings import measure_names, measures
 from qkcore.wording import accuracy_text, gap_text, percent
 
 it = chosen()

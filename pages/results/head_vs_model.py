@@ -4,16 +4,16 @@ import math
 
 import streamlit as st
 
-from pages.frame.chosen import chosen
-from pages.frame.controls import pick
-from pages.frame.curves import exam_of
-from pages.frame.drawing import drawn, show_chart
-from pages.frame.exports import offer, python_for
-from pages.frame.reading import ask
-from qkcore.answers import exam
-from qkcore.charts import agreement_bars, gap_chart
-from qkcore.exams import DIFFICULTY, agreement, gaps, kappa
-from qkcore.findings import run_gaps
+from pages.main.chosen import chosen
+from pages.main.controls import pick
+from pages.main.reading import ask
+from pages.widgets.curves import exam_of
+from pages.widgets.drawing import drawn, show_chart
+from pages.widgets.exports import offer, python_for
+from qkcore.charts.grids import agreement_bars, gap_chart
+from qkcore.results.answers import exam
+from qkcore.results.findings import run_gaps
+from qkcore.statistics.exams import DIFFICULTY, agreement, gaps, kappa
 from qkcore.wording import gap_text, head_name, percent
 
 it = chosen()

@@ -3,17 +3,17 @@
 import pandas as pd
 import streamlit as st
 
-from pages.frame.chosen import chosen
-from pages.frame.controls import pick
-from pages.frame.curves import exam_of
-from pages.frame.drawing import drawn, show_chart
-from pages.frame.exports import offer, python_for
-from pages.frame.reading import ask
-from pages.frame.rules import rule_sentence
-from qkcore.answers import exam
-from qkcore.charts import gap_chart
-from qkcore.exams import gaps
-from qkcore.findings import choices_reported
+from pages.main.chosen import chosen
+from pages.main.controls import pick
+from pages.main.reading import ask
+from pages.widgets.curves import exam_of
+from pages.widgets.drawing import drawn, show_chart
+from pages.widgets.exports import offer, python_for
+from pages.widgets.rules import rule_sentence
+from qkcore.charts.grids import gap_chart
+from qkcore.results.answers import exam
+from qkcore.results.findings import choices_reported
+from qkcore.statistics.exams import gaps
 from qkcore.wording import accuracy_text, escaped, gap_text, percent, texts_of
 
 it = chosen()

@@ -2,15 +2,15 @@
 
 import streamlit as st
 
-from pages.frame.chosen import chosen
-from pages.frame.clicks import taking_puzzle
-from pages.frame.controls import ALL, pick, pick_difficulty, type_text
-from pages.frame.curves import exam_of
-from pages.frame.exports import offer, python_for
-from pages.frame.puzzle import puzzle_titles, show_puzzle
-from pages.frame.reading import ask
-from qkcore.answers import DEFAULT_VOTE, VOTES, exam, find_texts, texts
-from qkcore.exams import VERDICTS, verdicts
+from pages.main.chosen import chosen
+from pages.main.controls import ALL, pick, pick_difficulty, type_text
+from pages.main.reading import ask
+from pages.widgets.clicks import taking_puzzle
+from pages.widgets.curves import exam_of
+from pages.widgets.exports import offer, python_for
+from pages.widgets.puzzle import puzzle_titles, show_puzzle
+from qkcore.results.answers import DEFAULT_VOTE, VOTES, exam, find_texts, texts
+from qkcore.statistics.exams import VERDICTS, verdicts
 
 it = chosen()
 st.title("Puzzles")

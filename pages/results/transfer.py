@@ -2,12 +2,12 @@
 
 import streamlit as st
 
-from pages.frame.chosen import chosen
-from pages.frame.drawing import drawn, show_chart
-from pages.frame.exports import offer, python_for
-from pages.frame.reading import ask
-from qkcore.charts import transfer_matrix
-from qkcore.findings import N_TOP, comparable_runs, heads_good_everywhere, overlaps, transfers
+from pages.main.chosen import chosen
+from pages.main.reading import ask
+from pages.widgets.drawing import drawn, show_chart
+from pages.widgets.exports import offer, python_for
+from qkcore.charts.grids import transfer_matrix
+from qkcore.results.findings import N_TOP, comparable_runs, heads_good_everywhere, overlaps, transfers
 from qkcore.wording import accuracy_text, escaped, head_name, percent, texts_of
 
 it = chosen()

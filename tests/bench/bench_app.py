@@ -18,8 +18,8 @@ from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
 
-from qkcore.reader import Reader
-from qkcore.store import ResultStore
+from qkcore.results.reader import Reader
+from qkcore.results.store import ResultStore
 from tests.stores import guessing_store
 
 ROOT = Path(__file__).parents[2]
@@ -56,7 +56,7 @@ def page_times(store: Path, page: str) -> dict[str, float]:
     import streamlit as st
 
     os.environ["QKSCOPE_STORE"] = str(store)
-    at = AppTest.from_file(ROOT / "pages/frame/frame.py", default_timeout=120)
+    at = AppTest.from_file(ROOT / "pages/main/main.py", default_timeout=120)
     at.run()
     with timed_queries() as queries:
         st.cache_data.clear()
@@ -94,7 +94,7 @@ def cold_server(store: Path) -> dict[str, float]:
     """Seconds from opening the head grid on a server that has just started to its first chart; MiB after every page."""
     from playwright.sync_api import sync_playwright
 
-    from tests.test_browser import CHROMIUM, PATHS, QUIET, server_on, settle
+    from tests.pages.test_browser import CHROMIUM, PATHS, QUIET, server_on, settle
 
     if CHROMIUM is None:
         print("no Chromium here: cold start and memory are left out")

@@ -17,7 +17,9 @@ from pathlib import Path
 from streamlit.testing.v1 import AppTest
 
 ROOT = Path(__file__).parents[2]
-LOAD = "import time; t = time.perf_counter(); from qkcore.models import load_model; load_model('data/reference'); "
+LOAD = (
+    "import time; t = time.perf_counter(); from qkcore.attention.load import load_model; load_model('data/reference'); "
+)
 LOAD += "print(time.perf_counter() - t)"
 
 
@@ -39,7 +41,7 @@ def seconds(act) -> float:
 
 def opened() -> AppTest:
     """The page with its first example scored."""
-    at = AppTest.from_file(ROOT / "pages/frame/frame.py", default_timeout=120)
+    at = AppTest.from_file(ROOT / "pages/main/main.py", default_timeout=120)
     at.run()
     return waited(at.switch_page(str(ROOT / "pages/live/try_a_puzzle.py")).run())
 
@@ -51,8 +53,8 @@ def click(at: AppTest, key: str) -> None:
 
 def rounds(at: AppTest, puzzles: list) -> dict[str, list[float]]:
     """Seconds of each thing, for each puzzle."""
-    from qkcore.evaluate import score_puzzle
-    from qkcore.models import load_model
+    from qkcore.attention.load import load_model
+    from qkcore.scoring.score import score_puzzle
 
     lm = load_model(ROOT / "data/reference")
     times: dict[str, list[float]] = {"click": [], "what if": [], "rerun": [], "bare": []}
@@ -73,7 +75,7 @@ def main() -> None:
     parser.add_argument("--out", help="write the figures as JSON")
     parser.add_argument("--rounds", type=int, default=15)
     options = parser.parse_args()
-    from qkcore.generate import generate_puzzles
+    from qkcore.puzzles.generate import generate_puzzles
 
     loads = [
         float(subprocess.run([sys.executable, "-c", LOAD], capture_output=True, text=True, check=True, cwd=ROOT).stdout)

@@ -13,7 +13,7 @@ import time
 import numpy as np
 import pandas as pd
 
-from qkcore.luck import luck_line
+from qkcore.statistics.luck import luck_line
 
 
 def guessing(n_puzzles: int, n_heads: int) -> tuple[np.ndarray, pd.DataFrame]:

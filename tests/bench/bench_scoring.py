@@ -18,8 +18,8 @@ from functools import partial
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from qkcore.evaluate import prompts_of, score_puzzles
-from qkcore.models import CausalLM, vouch_for
+from qkcore.attention.load import CausalLM, vouch_for
+from qkcore.scoring.score import prompts_of, score_puzzles
 from tests.bench.other_ways import BATCH_TOKENS, hooked, library_ways, passes
 from tests.tiny import puzzle, tiny_tokenizer
 

@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from qkcore.generate import STYLES, generate_puzzles
-from qkcore.puzzles import Puzzle
-from qkcore.surface import SURFACE_RULES, surface_choices
-from tests.test_surface import ngram_answers
+from qkcore.puzzles.generate import STYLES, generate_puzzles
+from qkcore.puzzles.puzzle import Puzzle
+from qkcore.puzzles.surface import SURFACE_RULES, surface_choices
+from tests.puzzles.test_surface import ngram_answers
 
 DISTRACTORS = range(6)
 

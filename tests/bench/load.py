@@ -1,6 +1,6 @@
 """How many visitors a server bears: `python -m tests.bench.load --visitors 50 --live 5 --seconds 180`.
 
-Visitors are websocket sessions as browsers hold them (tests/visitor.py), so the figures are the server's; drawing is
+Visitors are websocket sessions as browsers hold them (tests/pages/visitor.py), so the figures are the server's; drawing is
 the browser's business. Each looks at a page, reads for a while (--pause) and goes on to another page or head; the live
 ones score a new puzzle each time. A warm-up comes first and is not counted. With --puzzles N one visitor scores N
 puzzles in a row instead. Start the server first, on the machine it is to be sized for, without the limit on each
@@ -26,9 +26,9 @@ import numpy as np
 import psutil
 from websockets.exceptions import WebSocketException
 
-from pages.frame.failures import SORRY
-from qkcore.generate import generate_puzzles
-from tests.visitor import Visitor
+from pages.server.failures import SORRY
+from qkcore.puzzles.generate import generate_puzzles
+from tests.pages.visitor import Visitor
 
 ROOT = Path(__file__).parents[2]
 LIVE = "try-a-puzzle"
@@ -50,7 +50,7 @@ class Figures:
 
 def pages() -> list[str]:
     """The results pages by their place in the address, as the frame lists them."""
-    listed = re.findall(r'url_path="([\w-]+)"', (ROOT / "pages/frame/frame.py").read_text())
+    listed = re.findall(r'url_path="([\w-]+)"', (ROOT / "pages/main/main.py").read_text())
     return ["", *(page for page in listed if page != LIVE)]
 
 

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from qkcore.evaluate import prompts_of
-from qkcore.layout import batches_of
-from qkcore.models import CausalLM
-from qkcore.prompts import Prompt
+from qkcore.asking.prompts import Prompt
+from qkcore.attention.load import CausalLM
+from qkcore.attention.rows import batches_of
+from qkcore.scoring.score import prompts_of
 
 BATCH_TOKENS = 2_048
 LIBRARIES = {"TransformerLens": "transformer-lens", "nnsight": "nnsight"}

@@ -3,9 +3,9 @@
 import pandas as pd
 import streamlit as st
 
-from pages.live.panels.viewed import View
-from qkcore.one_puzzle import RIGHT, WRONG, answer_rows
-from qkcore.what_if import truth
+from pages.live.viewed import View
+from qkcore.puzzles.variants import truth
+from qkcore.results.one_puzzle import RIGHT, WRONG, answer_rows
 from qkcore.wording import NO_BREAK, escaped, percent, visible
 
 SIGNS = {RIGHT: f"✓{NO_BREAK}right", WRONG: f"✗{NO_BREAK}wrong", "": "?"}

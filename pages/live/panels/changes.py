@@ -3,12 +3,12 @@
 import pandas as pd
 import streamlit as st
 
-from pages.frame.drawing import drawn_once, show_chart
-from pages.live.panels.scoring import what_if
-from pages.live.panels.viewed import View
-from qkcore.live_charts import own_curve_chart
-from qkcore.one_puzzle import effects, own_curve
-from qkcore.what_if import KINDS, proof_of
+from pages.live.scoring import what_if
+from pages.live.viewed import View
+from pages.widgets.drawing import drawn_once, show_chart
+from qkcore.charts.one_puzzle import own_curve_chart
+from qkcore.puzzles.variants import KINDS, proof_of
+from qkcore.results.one_puzzle import effects, own_curve
 from qkcore.wording import escaped
 
 NAMES = {

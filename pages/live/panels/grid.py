@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from pages.frame.drawing import drawn_once, show_chart
-from pages.live.panels.viewed import View
-from qkcore.live_charts import CELL, puzzle_grid
-from qkcore.one_puzzle import grid_frame
+from pages.live.viewed import View
+from pages.widgets.drawing import drawn_once, show_chart
+from qkcore.charts.one_puzzle import CELL, puzzle_grid
+from qkcore.results.one_puzzle import grid_frame
 from qkcore.wording import escaped
 
 

@@ -4,10 +4,10 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from pages.frame.controls import linked
-from pages.live.panels.asked import keep_in_address
-from pages.live.panels.viewed import View
-from qkcore.links import LinkError, encode, python_snippet, shell_snippet
+from pages.live.typed import keep_in_address
+from pages.live.viewed import View
+from pages.main.controls import linked
+from qkcore.asking.links import LinkError, encode, python_snippet, shell_snippet
 from qkcore.wording import escaped
 
 

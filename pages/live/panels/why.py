@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from pages.frame.drawing import drawn_once, show_chart
-from pages.live.panels.viewed import View
-from qkcore.live_charts import MAX_TOKENS, premise_bars, token_strip
-from qkcore.what_if import proof_of
+from pages.live.viewed import View
+from pages.widgets.drawing import drawn_once, show_chart
+from qkcore.charts.one_puzzle import MAX_TOKENS, premise_bars, token_strip
+from qkcore.puzzles.variants import proof_of
 from qkcore.wording import escaped
 
 SINK = (

@@ -1,0 +1,106 @@
+"""What every page shares: the run and the head that are chosen in the frame, and live in the link."""
+
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+import pandas as pd
+import streamlit as st
+
+from pages.main.controls import linked
+from pages.main.reading import ask
+from qkcore.wording import escaped, head_name
+
+NOBODYS_CHOICE = (0, 0)  # the head shown where none could be chosen
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The run on show, and the chosen head of it."""
+
+    run: pd.Series  # a row of table runs
+    layer: int
+    head: int
+    best: tuple[int, int] | None  # the best head on validation puzzles
+
+    @property
+    def run_id(self) -> str:
+        """The run's id in the store."""
+        return self.run["run_id"]
+
+    @property
+    def name(self) -> str:
+        """The head's name, such as L17 H4."""
+        return head_name(self.layer, self.head)
+
+    @property
+    def is_picked(self) -> bool:
+        """Whether a person picked the head, rather than its results on validation puzzles."""
+        return (self.layer, self.head) != self.best
+
+    @property
+    def how(self) -> str:
+        """How the head came to be chosen, for a sentence: "L4 H2, {how}, answers ..."."""
+        if self.best is None and (self.layer, self.head) == NOBODYS_CHOICE:
+            return "the first head, for want of validation puzzles to choose on"
+        return "picked by hand" if self.is_picked else "chosen on validation puzzles"
+
+
+def choose(runs: pd.DataFrame) -> Chosen:
+    """Draw the pickers in the sidebar and return what they say.
+
+    What the address lacks is filled in before they are drawn; so is what is not there, with a sentence.
+    """
+    ids = runs["run_id"].tolist()
+    asked = st.session_state.get("run") or st.query_params.get("run")
+    if asked not in ids:
+        st.session_state.run = ids[0]
+        if asked:
+            st.sidebar.warning(f"There is no run {escaped(str(asked)[:80])} in this store; this is its newest one.")
+            _take_best_head()
+    run_id = st.sidebar.selectbox("Run", ids, key="run", bind="query-params", on_change=_take_best_head)
+    run = runs[runs["run_id"] == run_id].iloc[0]
+    best = ask("best_head", run_id)
+    st.sidebar.caption(f"{run['n_layers']} layers with {run['n_heads']} heads, {run['n_puzzles']:,} puzzles")
+    columns = st.sidebar.columns(2)
+    layer, head = (
+        _pick(column, label, int(run[f"n_{label.lower()}s"]), default)
+        for column, label, default in zip(columns, ("Layer", "Head"), best or NOBODYS_CHOICE, strict=True)
+    )
+    st.session_state.chosen = Chosen(run, layer, head, best)
+    if best is None:
+        st.sidebar.caption("No validation puzzles, so no head could be chosen on them.")
+    elif (layer, head) == best:
+        st.sidebar.caption(f"{head_name(*best)} is the best head on validation puzzles.")
+    else:
+        st.sidebar.button(f"Back to {head_name(*best)}, best on validation", on_click=_take_best_head)
+    return st.session_state.chosen
+
+
+def _pick(column, label: str, n: int, default: int) -> int:
+    """A number input for layer or head, counted from 0; what is out of reach falls back with a sentence."""
+    key = label.lower()
+    value = st.session_state.get(key)
+    asked = st.query_params.get(key) if value is None else str(value)
+    if asked is None or not asked.isdecimal() or int(asked) >= n:
+        if asked is not None:
+            st.sidebar.warning(f"{label} {escaped(asked)} is not there; {key}s run from 0 to {n - 1}.")
+        st.session_state[key] = default
+    return int(column.number_input(label, 0, n - 1, default, key=key, bind="query-params"))
+
+
+def show_link() -> None:
+    """An address that names everything on show: Streamlit leaves out of its own what was there from the start."""
+    it = chosen()
+    named = {"run": it.run_id, "layer": it.layer, "head": it.head} | linked()
+    with st.sidebar.expander("Link to this view"):
+        st.code(f"{st.context.url or ''}?{urlencode(named)}", language=None, wrap_lines=True)
+
+
+def chosen() -> Chosen:
+    """What the frame has chosen, for pages."""
+    return st.session_state.chosen
+
+
+def _take_best_head() -> None:
+    """Another run has another best head."""
+    st.session_state.layer, st.session_state.head = ask("best_head", st.session_state.run) or NOBODYS_CHOICE

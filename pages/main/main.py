@@ -1,0 +1,67 @@
+"""What surrounds every page: page list, run and head pickers, and what to say when there is nothing to show."""
+
+import streamlit as st
+
+from pages.main.chosen import choose, show_link
+from pages.main.controls import forget_links
+from pages.main.reading import ask, store_path
+from pages.server.doors import let_in
+from pages.server.failures import log_and_say_sorry
+from pages.server.settings import ROOT, SettingsError
+from pages.server.turns import in_turn
+from qkcore.results.store import StoreError
+
+WITHOUT_RUNS = {"try-a-puzzle"}  # pages that have something to show without any
+
+st.set_page_config(page_icon="🔎", layout="wide")
+# One list without section titles: Streamlit puts those between a list's items, where screen readers lose count.
+page = st.navigation(
+    [
+        st.Page(ROOT / "pages/results/overview.py", title="Overview", default=True),
+        st.Page(ROOT / "pages/results/head_grid.py", title="Head grid", url_path="head-grid"),
+        st.Page(ROOT / "pages/results/difficulty.py", title="Difficulty", url_path="difficulty"),
+        st.Page(ROOT / "pages/results/head_vs_model.py", title="Head vs. model", url_path="head-vs-model"),
+        st.Page(ROOT / "pages/results/transfer.py", title="Transfer", url_path="transfer"),
+        st.Page(ROOT / "pages/results/puzzles.py", title="Puzzles", url_path="puzzles"),
+        st.Page(ROOT / "pages/results/compare.py", title="Compare", url_path="compare"),
+        st.Page(ROOT / "pages/live/try_a_puzzle.py", title="Try a puzzle", url_path="try-a-puzzle"),
+        st.Page(ROOT / "pages/about/method.py", title="Method", url_path="method"),
+    ]
+)
+
+
+def has_runs() -> bool:
+    """Whether there is anything stored to show."""
+    try:
+        return not ask("runs").empty
+    except StoreError:
+        return False
+
+
+try:
+    with in_turn():
+        let_in()
+        if page.url_path in WITHOUT_RUNS and not has_runs():
+            forget_links()
+            st.session_state.pop("chosen", None)
+            page.run()
+            st.stop()
+        runs = ask("runs")
+        if runs.empty:
+            st.title("No results yet")
+            st.markdown(
+                f"The result store at `{store_path()}` holds no runs. Score a model on a puzzle file to add one:\n\n"
+                f"```\npython -m qkcore precompute --model MODEL --puzzles PUZZLES.jsonl --store {store_path()}\n```"
+            )
+        else:
+            forget_links()
+            choose(runs)
+            page.run()
+            show_link()
+except (StoreError, SettingsError) as error:
+    st.title("No results to show")
+    st.error(str(error))
+except OverflowError:  # Streamlit's own, where the address sets a number field to 1e999
+    st.error("The address asks for a number that nothing here has; correct it, or open the dashboard anew.")
+except Exception as error:
+    log_and_say_sorry(error)

@@ -1,0 +1,39 @@
+"""Who may come in: everybody, or those whom the settings name, after signing in with the host's provider."""
+
+from collections.abc import Iterable
+
+import streamlit as st
+
+from pages.server.settings import settings
+
+
+def may_come_in(email: str | None, invited: Iterable[str]) -> bool:
+    """Whether an e-mail address is among those invited, by itself, by its @domain, or as anyone (*).
+
+    >>> may_come_in("Ann@Example.org", ["@example.org"]), may_come_in("ann@example.org.evil.net", ["@example.org"])
+    (True, False)
+    """
+    invited = {one.lower() for one in invited}
+    if "*" in invited:
+        return True
+    email = (email or "").lower()
+    return "@" in email and (email in invited or "@" + email.rpartition("@")[2] in invited)
+
+
+def let_in() -> None:
+    """Ends the page here, with what to do, for who may not come in."""
+    invited = settings().sign_in
+    if not invited:
+        return
+    visitor = st.user
+    if not visitor.get("is_logged_in", False):
+        st.title("A private demo")
+        st.markdown("Sign in to see it.")
+        st.button("Sign in", on_click=st.login)
+        st.stop()
+    if visitor.get("email_verified") is False or not may_come_in(visitor.get("email"), invited):
+        st.title("A private demo")
+        st.markdown("You are signed in, but this address has not been invited. Ask whoever runs the demo.")
+        st.button("Sign out", on_click=st.logout)
+        st.stop()
+    st.sidebar.button("Sign out", on_click=st.logout)

@@ -1,0 +1,102 @@
+"""The store that the settings name, which may lie in a bundle: checked and unpacked once, when the server starts.
+
+Also what else is done at the start, so that the first visitor need not wait for it.
+"""
+
+import gc
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio.to_thread
+
+from pages.server.settings import Settings, SettingsError, settings
+from qkcore.sharing.bundle import BundleError, open_bundle
+
+RETRY_AFTER = 60  # seconds; what cannot be opened is not tried again at every click
+_one_at_a_time = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    asked: tuple  # what settings and, of a file, which state of it
+    at: float
+    folder: tempfile.TemporaryDirectory  # gone with this object
+    store: Path | None
+    error: str
+
+
+_last: list[_Opened] = []  # one at most
+
+
+def store_in_use() -> Path:
+    """The store to show.
+
+    Raises:
+        SettingsError: when the settings cannot be read.
+        BundleError: when they name a bundle, and it cannot be opened.
+    """
+    given = settings()
+    if not given.bundle:
+        return given.store
+    asked = (given.bundle, given.bundle_sha256, given.bundle_max_mb, _state(given.bundle))
+    with _one_at_a_time:
+        if not _last or _last[0].asked != asked or _is_worth_another_try(_last[0]):
+            _last[:] = [_open(given, asked)]
+        opened = _last[0]
+    if opened.store is None:
+        raise BundleError(opened.error)
+    return opened.store
+
+
+def _is_worth_another_try(opened: _Opened) -> bool:
+    if opened.store is None:
+        return time.monotonic() - opened.at > RETRY_AFTER
+    return not opened.store.exists()
+
+
+def _open(given: Settings, asked: tuple) -> _Opened:
+    folder = tempfile.TemporaryDirectory(prefix="qkscope-")
+    store, error = None, ""
+    try:
+        store = open_bundle(given.bundle, Path(folder.name), given.bundle_sha256, given.bundle_max_mb * 1_000_000)
+    except BundleError as caught:
+        error = str(caught)
+    return _Opened(asked, time.monotonic(), folder, store, error)
+
+
+def _state(source: str) -> tuple:
+    """Changes when the files of a bundle do."""
+    found = []
+    for path in (Path(source), Path(source) / "manifest.json", Path(source) / "results.duckdb"):
+        with suppress(OSError, ValueError):
+            state = path.stat()
+            found.append((state.st_ino, state.st_mtime_ns, state.st_size))
+    return tuple(found)
+
+
+@asynccontextmanager
+async def get_ready(app) -> AsyncIterator[None]:
+    """For `st.App(lifespan=...)`: a bundle is there before the first visitor; what is wrong with it, pages say."""
+    # A scoring lets go of the interpreter at each of its many small steps; with the usual 5 ms it would wait that long
+    # at each for whoever is drawing a page.
+    sys.setswitchinterval(0.0005)
+    with suppress(BundleError, SettingsError):
+        await anyio.to_thread.run_sync(store_in_use)
+        if settings().hosted:
+            threading.Thread(target=_import_what_scoring_needs, name="imports", daemon=True).start()
+    yield
+
+
+def _import_what_scoring_needs() -> None:
+    """Importing torch holds up everybody for seconds: better now than when somebody asks for the first scoring."""
+    import qkcore.attention.load  # noqa: F401
+    import qkcore.scoring.alignment  # noqa: F401
+    import qkcore.scoring.score  # noqa: F401
+
+    gc.freeze()  # and let the collector never look through all of it again

@@ -1,0 +1,117 @@
+"""What is on screen, to take away: a table twin of the chart, its data, its picture, and the Python that gives it."""
+
+from collections.abc import Callable
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from pages.main.reading import store_path
+from pages.server.settings import ROOT, settings
+from qkcore.charts.grids import for_print
+from qkcore.results.findings import ON_ANSWER
+
+SHARES = ("accuracy", "low", "high", "gap", "gain", "balanced_accuracy", "auc", "share", "head_accuracy")
+SHARES += ("model_accuracy", "gap_low", "gap_high")
+
+
+RUN_HERE = "# In QKScope's folder, with its .venv/bin/python"
+
+
+def offer(name: str, frame: pd.DataFrame, code: str, make: Callable[[], alt.TopLevelMixin] | None = None) -> None:
+    """An expander with the table, downloads and code.
+
+    Args:
+        name: part of the files' names, without spaces.
+        frame: what the chart draws; the files hold it as it is, shares from 0 to 1.
+        code: Python that gives the frame, see `python_for`.
+        make: makes the chart that downloads as a picture, where there is one.
+    """
+    with st.expander("Table, downloads and Python"):
+        st.dataframe(
+            **shown(frame),
+            hide_index=True,
+            width="stretch",
+            height=min(400, 38 + 35 * len(frame)),
+            key=f"table {name}",
+            alt=f"Table: {name.replace('-', ' ')}",
+        )
+        files = {
+            "CSV": ("csv", "text/csv", lambda: frame.to_csv(index=False).encode()),
+            "Parquet": ("parquet", "application/vnd.apache.parquet", lambda: frame.to_parquet(index=False)),
+        }
+        if make is not None:
+            files |= {
+                "SVG": ("svg", "image/svg+xml", lambda: svg(make())),
+                "PNG": ("png", "image/png", lambda: png(make())),
+            }
+        with st.container(horizontal=True):
+            for label, (ending, kind, content) in files.items():
+                st.download_button(
+                    label, content, f"qkscope-{name}.{ending}", kind, key=f"{name} {ending}", on_click="ignore"
+                )
+        st.code(code, language="python", wrap_lines=True)
+
+
+def shown(frame: pd.DataFrame, **titles: str) -> dict:
+    """`data` and `column_config` for `st.dataframe`: shares in percent with one decimal, as people quote them."""
+    shares = [name for name in frame if name in SHARES or name.startswith(ON_ANSWER)]
+    percent = {name: st.column_config.NumberColumn(titles.get(name, name), format="%.1f %%") for name in shares}
+    return {"data": frame.assign(**{name: 100 * frame[name] for name in shares}), "column_config": titles | percent}
+
+
+def _spec(chart: alt.TopLevelMixin) -> dict:
+    """On white, with the light theme's colours, whatever the page shows."""
+    colours = (st.get_option(f"theme.light.chart{kind}Colors") for kind in ("Categorical", "Diverging"))
+    return for_print(chart, *colours)
+
+
+def svg(chart: alt.TopLevelMixin) -> bytes:
+    """The chart as SVG."""
+    import vl_convert  # some 50 MB, and wanted by few
+
+    return vl_convert.vegalite_to_svg(_spec(chart)).encode()
+
+
+def png(chart: alt.TopLevelMixin) -> bytes:
+    """The chart as PNG, two pixels a point."""
+    import vl_convert
+
+    return vl_convert.vegalite_to_png(_spec(chart), scale=2)
+
+
+def python_for(question: str | Callable, *arguments, then: tuple | None = None) -> str:
+    """Python that asks the store what the page asked, to run in the repository's folder.
+
+    Args:
+        question, arguments: as `reading.ask` takes them.
+        then: a function of the answer and its further arguments.
+    """
+    imports = {"from qkcore.results.store import ResultStore"}
+    call = (
+        f"store.{question}({_listed(arguments)})" if isinstance(question, str) else _call(question, "store", arguments)
+    )
+    if not isinstance(question, str):
+        imports.add(f"from {question.__module__} import {question.__name__}")
+    lines = [f"with ResultStore.open({_store_name()!r}) as store:", f"    answer = {call}"]
+    if then:
+        function, *further = then
+        imports.add(f"from {function.__module__} import {function.__name__}")
+        lines.append(f"answer = {_call(function, 'answer', further)}")
+    return "\n".join([RUN_HERE, *sorted(imports), "", *lines, "print(answer)"])
+
+
+def _call(function: Callable, first: str, arguments) -> str:
+    return f"{function.__name__}({', '.join([first, _listed(arguments)]) if arguments else first})"
+
+
+def _listed(arguments) -> str:
+    return ", ".join(repr(argument) for argument in arguments)
+
+
+def _store_name() -> str:
+    """Relative to the repository where it lies in there; a hosted demo does not tell where its files are."""
+    path = store_path().resolve()
+    if path.is_relative_to(ROOT):
+        return str(path.relative_to(ROOT))
+    return path.name if settings().hosted else str(path)

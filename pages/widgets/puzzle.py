@@ -1,0 +1,74 @@
+"""One stored puzzle: its text, the right answer, and who says what."""
+
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from pages.main.chosen import Chosen
+from pages.main.reading import ask
+from pages.server.settings import ROOT, settings
+from qkcore.asking.links import LinkError, Shared, encode
+from qkcore.results.answers import exam, texts
+from qkcore.wording import escaped
+
+
+def puzzle_titles(it: Chosen) -> dict:
+    """`column_config` for tables of puzzles: what people read above the columns."""
+    return {
+        "puzzle_id": "Puzzle",
+        "statement": "Statement",
+        "answer_text": "Answer",
+        "steps": "Steps",
+        "distractors": "Distractors",
+        "right": "Right",
+        "margin": st.column_config.NumberColumn(f"Margin of {it.name}", format="%.2f"),
+    }
+
+
+def show_puzzle(it: Chosen, puzzle_id: str, vote: str) -> None:
+    """Text, answers of model, head and vote, and the way to Try a puzzle."""
+    puzzle = ask(texts, it.run_id, (puzzle_id,)).iloc[0]
+    marks = ask(exam, it.run_id, it.layer, it.head, vote)
+    own = marks[marks["puzzle_id"] == puzzle_id].iloc[0]
+    st.subheader(puzzle_id, anchor=False)
+    if pd.isna(puzzle["statement"]):
+        st.caption("This puzzle set was published without its texts.")
+    else:
+        st.markdown("Context")
+        st.code(puzzle["context"], language=None, wrap_lines=True)
+        st.markdown("Statement")
+        st.code(puzzle["statement"], language=None, wrap_lines=True)
+    st.markdown(f"Right answer: **{escaped(puzzle['answer_text'])}**")
+    for who, name in (("model", "The model"), ("head", it.name), ("vote", vote[0].upper() + vote[1:])):
+        choice = int(own[who])
+        said = "cannot decide" if choice < 0 else f"says {escaped(puzzle['candidates'][choice])}"
+        st.markdown(f"- {name} {said}: **{'right' if own[f'is_{who}_right'] else 'wrong'}**")
+    if not pd.isna(puzzle["statement"]):
+        _offer_to_try(it, puzzle, int(own["answer"]))
+
+
+def _offer_to_try(it: Chosen, puzzle: pd.Series, answer: int) -> None:
+    """A link to the live page with this puzzle, complete."""
+    run, offered = it.run, settings().models
+    model = next((one for one in offered if run["model"] in (one, Path(one).name)), offered[0])
+    shared = Shared(
+        context=puzzle["context"],
+        statement=puzzle["statement"],
+        candidates=tuple(puzzle["candidates"]),
+        answer=answer,
+        model=model,
+        rope=run["rope"],
+        template=run["template"],
+        layer=it.layer,
+        head=it.head,
+    )
+    try:
+        text = encode(shared)
+    except LinkError as error:
+        st.caption(f"It cannot be opened in Try a puzzle: {error}.")
+        return
+    query = {"puzzle": text, "run": it.run_id, "layer": str(it.layer), "head": str(it.head)}
+    st.page_link(ROOT / "pages/live/try_a_puzzle.py", label="Open in Try a puzzle", query_params=query)
+    if run["model"] not in (model, Path(model).name):
+        st.caption(f"There it is scored with {escaped(model)}: {escaped(run['model'])} is not offered here.")

@@ -1,0 +1,161 @@
+"""A puzzle, a model and a head to take away: as part of a link, as Python, as a shell command.
+
+A link's text holds everything that changes the numbers, so a server that has never seen the puzzle shows the same ones.
+It comes from strangers: `decode` gives a `Shared` that is whole and of bounded size, or raises a `LinkError`, and never
+unpacks more than `MAX_UNPACKED`. What it names (a model) is only a name; whether to load it is the caller's business.
+"""
+
+import base64
+import binascii
+import json
+import shlex
+import zlib
+from dataclasses import astuple, dataclass
+
+from qkcore import InputError
+from qkcore.asking.templates import CHAT, DEFAULT, template_named
+from qkcore.puzzles.puzzle import Puzzle, PuzzleError
+
+VERSION = 1  # the first byte of a link's text
+MAX_LINK = 30_000  # characters; what servers and mail programs take
+MAX_UNPACKED = 500_000  # bytes
+MAX_CANDIDATES = 8
+MAX_INDEX = 10_000  # no model has as many layers, or heads in one
+ROPES = ("pre", "post")
+REMEDY = "copy it again in full, or ask for a new one"
+
+
+class LinkError(InputError):
+    """A link that cannot be made or opened; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """What a link holds."""
+
+    context: str
+    statement: str
+    candidates: tuple[str, ...]
+    answer: int | None  # index into candidates
+    model: str  # a folder or Hugging Face id, as `load_model` takes it
+    rope: str = "pre"
+    template: str = DEFAULT  # as `template_name` names it
+    layer: int = 0
+    head: int = 0
+
+    @property
+    def puzzle(self) -> Puzzle:
+        """The puzzle, of a group of its own."""
+        return Puzzle(
+            puzzle_id="typed",
+            context=self.context,
+            statement=self.statement,
+            candidates=self.candidates,
+            answer=self.answer,
+            steps=None,
+            distractors=None,
+            group="typed",
+            split="test",
+        )
+
+
+def encode(shared: Shared) -> str:
+    """Text of letters, digits, "-" and "_" that `decode` turns back.
+
+    >>> one = Shared("Max is a cat.", "Max is a cat.", ("true", "false"), 0, "data/reference", layer=6, head=1)
+    >>> decode(encode(one)) == one
+    True
+
+    Raises:
+        LinkError: when the puzzle is too long for a link.
+    """
+    packed = bytes([VERSION]) + zlib.compress(json.dumps(astuple(shared), ensure_ascii=False).encode(), 9)
+    text = base64.urlsafe_b64encode(packed).decode().rstrip("=")
+    if len(text) > MAX_LINK:
+        raise LinkError(
+            f"this puzzle is too long for a link ({len(text):,} characters, at most {MAX_LINK:,}); shorten its context"
+        )
+    return text
+
+
+def decode(text: str) -> Shared:
+    """What `encode` was given.
+
+    Raises:
+        LinkError: for anything else.
+    """
+    if len(text) > MAX_LINK:
+        raise LinkError(f"the link is {len(text):,} characters long, at most {MAX_LINK:,} are read; {REMEDY}")
+    try:
+        packed = base64.b64decode(text.encode() + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raise LinkError(f"the link holds signs that no link has; {REMEDY}") from None
+    if packed[:1] != bytes([VERSION]):
+        raise LinkError(f"the link was made by another version of QKScope, or is cut short; {REMEDY}")
+    try:
+        return _checked(json.loads(_unpacked(packed[1:])))
+    except PuzzleError as error:
+        raise LinkError(f"the puzzle in the link cannot be used: {error}; {REMEDY}") from None
+    except (ValueError, TypeError, RecursionError, zlib.error):
+        raise LinkError(f"the link is damaged or cut short; {REMEDY}") from None
+
+
+def _unpacked(packed: bytes) -> bytes:
+    unpacker = zlib.decompressobj()
+    data = unpacker.decompress(packed, MAX_UNPACKED)
+    if not unpacker.eof or unpacker.unused_data:
+        raise ValueError("cut short, or larger than any puzzle")
+    return data
+
+
+def _checked(row: list) -> Shared:
+    """A `Shared` whose every field has its type."""
+    context, statement, candidates, answer, model, rope, template, layer, head = row
+    shared = Shared(context, statement, tuple(candidates), answer, model, rope, template, layer, head)
+    indices = all(type(one) is int and 0 <= one < MAX_INDEX for one in (layer, head))
+    is_model = isinstance(model, str) and model.isprintable() and 0 < len(model) < 500
+    is_template = isinstance(template, str)
+    if not (isinstance(candidates, list) and indices and is_model and is_template and rope in ROPES):
+        raise ValueError("not what a link holds")
+    if len(candidates) > MAX_CANDIDATES:
+        raise PuzzleError(f"it has {len(candidates)} candidates, at most {MAX_CANDIDATES} are read")
+    template_named(template)  # both raise for what cannot be
+    _ = shared.puzzle
+    return shared
+
+
+def python_snippet(shared: Shared) -> str:
+    """A script that prints the head's scores and the model's logits, by candidate."""
+    template = "" if shared.template == DEFAULT else f", template=template_named({shared.template!r})"
+    lines = [
+        "# In QKScope's folder, with its .venv/bin/python",
+        "from qkcore.scoring.score import score_puzzle",
+        "from qkcore.attention.load import load_model",
+        "from qkcore.puzzles.puzzle import Puzzle",
+        *(["from qkcore.asking.templates import template_named"] if template else []),
+        "",
+        "puzzle = Puzzle(",
+        '    puzzle_id="typed",',
+        f"    context={shared.context!r},",
+        f"    statement={shared.statement!r},",
+        f"    candidates={shared.candidates!r},",
+        f"    answer={shared.answer!r},",
+        '    steps=None, distractors=None, group="typed", split="test",',
+        ")",
+        f"lm = load_model({shared.model!r})",
+        f"scores = score_puzzle(lm, puzzle, rope={shared.rope!r}{template})",
+        f"print(scores.qk[{shared.layer}, {shared.head}].tolist())  # L{shared.layer} H{shared.head}, by candidate",
+        "print(scores.logits.tolist())  # the model itself",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def shell_snippet(shared: Shared) -> str:
+    """A command that prints every head's scores as JSON."""
+    row = {"context": shared.context, "statement": shared.statement, "candidates": shared.candidates}
+    # Escaped to ASCII on one line, so nothing typed can end the quoted text.
+    words = ["python", "-m", "qkcore", "score", "--model", shared.model, "--rope", shared.rope]
+    template = shared.template.removeprefix(CHAT)
+    words += [] if template == shared.template else ["--chat"]
+    words += [] if template == DEFAULT else ["--template", template]
+    return f"{shlex.join(words)} --json <<'PUZZLE'\n{json.dumps(row)}\nPUZZLE\n"

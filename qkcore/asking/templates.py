@@ -1,0 +1,171 @@
+"""From a puzzle to the text that a model is asked, and where in it the statement stands.
+
+A puzzle is asked as plain text by a `PromptTemplate`, or, with `Chat` around it, as the first turn of a conversation in
+the words of the tokenizer's own chat template. Knows nothing of tokens.
+"""
+
+import string
+from dataclasses import dataclass
+
+from qkcore.puzzles.puzzle import Puzzle, PuzzleError
+
+DEFAULT = "default"  # a run's word for: each puzzle's default_template
+CHAT = "{chat}"  # a run's mark for: asked as a chat; no template can begin with it, for it is no field of theirs
+CHAT_DATE = "26 Jul 2024"  # for chat templates that write a date: a run must not change overnight
+
+
+class PromptError(PuzzleError):
+    """A puzzle, template and tokenizer that do not fit together; the message says where."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The text of one prompt, up to and with the cue, and where in it the puzzle stands (character offsets)."""
+
+    text: str
+    context_at: int
+    statement_at: int
+    statement_end: int
+    cue_at: int
+    is_chat: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PromptTemplate:
+    """A plain format string with {context}, then {statement}, then the cue, such as "Answer:".
+
+    Raises:
+        PromptError: when a field is missing, stands twice or is unknown, or when the cue is empty or ends in space.
+    """
+
+    text: str
+
+    def __post_init__(self) -> None:
+        try:
+            names = [name for _, name, _, _ in string.Formatter().parse(self.text) if name is not None]
+            self.text.format(context="", statement="")
+        except (ValueError, LookupError, AttributeError) as error:
+            raise PromptError(f"template {self.text!r} is not a format string: {error}") from None
+        if names != ["context", "statement"]:
+            raise PromptError(f"template {self.text!r} must hold {{context}} once and then {{statement}} once")
+        if not self.cue or self.cue != self.cue.rstrip():
+            raise PromptError(
+                f"template {self.text!r} must end in a cue such as 'Answer:' with no space after it; "
+                "each candidate brings its own leading space"
+            )
+
+    @property
+    def cue(self) -> str:
+        """What stands after the statement, white space in front left out.
+
+        >>> TRUE_FALSE.cue
+        'Answer:'
+        """
+        return self.text.split("{statement}")[-1].replace("{{", "{").replace("}}", "}").lstrip()
+
+    def render(self, puzzle: Puzzle) -> str:
+        """The prompt's text, up to and with the cue."""
+        return self.text.format(context=puzzle.context, statement=puzzle.statement)
+
+    def ask(self, tokenizer, puzzle: Puzzle) -> Asked:
+        """The text as it stands; the tokenizer has no say in it."""
+        text = self.render(puzzle)
+        before_context = self.text.split("{context}")[0].format()
+        statement_at = len(self.text.split("{statement}")[0].format(context=puzzle.context))
+        return Asked(
+            text=text,
+            context_at=len(before_context),
+            statement_at=statement_at,
+            statement_end=statement_at + len(puzzle.statement),
+            cue_at=len(text) - len(self.cue),
+        )
+
+
+TRUE_FALSE = PromptTemplate(
+    "Decide from the context whether the statement is true or false.\n"
+    "Context: {context}\nStatement: {statement}\nAnswer:"
+)
+YES_NO = PromptTemplate("Answer the question from the context.\nContext: {context}\nQuestion: {statement}\nAnswer:")
+
+
+def default_template(puzzle: Puzzle) -> PromptTemplate:
+    """YES_NO for the candidates yes and no, in any order and case, else TRUE_FALSE."""
+    return YES_NO if {candidate.lower() for candidate in puzzle.candidates} == {"yes", "no"} else TRUE_FALSE
+
+
+@dataclass(frozen=True, slots=True)
+class Chat:
+    """A template asked as a chat: its text up to the statement is the user's turn, its cue begins the assistant's.
+
+    Turn markers are the tokenizer's own (`apply_chat_template`), and so is a system text that it puts in front. The key
+    stays at the statement's end, in the user's turn, and not at the last token before the cue: that one belongs to the
+    marker "now the assistant speaks", which is the same after every puzzle and is not part of the statement.
+    """
+
+    template: PromptTemplate | None = None  # None: each puzzle's default_template
+
+    def ask(self, tokenizer, puzzle: Puzzle) -> Asked:
+        """The whole conversation so far.
+
+        Raises:
+            PromptError: when the tokenizer has no chat template, or one that does not keep the puzzle's text.
+        """
+        template = self.template or default_template(puzzle)
+        plain = template.ask(tokenizer, puzzle)
+        turn = plain.text[: plain.cue_at].strip()
+        text = self._rendered(tokenizer, turn, template.cue)
+        if text.count(turn) != 1 or not text.endswith(template.cue):
+            raise PromptError(
+                f"puzzle {puzzle.puzzle_id!r}: the tokenizer's chat template does not keep the text that it is given; "
+                "ask without it"
+            )
+        moved = text.index(turn) - plain.text.index(turn)
+        return Asked(
+            text=text,
+            context_at=plain.context_at + moved,
+            statement_at=plain.statement_at + moved,
+            statement_end=min(plain.statement_end + moved, text.index(turn) + len(turn)),
+            cue_at=len(text) - len(template.cue),
+            is_chat=True,
+        )
+
+    def _rendered(self, tokenizer, turn: str, cue: str) -> str:
+        from jinja2 import TemplateError
+
+        if not getattr(tokenizer, "chat_template", None):
+            raise PromptError("the tokenizer has no chat template; ask without it, or use the model's chat version")
+        turns = [{"role": "user", "content": turn}, {"role": "assistant", "content": cue}]
+        try:
+            return tokenizer.apply_chat_template(
+                turns, tokenize=False, continue_final_message=True, date_string=CHAT_DATE, enable_thinking=False
+            )
+        except (TemplateError, ValueError, TypeError, LookupError, AttributeError) as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise PromptError(
+                f"the tokenizer's chat template takes no user's turn with the answer begun ({reason}); ask without it"
+            ) from error
+
+
+Template = PromptTemplate | Chat
+
+
+def template_name(template: Template | None) -> str:
+    """How a run names its template: its text, or DEFAULT; after CHAT where it is asked as a chat.
+
+    >>> template_name(None), template_name(Chat()), template_name(Chat(TRUE_FALSE)).startswith("{chat}Decide")
+    ('default', '{chat}default', True)
+    """
+    if isinstance(template, Chat):
+        return CHAT + template_name(template.template)
+    return DEFAULT if template is None else template.text
+
+
+def template_named(name: str) -> Template | None:
+    """The template that a run names; the way back from `template_name`.
+
+    >>> template_named("{chat}default"), template_named("default")
+    (Chat(template=None), None)
+    """
+    if name.startswith(CHAT):
+        return Chat(template_named(name.removeprefix(CHAT)))
+    return None if name == DEFAULT else PromptTemplate(name)

@@ -1,0 +1,61 @@
+"""What a causal language model's attention looks like from outside.
+
+`read_geometry` states a model's layers, heads and windows from its configuration, or refuses. Whether that and
+what `capture` reads is right is settled by qkcore.attention.selfcheck, never assumed.
+"""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from qkcore import InputError
+
+LAYER_KINDS = ("full_attention", "sliding_attention")
+
+
+class UnsupportedModelError(InputError):
+    """A model that cannot be loaded, or not be scored rightly; the message says what differs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """The shape of a model's attention, and how it may be asked. Layers and heads count from 0."""
+
+    model_type: str
+    n_layers: int
+    n_heads: int
+    n_kv_heads: int
+    max_positions: int | None  # None: the configuration names no limit
+    window: int | None  # sliding window in positions, of the layers that have one
+    layer_kinds: tuple[str, ...] | None  # per layer, where the model takes one mask per kind
+    is_side_by_side: bool = True  # may candidates share a row, or does each need one of its own?
+    ropes: tuple[str, ...] = ("pre", "post")  # the kinds of score that can be read
+    head_size: int | None = None  # dims of a head's query and key, as the self-check reads them
+
+
+def read_geometry(model: nn.Module) -> Geometry:
+    """The geometry of a Hugging Face causal LM, as its configuration has it.
+
+    Raises:
+        UnsupportedModelError: when the configuration states no attention heads, or kinds of layer that have none.
+    """
+    config = model.config.get_text_config()
+    n_heads = getattr(config, "num_attention_heads", None)
+    n_layers = getattr(config, "num_hidden_layers", None)
+    kinds = tuple(getattr(config, "layer_types", None) or ())
+    for kind in sorted(set(kinds) - set(LAYER_KINDS)):
+        raise UnsupportedModelError(
+            f"model type {config.model_type!r} has layers of kind {kind!r}; supported are {' and '.join(LAYER_KINDS)}"
+        )
+    if not isinstance(n_heads, int) or not isinstance(n_layers, int):
+        raise UnsupportedModelError(f"model type {config.model_type!r} states no single number of layers and heads")
+    has_window = "sliding_attention" in kinds or (not kinds and getattr(config, "sliding_window", None) is not None)
+    return Geometry(
+        model_type=config.model_type,
+        n_layers=n_layers,
+        n_heads=n_heads,
+        n_kv_heads=getattr(config, "num_key_value_heads", None) or n_heads,
+        max_positions=getattr(config, "max_position_embeddings", None) or getattr(config, "max_seq_len", None),
+        window=config.sliding_window if has_window else None,
+        layer_kinds=kinds if "sliding_attention" in kinds else None,
+    )

@@ -1,0 +1,191 @@
+"""Load a causal language model, and vouch for it.
+
+`load_model` takes a folder or a Hugging Face id and gives a `CausalLM` whose attention has passed the
+self-check, or raises `UnsupportedModelError` with one sentence. Weights come from safetensors only and no code of
+the model's is ever run.
+"""
+
+import hashlib
+import os
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from qkcore.attention.capture import attach
+from qkcore.attention.geometry import Geometry, UnsupportedModelError, read_geometry
+from qkcore.attention.selfcheck import SelfCheck, self_check
+
+__all__ = ["DTYPES", "CausalLM", "UnsupportedModelError", "load_model", "vouch_for"]
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+HASHED_WHOLE = 256 * 2**20  # larger weight files are hashed at both ends, with size and time
+
+
+@dataclass(frozen=True)
+class CausalLM:
+    """A model that can be scored. Made by `load_model` or `vouch_for` only."""
+
+    model: nn.Module
+    tokenizer: object
+    geometry: Geometry
+    check: SelfCheck
+    name: str  # as people know it: the Hugging Face id, or the folder's name
+    revision: str  # changes whenever the weights do
+
+    @property
+    def dtype(self) -> str:
+        """The parameters' type, such as "float32"."""
+        return str(self.model.dtype).removeprefix("torch.")
+
+    @property
+    def device(self) -> torch.device:
+        """Where the embeddings are."""
+        return self.model.get_input_embeddings().weight.device
+
+
+def vouch_for(model: nn.Module, tokenizer, name: str, revision: str = "unsaved") -> CausalLM:
+    """Check a model that is already in memory.
+
+    Raises:
+        UnsupportedModelError: when it cannot be scored rightly.
+    """
+    if not getattr(tokenizer, "is_fast", False):
+        raise UnsupportedModelError(f"{name}: its tokenizer reports no character offsets (no tokenizer.json)")
+    rows = model.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > rows:
+        raise UnsupportedModelError(f"{name}: its tokenizer has {len(tokenizer):,} tokens, the model only {rows:,}")
+    model.eval()
+    geometry = read_geometry(model)
+    try:
+        attach(model, geometry)
+        geometry, check = self_check(model, geometry)
+    except UnsupportedModelError:
+        raise
+    except (RuntimeError, ValueError, TypeError, AttributeError, LookupError) as error:
+        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UnsupportedModelError(
+            f"model type {geometry.model_type!r} fails the self-check's short text: {first_line}"
+        ) from error
+    return CausalLM(model, tokenizer, geometry, check, name, revision)
+
+
+def load_model(model: str | os.PathLike, dtype: str | None = None, device: str | None = None) -> CausalLM:
+    """Load a folder or a Hugging Face id and check it.
+
+    Args:
+        model: a folder with config.json, model.safetensors and tokenizer.json, or an id such as "Qwen/Qwen3-0.6B". A
+            folder of that name wins.
+        dtype: "float32", "bfloat16" or "float16"; by default float32 on the CPU, else the checkpoint's own.
+        device: "cpu", "cuda", "cuda:1", "mps", or "auto" to spread a large model over what there is; by default
+            cuda where there is one.
+
+    Raises:
+        UnsupportedModelError: when it cannot be loaded, or not be scored rightly.
+    """
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    _check_device(device)
+    if dtype is not None and dtype not in DTYPES:
+        raise UnsupportedModelError(f"dtype {dtype!r} is not known; use one of {', '.join(DTYPES)}")
+    folder = Path(model)
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise UnsupportedModelError(f"{folder} holds no config.json; name a folder saved by save_pretrained")
+    elif folder.exists() or folder.is_absolute() or str(model).startswith((".", "~")) or str(model).count("/") > 1:
+        raise UnsupportedModelError(f"{model} is not a folder; name a folder with config.json or a Hugging Face id")
+    torch_dtype = DTYPES[dtype] if dtype else (torch.float32 if device == "cpu" else "auto")
+    if not folder.is_dir():
+        _check_reachable(str(model))
+    loaded, tokenizer = _from_pretrained(str(model), torch_dtype, device)
+    name = folder.resolve().name if folder.is_dir() else str(model)
+    revision = _folder_revision(folder) if folder.is_dir() else getattr(loaded.config, "_commit_hash", None)
+    return vouch_for(loaded, tokenizer, name, revision or "unknown")
+
+
+def _check_device(device: str) -> None:
+    if device == "auto":
+        return
+    if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", device):
+        raise UnsupportedModelError(f"device {device!r} is not known; use cpu, cuda, cuda:1, mps or auto")
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UnsupportedModelError(f"device {device!r} cannot be used here ({reason}); try --device cpu") from None
+
+
+def _check_reachable(model: str) -> None:
+    """Ask the hub once for a model that is not in the cache, before the patient retries of a download do."""
+    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        if constants.is_offline_mode() or isinstance(try_to_load_from_cache(model, "config.json"), str):
+            return
+        url = hf_hub_url(model, "config.json")
+        try:
+            get_hf_file_metadata(url, timeout=constants.HF_HUB_ETAG_TIMEOUT)
+        except (HfHubHTTPError, ValueError):
+            raise
+        except Exception:  # of whichever HTTP library the hub's client stands on
+            time.sleep(1)  # one hiccup is no reason to give up
+            get_hf_file_metadata(url, timeout=constants.HF_HUB_ETAG_TIMEOUT)
+    except (HfHubHTTPError, ValueError):
+        return  # the hub has answered, or the name is none: loading says it better
+    except Exception as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UnsupportedModelError(
+            f"there is no folder {model}, and the Hugging Face hub cannot be asked for a model of that name "
+            f"({reason}); check the name, or the network"
+        ) from error
+
+
+def _from_pretrained(model: str, dtype: torch.dtype | str, device: str):
+    """(model, tokenizer), or one sentence for whatever Hugging Face raises."""
+    os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
+        loaded, notes = AutoModelForCausalLM.from_pretrained(
+            model,
+            dtype=dtype,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            **({"device_map": "auto"} if device == "auto" else {}),
+        )
+        if device != "auto":
+            loaded.to(device)
+    except (OSError, ValueError, KeyError, AttributeError, TypeError, RuntimeError, SafetensorError) as error:
+        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        where = "" if Path(model).is_dir() else f"there is no folder {model}, and as a Hugging Face id "
+        raise UnsupportedModelError(
+            f"{where}{model} cannot be loaded as a causal language model from safetensors: {first_line}"
+        ) from error
+    absent = sorted(notes["missing_keys"]) + sorted(str(key) for key in notes["mismatched_keys"])
+    if absent:
+        raise UnsupportedModelError(
+            f"{model}: {len(absent)} weights are missing or of another shape (first: {absent[0]}); they would be random"
+        )
+    return loaded, tokenizer
+
+
+def _folder_revision(folder: Path) -> str:
+    """Hash of the files that decide the numbers: configuration, tokenizer and weights."""
+    digest = hashlib.sha256()
+    for path in sorted([*folder.glob("*.json"), *folder.glob("*.safetensors")]):
+        size = path.stat().st_size
+        digest.update(f"{path.name} {size}".encode())
+        with path.open("rb") as file:
+            if size <= HASHED_WHOLE:
+                digest.update(file.read())
+            else:
+                digest.update(file.read(2**24))
+                file.seek(-(2**24), os.SEEK_END)
+                digest.update(file.read() + str(path.stat().st_mtime_ns).encode())
+    return "sha256:" + digest.hexdigest()[:16]

@@ -1,0 +1,152 @@
+"""Prompts laid out as rows of tokens for one forward pass.
+
+A row is what its prompts share (the context), then the rest of each prompt, and after it all its candidates' tokens
+side by side. Every token sees the past of what leads to it and nothing of its neighbours, at the position it would have
+in a sequence of its own, so a row gives every statement and candidate exactly what a pass of its own would. Where a
+model cannot do that, each candidate gets a row of its own. Knows nothing of models.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import takewhile
+
+import torch
+from torch import Tensor
+
+from qkcore.asking.prompts import Prompt
+
+MAX_ROW_TOKENS = 1_024  # statements are packed into a row up to here; attention's cost grows with the square
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """What one forward pass is given, and which of its positions are read. Rows with fewer statements read 0."""
+
+    tokens: Tensor  # (row, token) int64, padded on the right
+    positions: Tensor  # (row, token) int64
+    is_token: Tensor  # (row, token) bool: not padding
+    visible: Tensor | None  # (row, token, token) bool: query token sees key token; None: the model's own causal mask
+    key_at: Tensor  # (row, statement) int64 indices into token
+    query_at: Tensor  # (row, statement * candidate) int64 indices into token
+    logits_at: Tensor  # (row, statement) int64 indices into token: after it the model gives its own answer
+
+
+class _Row:
+    """A row under construction."""
+
+    def __init__(self) -> None:
+        self.tokens: list[int] = []
+        self.positions: list[int] = []
+        self.owner: list[tuple[int, int]] = []  # (statement, candidate) from 1; 0 where all of them share the token
+        self.key_at: list[int] = []
+        self.query_at: list[int] = []
+        self.logits_at: list[int] = []
+
+    def add(self, tokens: Sequence[int], first_position: int, owner: tuple[int, int]) -> int:
+        """Append tokens; returns where the first of them stands."""
+        start = len(self.tokens)
+        self.tokens += tokens
+        self.positions += range(first_position, first_position + len(tokens))
+        self.owner += [owner] * len(tokens)
+        return start
+
+    def add_prompt(self, prompt: Prompt, n_shared: int, statement: int) -> None:
+        """Append what follows the first `n_shared` tokens of a prompt, and its candidates."""
+        start = self.add(prompt.tokens[n_shared:], n_shared, (statement, 0)) - n_shared
+        self.key_at.append(prompt.key_at if prompt.key_at < n_shared else start + prompt.key_at)
+        end = start + len(prompt.tokens)
+        # Tokens that all candidates share are read in the first one's copy, which follows the prompt at once.
+        self.logits_at.append(end - 1 + prompt.n_shared)
+        for candidate, ids in enumerate(prompt.candidates, start=1):
+            self.query_at.append(self.add(ids, len(prompt.tokens), (statement, candidate)) + len(ids) - 1)
+
+
+def n_shared_tokens(group: Sequence[Prompt]) -> int:
+    """How many tokens all prompts of a group begin with, short of any prompt's last."""
+    shortest = min(len(prompt.tokens) for prompt in group)
+    columns = zip(*(prompt.tokens for prompt in group), strict=False)
+    return min(shortest - 1, sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns)))
+
+
+def n_row_tokens(group: Sequence[Prompt]) -> int:
+    """Length of the row that holds a group."""
+    n_shared = n_shared_tokens(group)
+    return n_shared + sum(prompt.n_tokens - n_shared for prompt in group)
+
+
+def rows_of(groups: Sequence[Sequence[Prompt]], pad_token: int = 0) -> Rows:
+    """One row a group; all prompts of one call must have the same number of candidates."""
+    made = []
+    for group in groups:
+        row, n_shared = _Row(), n_shared_tokens(group)
+        row.add(group[0].tokens[:n_shared], 0, (0, 0))
+        for statement, prompt in enumerate(group, start=1):
+            row.add_prompt(prompt, n_shared, statement)
+        made.append(row)
+    statement = _padded([[of for of, _ in row.owner] for row in made], -1)
+    candidate = _padded([[of for _, of in row.owner] for row in made], -1)
+    return Rows(
+        tokens=_padded([row.tokens for row in made], pad_token),
+        positions=_padded([row.positions for row in made], 0),
+        is_token=statement >= 0,
+        visible=_visible(statement, candidate),
+        key_at=_padded([row.key_at for row in made], 0),
+        query_at=_padded([row.query_at for row in made], 0),
+        logits_at=_padded([row.logits_at for row in made], 0),
+    )
+
+
+def separate_rows_of(prompts: Sequence[Prompt], pad_token: int = 0) -> Rows:
+    """One row a prompt and candidate, in that order, for models in which candidates cannot share a row."""
+    groups = [[replace(prompt, candidates=(ids,))] for prompt in prompts for ids in prompt.candidates]
+    return replace(rows_of(groups, pad_token), visible=None)
+
+
+def _padded(lists: list[list[int]], fill: int) -> Tensor:
+    """(row, longest) int64."""
+    longest = max(map(len, lists))
+    return torch.tensor([values + [fill] * (longest - len(values)) for values in lists])
+
+
+def _visible(statement: Tensor, candidate: Tensor) -> Tensor:
+    """(row, token, token): the past that leads to a token; padding (-1) sees padding only."""
+    past = torch.ones(statement.shape[-1], statement.shape[-1], dtype=torch.bool).tril()
+
+    def leads(of: Tensor) -> Tensor:
+        return (of[:, :, None] == of[:, None, :]) | ((of[:, :, None] >= 0) & (of[:, None, :] == 0))
+
+    return past & leads(statement) & leads(candidate)
+
+
+def groups_of(prompts: Sequence[Prompt], max_row_tokens: int = MAX_ROW_TOKENS) -> list[list[int]]:
+    """Indices of prompts that go into one row: the same context and number of candidates, as many as fit."""
+    by_context: dict[tuple, list[list[int]]] = {}
+    for index, prompt in enumerate(prompts):
+        rows = by_context.setdefault((prompt.context_tokens, len(prompt.candidates)), [[]])
+        if rows[-1] and n_row_tokens([prompts[i] for i in [*rows[-1], index]]) > max_row_tokens:
+            rows.append([])
+        rows[-1].append(index)
+    return [row for rows in by_context.values() for row in rows]
+
+
+def batches_of(prompts: Sequence[Prompt], groups: Sequence[list[int]], max_tokens: int) -> Iterator[list[list[int]]]:
+    """Groups, batch by batch: longest first, like with like, at most `max_tokens` padded tokens each.
+
+    A group that is longer by itself makes a batch of its own, and prompts with another number of candidates
+    start a new batch.
+    """
+
+    def size(group: list[int]) -> tuple[int, int]:
+        return len(prompts[group[0]].candidates), n_row_tokens([prompts[index] for index in group])
+
+    batch: list[list[int]] = []
+    first = (0, 0)
+    for n_candidates, n_tokens, group in sorted(((*size(g), g) for g in groups), reverse=True):
+        if batch and (n_candidates != first[0] or (len(batch) + 1) * first[1] > max_tokens):
+            yield batch
+            batch = []
+        if not batch:
+            first = (n_candidates, n_tokens)
+        batch.append(group)
+    if batch:
+        yield batch

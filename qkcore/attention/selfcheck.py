@@ -1,0 +1,241 @@
+"""Is what `capture` reads really this model's attention? Asked once after every load.
+
+Runs a short text of arbitrary tokens several ways and compares. What differs is refused with the
+number by which it does: a model that is misread would otherwise still give numbers.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from qkcore.asking.prompts import Prompt
+from qkcore.attention.capture import Captured, capture, eager_attention
+from qkcore.attention.geometry import Geometry, UnsupportedModelError
+from qkcore.attention.recording import Recording, recording
+from qkcore.attention.rows import Rows, rows_of, separate_rows_of
+
+N_TOKENS = 24
+SHIFT = 5  # positions
+SHORT_WINDOW = 7  # positions
+TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
+
+
+@dataclass(frozen=True, slots=True)
+class SelfCheck:
+    """The largest differences found, each relative to the largest value compared; all within `tolerance`."""
+
+    attention: float  # rebuilt from captured queries and keys, against the model's own eager weights
+    rotation: float | None  # products of a token's own query and key, before and after rotary; None: no score before
+    rows: float  # what is read from a padded batch of puzzles, against an ordinary call for each
+    tolerance: float
+
+
+def self_check(model: nn.Module, geometry: Geometry) -> tuple[Geometry, SelfCheck]:
+    """Check a model that `attach` has prepared; returns its geometry as found, and by how much things differ.
+
+    Raises:
+        UnsupportedModelError: saying what differs and by how much.
+    """
+    tolerance = TOLERANCE.get(model.dtype, 5e-2)
+    vocabulary = model.get_input_embeddings().weight.shape[0]
+    ids = torch.randint(vocabulary, (N_TOKENS + 3,), generator=torch.Generator().manual_seed(0)).tolist()
+    plain = _plain_rows(tuple(ids[:N_TOKENS]))
+    found = capture(model, geometry, plain, ("post",))
+    geometry = _found(geometry, found)
+    if "pre" in geometry.ropes and _is_rotated(model, plain, found, tolerance):
+        geometry = replace(geometry, ropes=("post",))
+    attention = _attention_difference(model, geometry, plain)
+    _refuse_over(
+        attention, tolerance, geometry, "attention rebuilt from the queries and keys read differs from its own"
+    )
+    rotation = None
+    if geometry.ropes == ("pre", "post"):
+        rotation = _rotation_difference(capture(model, geometry, plain, ("pre", "post")))
+        what = "products of a token's own query and key are not the same before and after rotary"
+        _refuse_over(rotation, tolerance, geometry, what)
+    geometry, rows = _check_rows(model, geometry, ids, tolerance)
+    if geometry.window is not None and geometry.is_side_by_side:
+        geometry = _check_window(model, geometry, ids, tolerance)
+    return geometry, SelfCheck(attention, rotation, rows, tolerance)
+
+
+def _refuse_over(difference: float, tolerance: float, geometry: Geometry, what: str) -> None:
+    if not difference <= tolerance:  # also refuses NaN
+        raise UnsupportedModelError(
+            f"model type {geometry.model_type!r} is not read rightly: {what}, by {difference:.1e} (at most "
+            f"{tolerance:.0e} is rounding)"
+        )
+
+
+def _difference(ours: Tensor, theirs: Tensor) -> float:
+    scale = theirs.abs().max().clamp_min(1e-12)
+    return float((ours - theirs).abs().max() / scale)
+
+
+def _plain_rows(tokens: tuple[int, ...]) -> Rows:
+    """One row with every position read, no candidates, and the model's own mask."""
+    every = torch.arange(len(tokens))[None]
+    return Rows(
+        tokens=torch.tensor([tokens]),
+        positions=every,
+        is_token=torch.ones_like(every, dtype=torch.bool),
+        visible=None,
+        key_at=every,
+        query_at=every,
+        logits_at=every[:, -1:],
+    )
+
+
+def _found(geometry: Geometry, captured: Captured) -> Geometry:
+    """The geometry with the kv heads, the head size and the kinds of score that were really read."""
+    n_heads, n_kv_heads = captured.queries["post"].shape[2], captured.keys["post"].shape[2]
+    if n_heads != geometry.n_heads or n_heads % n_kv_heads:
+        raise UnsupportedModelError(
+            f"model type {geometry.model_type!r}: {n_heads} heads and {n_kv_heads} kv heads were read where its "
+            f"configuration says {geometry.n_heads} and {geometry.n_kv_heads}"
+        )
+    recorded = captured.recording
+    has_pre = all(state is not None for state in [*recorded.pre_queries.values(), *recorded.pre_keys.values()])
+    return replace(
+        geometry,
+        n_kv_heads=n_kv_heads,
+        head_size=captured.queries["post"].shape[-1],
+        ropes=("pre", "post") if has_pre else ("post",),
+    )
+
+
+def _is_rotated(model: nn.Module, rows: Rows, found: Captured, tolerance: float) -> bool:
+    """Do states in which no rotation was seen know their position? Then one was missed.
+
+    A model with rotary gives the same answer with all positions moved, and only rotated states change. One that adds
+    positions to its input gives another; it has no rotation to miss.
+    """
+    inputs = {"input_ids": rows.tokens.to(model.device), "attention_mask": rows.is_token.long().to(model.device)}
+    try:
+        with recording(rows.key_at, rows.query_at) as moved, torch.inference_mode():
+            positions = (rows.positions + SHIFT).to(model.device)
+            logits = model(**inputs, position_ids=positions, use_cache=False).logits[:, -1]
+    except (TypeError, ValueError):
+        return False  # it takes no positions
+    if not _difference(logits.float(), found.logits[:, -1].float()) <= tolerance:
+        return False
+    before = found.recording
+    unturned = [layer for layer, queries in before.queries.items() if before.pre_queries[layer] is queries]
+    return any(not _difference(moved.queries[layer], before.queries[layer]) <= tolerance for layer in unturned)
+
+
+def _attention_difference(model: nn.Module, geometry: Geometry, rows: Rows) -> float:
+    """Softmax of products read in a pass, against the weights it returns: first, middle, last layer."""
+    with eager_attention(model, geometry), recording(rows.key_at, rows.query_at) as recorded, torch.inference_mode():
+        tokens, is_token = rows.tokens.to(model.device), rows.is_token.long().to(model.device)
+        own = model(input_ids=tokens, attention_mask=is_token, output_attentions=True, use_cache=False).attentions
+    if own is None or len(own) != geometry.n_layers:
+        raise UnsupportedModelError(
+            f"model type {geometry.model_type!r} returns {len(own or ())} layers of attention weights, "
+            f"its configuration says {geometry.n_layers}"
+        )
+    layers = sorted({0, geometry.n_layers // 2, geometry.n_layers - 1})
+    return max(_weights_difference(geometry, recorded, layer, own[layer][0].float().cpu()) for layer in layers)
+
+
+def _weights_difference(geometry: Geometry, recorded: Recording, layer: int, own: Tensor) -> float:
+    """`own`: (head, token, token) weights. An attention sink takes a share of each row; what is left is compared.
+
+    Whom a token sees is taken from `own`: this is about what is read, `_check_rows` about who is seen.
+    """
+    keys = recorded.keys[layer][0].repeat_interleave(geometry.n_heads // geometry.n_kv_heads, dim=0)
+    logits = _logits(recorded, layer, recorded.queries[layer][0] @ keys.transpose(-1, -2))
+    is_seen = (own.amax(dim=0) > 0) | torch.eye(len(own[0]), dtype=torch.bool)
+    rebuilt = logits.masked_fill(~is_seen, float("-inf")).softmax(-1) * own.sum(-1, keepdim=True)
+    # A logit of size x is rounded by x * eps, and softmax passes that on: large logits are compared less strictly.
+    rounding = 8 * torch.finfo(torch.float32).eps * float(logits.abs().max())
+    return _difference(rebuilt, own) / max(1.0, rounding / TOLERANCE[torch.float32])
+
+
+def _logits(recorded: Recording, layer: int, products: Tensor) -> Tensor:
+    """What a layer puts into softmax: scaled products, soft-capped and biased as the layer does."""
+    logits = products * recorded.scalings[layer]
+    if (softcap := recorded.softcaps.get(layer)) is not None:
+        logits = softcap * (logits / softcap).tanh()
+    bias = recorded.biases.get(layer)
+    return logits if bias is None else logits + bias[..., -logits.shape[-1] :]
+
+
+def _rotation_difference(captured: Captured) -> float:
+    """Rotary turns a token's query and key alike: their product stays, up to one factor a layer (yarn)."""
+    differences = []
+    for layer in range(captured.queries["pre"].shape[1]):
+        pre, post = (
+            torch.einsum("hntd,hntd->hnt", *_own_pairs(captured.queries[rope][0, layer], captured.keys[rope][0, layer]))
+            for rope in ("pre", "post")
+        )
+        factor = (pre * post).sum() / (pre * pre).sum().clamp_min(1e-12)
+        differences.append(_difference(factor * pre, post))
+    return max(differences)
+
+
+def _own_pairs(queries: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
+    """(head, token, dim) and (kv head, token, dim) as (kv head, head of it, token, dim) twice."""
+    grouped = queries.unflatten(0, (len(keys), -1))
+    return grouped, keys[:, None].expand_as(grouped)
+
+
+def _check_rows(model: nn.Module, geometry: Geometry, ids: list[int], tolerance: float) -> tuple[Geometry, float]:
+    """Find out whether candidates may share a row; if not, whether separate rows in a padded batch are right."""
+    prompts = _prompts(ids)
+    try:
+        difference = _rows_difference(model, geometry, prompts)
+    except (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError):
+        difference = float("inf")  # the model takes no 4-D mask
+    if difference <= tolerance:
+        return geometry, difference
+    geometry = replace(geometry, is_side_by_side=False)
+    difference = _rows_difference(model, geometry, prompts)
+    _refuse_over(difference, tolerance, geometry, "scores change with the batch that a puzzle is in")
+    return geometry, difference
+
+
+def _prompts(ids: list[int]) -> list[Prompt]:
+    return [
+        Prompt("long", "", tuple(ids[:N_TOKENS]), ((ids[-3],), (ids[-2], ids[-1])), key_at=N_TOKENS - 3),
+        Prompt("short", "", tuple(ids[: N_TOKENS // 2]), ((ids[-2],), (ids[-1], ids[-3])), key_at=N_TOKENS // 2 - 2),
+    ]
+
+
+def _check_window(model: nn.Module, geometry: Geometry, ids: list[int], tolerance: float) -> Geometry:
+    """Does the model's own mask have the window that its configuration states? Asked with one that the text exceeds.
+
+    Where it does not (Moshi states one and looks further back), prompts are kept as short as the window: up to there
+    it makes no difference.
+    """
+    config = model.config.get_text_config()
+    try:
+        config.sliding_window = SHORT_WINDOW
+        difference = _rows_difference(model, replace(geometry, window=SHORT_WINDOW), _prompts(ids))
+    finally:
+        config.sliding_window = geometry.window
+    if difference <= tolerance:
+        return geometry
+    return replace(geometry, max_positions=min(geometry.window, geometry.max_positions or geometry.window))
+
+
+def _rows_difference(model: nn.Module, geometry: Geometry, prompts: list[Prompt]) -> float:
+    """Queries, keys and logits of a padded batch, against an ordinary call for each prompt and candidate."""
+    if geometry.is_side_by_side:
+        batch, n_rows = capture(model, geometry, rows_of([[prompt] for prompt in prompts]), ("post",)), 1
+    else:
+        batch, n_rows = capture(model, geometry, separate_rows_of(prompts), ("post",)), len(prompts[0].candidates)
+    differences = []
+    for number, prompt in enumerate(prompts):
+        for index, ids in enumerate(prompt.candidates):
+            alone = capture(model, geometry, _plain_rows(prompt.tokens + ids), ("post",))
+            row, place = (number, index) if n_rows == 1 else (number * n_rows + index, 0)
+            own_key = alone.keys["post"][0, :, :, prompt.key_at]
+            differences += [
+                _difference(batch.queries["post"][row, :, :, place], alone.queries["post"][0, :, :, -1]),
+                _difference(batch.keys["post"][row, :, :, 0], own_key),
+            ]
+        own_logits = capture(model, geometry, _plain_rows(prompt.tokens), ("post",)).logits[0, 0]
+        differences.append(_difference(batch.logits[number * n_rows, 0].float(), own_logits.float()))
+    return max(differences)

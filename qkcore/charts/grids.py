@@ -1,0 +1,195 @@
+"""Tidy frame in, Altair chart out: heat maps, and what all charts share. Curves and bars are in qkcore.charts.curves.
+
+Reads nothing, computes nothing that has a name in qkcore.statistics.metrics. Colours come from the theme's ranges
+(.streamlit/config.toml), so light and dark each have their own: the first categorical colour is the chosen head, the
+second the model, the third the vote; the middle of the diverging range is chance, or no gap.
+"""
+
+from collections.abc import Sequence
+
+import altair as alt
+import pandas as pd
+
+from qkcore.charts.curves import (
+    GREY,
+    agreement_bars,
+    difference_curves,
+    difficulty_curves,
+    gap_chart,
+    legible,
+    margin_curves,
+)
+from qkcore.wording import accuracy_text, gap_text, head_name, percent, texts_of
+
+__all__ = [
+    "agreement_bars",
+    "difference_curves",
+    "difficulty_curves",
+    "for_print",
+    "gap_chart",
+    "gap_grid",
+    "head_grid",
+    "margin_curves",
+    "transfer_matrix",
+]
+
+POINT = "cell"  # the name of the grid's selection; its value holds layer and head
+GAIN_REACH = 0.5  # gains and gaps beyond 50 points are drawn as 50
+SLASH = "M-0.7,0.7L0.7,-0.7"  # hatching: a stroke across a cell
+
+
+def head_grid(
+    heads: pd.DataFrame,
+    chance: float,
+    chosen: tuple[int, int] | None,
+    measure: str = "accuracy",
+    title: str = "Accuracy",
+    n_kv_heads: int | None = None,
+) -> alt.LayerChart:
+    """A measure of every head as a heat map, a click on a cell selecting it.
+
+    Args:
+        heads: layer, head, accuracy, low, high, n, the measure, and optionally is_above_luck: cells where it is false
+            are hatched.
+        chance: accuracy of guessing, the scale's middle; the scale always runs from 0 to 1, so that runs compare. A
+            gain runs from -50 to +50 points round 0, an AUC round one half.
+        chosen: the head to ring.
+        measure: a column of the frame, with its title.
+        n_kv_heads: lines between groups of heads that share keys; None or as many as heads draws none.
+    """
+    frame = heads.assign(
+        name=texts_of(heads, head_name, "layer", "head"),
+        text=texts_of(heads, accuracy_text, "accuracy", "low", "high", "n"),
+        shown=[f"{100 * value:+.1f} points" if measure == "gain" else percent(value) for value in heads[measure]],
+    )[["layer", "head", measure, "name", "text", "shown", *({"is_above_luck"} & {*heads.columns})]]
+    x = alt.X("head:O", title="Head", axis=alt.Axis(labelAngle=0, labelOverlap=True))
+    y = alt.Y("layer:O", title="Layer", sort="descending", axis=alt.Axis(labelOverlap=True))
+    tooltip = [alt.Tooltip("name:N", title="Head"), alt.Tooltip("text:N", title="Accuracy")]
+    if measure != "accuracy":
+        tooltip.append(alt.Tooltip("shown:N", title=title))
+    middle = 0.5 if measure == "auc" else chance
+    cells = (
+        alt.Chart(frame)
+        .mark_rect(cursor="pointer")
+        .encode(x=x, y=y, color=_colour(measure, title, middle), tooltip=tooltip)
+        .add_params(alt.selection_point(name=POINT, fields=["layer", "head"], toggle=False))
+    )
+    layers = [cells]
+    n_layers, n_heads = heads["layer"].nunique(), heads["head"].nunique()
+    if "is_above_luck" in frame:
+        hatched = alt.Chart(frame[~frame["is_above_luck"]]).encode(x=x, y=y, tooltip=tooltip)
+        layers.append(_hatching(hatched, _grid_height(n_layers) / n_layers))
+    if n_kv_heads is not None and n_kv_heads < n_heads:
+        layers.append(_group_lines(n_heads, n_kv_heads))
+    if chosen is not None:
+        ringed = frame[(frame["layer"] == chosen[0]) & (frame["head"] == chosen[1])]
+        layers.append(_ring(alt.Chart(ringed.assign(who="head")).encode(x=x, y=y, tooltip=tooltip)))
+    return alt.layer(*layers, height=_grid_height(n_layers) + 130)
+
+
+def _hatching(cells: alt.Chart, cell_height: float) -> alt.Chart:
+    """A stroke across each of the cells, which are so many pixels high."""
+    return cells.mark_point(shape=SLASH, size=min(cell_height, 24) ** 2 / 2, color=GREY, strokeWidth=1, opacity=0.7)
+
+
+def _group_lines(n_heads: int, n_kv_heads: int) -> alt.Chart:
+    """Lines between groups of heads that share keys."""
+    starts = [head for head in range(1, n_heads) if head % (n_heads // n_kv_heads) == 0]
+    lines = alt.Chart(pd.DataFrame({"head": starts})).mark_rule(color=GREY, strokeWidth=1.5)
+    return lines.encode(x=alt.X("head:O", bandPosition=0))
+
+
+def _ring(cell: alt.Chart) -> alt.Chart:
+    """A frame in the chosen head's colour; `cell` has the column who."""
+    colour = alt.Stroke("who:N", scale=alt.Scale(domain=["head", "model"]), legend=None)
+    return cell.mark_rect(filled=False, strokeWidth=3).encode(stroke=colour)
+
+
+def _grid_height(n_layers: int) -> int:
+    return min(max(30 * n_layers, 120), 900)
+
+
+def _colour(measure: str, title: str, middle: float) -> alt.Color:
+    """A fixed diverging scale, mixed in RGB: so orange goes over grey to blue; the default goes over pink."""
+    if measure in ("gain", "gap"):
+        scale = alt.Scale(domain=[-GAIN_REACH, GAIN_REACH], domainMid=0, interpolate="rgb", clamp=True)
+        values, label = [-0.5, 0, 0.5], "format(100 * datum.value, '+.0f')"  # points
+    else:
+        scale = alt.Scale(domain=[0, 1], domainMid=middle, interpolate="rgb")
+        values, label = [0, 0.5, 1], "format(datum.value, '.0%')"
+    legend = alt.Legend(
+        labelExpr=label, orient="top", gradientLength=160, titleLimit=300, values=values, labelOverlap=True
+    )
+    return alt.Color(f"{measure}:Q", title=title, scale=scale, legend=legend)
+
+
+def gap_grid(gaps: pd.DataFrame, title: str) -> alt.LayerChart:
+    """The gap at each number of steps and distractors, with its value in the cell.
+
+    Args:
+        gaps: steps, distractors, n, gap, low, high, p.
+        title: whose gap, for the legend.
+    """
+    frame = gaps.assign(
+        text=texts_of(gaps, gap_text, "gap", "low", "high", "p"),
+        label=[f"{100 * gap:+.0f}".replace("-", "−") for gap in gaps["gap"]],
+    )
+    base = alt.Chart(frame).encode(
+        x=alt.X("steps:O", title="Steps (rules to apply)", axis=alt.Axis(labelAngle=0)),
+        y=alt.Y("distractors:O", title="Distractors", sort="descending"),
+        tooltip=[
+            alt.Tooltip("steps:O", title="Steps"),
+            alt.Tooltip("distractors:O", title="Distractors"),
+            alt.Tooltip("text:N", title="Gap"),
+            alt.Tooltip("n:Q", title="Puzzles", format=","),
+        ],
+    )
+    cells = base.mark_rect().encode(color=_colour("gap", title, 0))
+    return alt.layer(
+        cells, *legible(base.encode(text=alt.Text("label:N"))), height=110 + 34 * frame["distractors"].nunique()
+    )
+
+
+def transfer_matrix(transfers: pd.DataFrame, chance: float) -> alt.LayerChart:
+    """Rows: the set a head was chosen on; columns: the set it is tested on; the diagonal is ringed.
+
+    Args:
+        transfers: chosen_on, tested_on, layer, head, n, accuracy, low, high.
+        chance: accuracy of guessing, the middle of the scale.
+    """
+    frame = transfers.assign(
+        text=texts_of(transfers, accuracy_text, "accuracy", "low", "high", "n"),
+        name=texts_of(transfers, head_name, "layer", "head"),
+        label=[
+            f"{head_name(row.layer, row.head)}\n{100 * row.accuracy:.1f}" for row in transfers.itertuples(index=False)
+        ],
+    )
+    base = alt.Chart(frame).encode(
+        x=alt.X("tested_on:N", title="Tested on", axis=alt.Axis(labelAngle=0, labelLimit=140)),
+        y=alt.Y("chosen_on:N", title="Chosen on"),
+        tooltip=[
+            alt.Tooltip("chosen_on:N", title="Chosen on"),
+            alt.Tooltip("tested_on:N", title="Tested on"),
+            alt.Tooltip("name:N", title="Head"),
+            alt.Tooltip("text:N", title="Accuracy"),
+        ],
+    )
+    cells = base.mark_rect().encode(color=_colour("accuracy", "Accuracy on test puzzles", chance))
+    own = base.transform_filter("datum.chosen_on == datum.tested_on").mark_rect(
+        filled=False, stroke=GREY, strokeWidth=2
+    )
+    labels = legible(base.encode(text=alt.Text("label:N")), lineBreak="\n", dy=-7)  # of two lines
+    return alt.layer(cells, own, *labels, height=120 + 54 * frame["chosen_on"].nunique())
+
+
+def for_print(chart: alt.TopLevelMixin, categorical: Sequence[str], diverging: Sequence[str]) -> dict:
+    """The chart's Vega-Lite specification with colours of its own, on white, for a paper or a slide.
+
+    Args:
+        categorical, diverging: the colours that a page gets from its theme.
+    """
+    with alt.data_transformers.disable_max_rows():
+        spec = chart.properties(width=640).to_dict()
+    ranges = {name: list(diverging) for name in ("diverging", "heatmap", "ramp")} | {"category": list(categorical)}
+    spec["config"] = spec.get("config", {}) | {"range": ranges, "background": "white", "font": "sans-serif"}
+    return spec

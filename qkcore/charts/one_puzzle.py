@@ -1,0 +1,247 @@
+"""Charts of one puzzle: every head's answer, a head's eye on every token, the puzzle's own difficulty curve.
+
+Tidy frame in, Altair chart out, as in qkcore.charts.grids, with the theme's colours. Right and wrong differ by a sign as well
+as by colour.
+"""
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+GREY = "#8a8f98"  # legible on white and on near-black
+CELL = "cell"  # the name of the grid's selection; its value holds layer and head
+COLUMNS = 44  # characters a line of the token strip: what fits a phone
+MAX_TOKENS = 2_000  # tokens that are drawn; the table has all of them
+MAX_SIGNED = 1_100  # cells with a sign in them; smaller cells show it in the tooltip only
+LEGEND_HEIGHT = 60  # pixels
+MAX_SHOWN = 20  # characters of a token that are drawn
+STRIP_FONT, STRIP_COLUMN = 12, 7.3  # pixels: a monospaced sign's height, and a little more than its width
+
+
+def puzzle_grid(frame: pd.DataFrame, chosen: tuple[int, int], legend: str) -> alt.LayerChart:
+    """Every head's answer to one puzzle; a click on a cell selects it.
+
+    Args:
+        frame: from `one_puzzle.grid_frame`.
+        chosen: the head to ring.
+        legend: what the colour means.
+    """
+    x = alt.X("head:O", title="Head", axis=alt.Axis(labelAngle=0, labelOverlap=True))
+    y = alt.Y("layer:O", title="Layer", sort="descending", axis=alt.Axis(labelOverlap=True))
+    tooltip = [
+        alt.Tooltip("name:N", title="Head"),
+        alt.Tooltip("answer:N", title="Answer"),
+        alt.Tooltip("verdict:N", title="That is"),
+        alt.Tooltip("margin:Q", title="Margin", format=".3g"),
+        alt.Tooltip("scaled:Q", title="Margin / its usual size", format=".2f"),
+    ]
+    base = alt.Chart(frame).encode(x=x, y=y, tooltip=tooltip)
+    cells = base.mark_rect(cursor="pointer").encode(
+        color=alt.Color(
+            "scaled:Q",
+            title=legend,
+            scale=alt.Scale(domain=[-2, 2], domainMid=0, clamp=True, interpolate="rgb"),
+            legend=alt.Legend(orient="top", gradientLength=220, titleLimit=340, values=[-2, -1, 0, 1, 2], format="+"),
+        )
+    )
+    cells = cells.add_params(alt.selection_point(name=CELL, fields=["layer", "head"], toggle=False))
+    layers = [cells]
+    if len(frame) <= MAX_SIGNED:
+        # White on a dark rim is legible on every tint of both themes.
+        sign = base.encode(text=alt.Text("mark:N"))
+        font = {"fontSize": 15, "fontWeight": "bold", "cursor": "pointer"}
+        layers.append(sign.mark_text(stroke="#000000", strokeWidth=3, strokeOpacity=0.6, **font))
+        layers.append(sign.mark_text(color="#ffffff", **font))
+    good = frame[frame["is_known_good"]]
+    own = frame[(frame["layer"] == chosen[0]) & (frame["head"] == chosen[1])]
+    ring = {"filled": False, "cursor": "pointer"}
+    layers.append(alt.Chart(good).mark_rect(strokeWidth=2, strokeDash=[4, 2], stroke=GREY, **ring).encode(x=x, y=y))
+    colour = alt.Stroke("who:N", scale=alt.Scale(domain=["chosen head"]), legend=None)
+    layers.append(
+        alt.Chart(own.assign(who="chosen head"))
+        .mark_rect(strokeWidth=3, **ring)
+        .encode(x=x, y=y, stroke=colour, tooltip=tooltip)
+    )
+    return alt.layer(*layers, height=160 + min(30 * frame["layer"].nunique(), 900))
+
+
+def shown(text: str) -> str:
+    """A token's text as it can be drawn: line breaks and signs that cannot be seen, as signs that can.
+
+    >>> shown(" Max"), shown("\\n"), shown("a\\x00b")
+    (' Max', '⏎', 'a�b')
+    """
+    text = text.replace("\n", "⏎").replace("\t", " ")
+    text = text if len(text) < MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
+    return "".join("\ufffd" if unicodedata.category(sign) in ("Cc", "Cs", "Co", "Cn") else sign for sign in text)
+
+
+def _width(text: str) -> int:
+    """Columns that a text takes; signs of East Asia and emoji take two."""
+    return sum(2 if unicodedata.east_asian_width(sign) in "WF" else not unicodedata.combining(sign) for sign in text)
+
+
+def strip_places(
+    texts: Sequence[str], premises: Sequence[int | None], columns: int = COLUMNS
+) -> Iterator[tuple[int, int, int]]:
+    """(line, first column, column after the last) of each token: every premise begins a line, long ones are wrapped.
+
+    >>> list(strip_places(["Max", " is", " red.", " Rex"], [0, 0, 0, 1], columns=8))
+    [(0, 0, 3), (0, 3, 6), (1, 0, 4), (2, 0, 3)]
+    """
+    line, column, before, is_break = 0, 0, premises[0] if len(premises) else None, False
+    for number, (text, premise) in enumerate(zip(texts, premises, strict=True)):
+        is_new = number > 0 and (is_break or (premise != before and text.strip()))
+        width = _width(shown(text))
+        if is_new or (column and column + width > columns):
+            line, column = line + 1, 0
+        if column == 0:
+            width = _width(shown(text).lstrip(" ")) if text.strip() else width
+        yield line, column, column + width
+        column, before, is_break = column + width, premise if text.strip() else before, text.endswith("\n")
+
+
+def token_strip(frame: pd.DataFrame, legend: str) -> alt.LayerChart:
+    """Every token of the prompt, tinted by a value; the key token is ringed.
+
+    Args:
+        frame: token (number), text, premise (Int64, NA outside of premises), value, is_key, in_scale (False: left
+            without colour).
+        legend: what the tint means.
+    """
+    frame = _placed(frame.head(MAX_TOKENS))
+    reach = max(float(frame.loc[frame["in_scale"], "value"].abs().max() or 0), 1e-9)
+    n_columns, n_lines = max(COLUMNS, int(frame["end"].max())), int(frame["line"].max()) + 1
+    x_scale, y_scale = alt.Scale(domain=[0, n_columns], nice=False), alt.Scale(domain=[n_lines, 0], nice=False)
+    box = {
+        "x": alt.X("start:Q", axis=None, scale=x_scale),
+        "x2": alt.X2("end:Q"),
+        "y": alt.Y("line:Q", axis=None, scale=y_scale),
+        "y2": alt.Y2("below:Q"),
+        "tooltip": [alt.Tooltip("drawn:N", title="Token"), alt.Tooltip("value:Q", title="Value", format=".3g")],
+    }
+    tint = alt.Color(
+        "value:Q",
+        title=legend,
+        scale=alt.Scale(domain=[-reach, reach], domainMid=0, clamp=True, interpolate="rgb"),
+        legend=alt.Legend(orient="top", gradientLength=200, titleLimit=340, format="~g", tickCount=3),
+    )
+    ring = alt.Stroke("who:N", scale=alt.Scale(domain=["chosen head"]), legend=None)
+    key = frame[frame["is_key"]].assign(who="chosen head")
+    words = {"x": alt.X("at:Q", axis=None), "y": alt.Y("middle:Q", axis=None), "tooltip": box["tooltip"]}
+    # The theme's second colour is its ink; left alone, text would be black in the dark theme too.
+    ink = alt.Color("ink:N", scale=alt.Scale(domain=["chosen head", "model"]), legend=None)
+    chart = alt.layer(
+        alt.Chart(frame[frame["in_scale"]]).mark_rect(opacity=0.55).encode(color=tint, **box),
+        alt.Chart(key).mark_rect(filled=False, strokeWidth=2).encode(stroke=ring, **box),
+        alt.Chart(frame.assign(ink="model"))
+        .mark_text(align="left", baseline="middle", font="monospace", fontSize=STRIP_FONT)
+        .encode(text=alt.Text("drawn:N"), color=ink, **words),
+        width=n_columns * STRIP_COLUMN,
+        height=LEGEND_HEIGHT + 20 * n_lines,
+    )
+    return chart.resolve_scale(color="independent")
+
+
+def _placed(frame: pd.DataFrame) -> pd.DataFrame:
+    """With each token's text as drawn, its box (line, start, end, below) and where its text begins (at, middle)."""
+    premises = [None if one is pd.NA else int(one) for one in frame["premise"]]
+    places = pd.DataFrame(strip_places(frame["text"], premises), columns=["line", "start", "end"])
+    frame = pd.concat([frame.reset_index(drop=True), places], axis=1)
+    texts = [shown(text) for text in frame["text"]]
+    # A token is drawn from its first letter; the space before it belongs to its tint.
+    indent = [_width(text) - _width(text.lstrip(" ")) for text in texts] * (frame["start"] > 0)
+    return frame.assign(
+        drawn=[text.lstrip(" ") for text in texts],
+        at=frame["start"] + indent,
+        below=frame["line"] + 0.92,
+        middle=frame["line"] + 0.46,
+    )
+
+
+def premise_bars(frame: pd.DataFrame, legend: str) -> alt.LayerChart:
+    """What each premise adds up to; those of the proof are marked.
+
+    Args:
+        frame: premise (number from 1), sentence, value, role ("in the proof" or "not in it", or "").
+    """
+    frame = frame.assign(
+        label=[f"{number}. {_short(text)}" for number, text in zip(frame["premise"], frame["sentence"], strict=True)]
+    )
+    y = alt.Y("label:N", sort=None, title=None, axis=alt.Axis(labelLimit=210))
+    tooltip = [
+        alt.Tooltip("sentence:N", title="Premise"),
+        alt.Tooltip("role:N", title="Role"),
+        alt.Tooltip("value:Q", title="Sum", format=".3g"),
+    ]
+    reach = max(float(np.abs(frame["value"]).max()), 1e-9)
+    x = alt.X(
+        "value:Q",
+        title=legend,
+        scale=alt.Scale(domain=[-reach * 1.1, reach * 1.1], nice=False),
+        axis=alt.Axis(tickCount=4, format="~g"),
+    )
+    bars = alt.Chart(frame).mark_bar(height=10, color=GREY).encode(x=x, y=y, tooltip=tooltip)
+    proof = (
+        alt.Chart(frame[frame["role"] == "in the proof"].assign(who="chosen head"))
+        .mark_point(shape="diamond", filled=True, size=90, opacity=1)
+        .encode(
+            x=alt.X("value:Q"),
+            y=y,
+            color=alt.Color("who:N", scale=alt.Scale(domain=["chosen head"]), legend=None),
+            tooltip=tooltip,
+        )
+    )
+    zero = alt.Chart(pd.DataFrame({"value": [0]})).mark_rule(color=GREY).encode(x=alt.X("value:Q"))
+    return alt.layer(zero, bars, proof, height=60 + 24 * len(frame))
+
+
+def _short(text: str, n: int = 34) -> str:
+    text = shown(" ".join(text.split()))
+    return text if len(text) <= n else text[: n - 1] + "…"
+
+
+def own_curve_chart(frame: pd.DataFrame, names: dict[str, str]) -> alt.LayerChart:
+    """The share of draws answered right as distractors are added to one puzzle.
+
+    Args:
+        frame: from `one_puzzle.own_curve`.
+        names: what "model", "head" and "vote" are called.
+    """
+    frame = frame.assign(name=frame["who"].map(names))
+    domain = [names[who] for who in ("head", "model", "vote") if who in set(frame["who"])]
+    shapes = dict(zip(("head", "model", "vote"), ("circle", "square", "diamond"), strict=True))
+    scale = alt.Scale(domain=domain)
+    legend = alt.Legend(orient="top", title=None)
+    base = alt.Chart(frame).encode(
+        x=alt.X(
+            "n_added:Q",
+            title="Distractors added",
+            axis=alt.Axis(format="d", values=sorted(set(frame["n_added"]))),
+            scale=alt.Scale(domain=[-0.3, 5.3], nice=False),
+        ),
+        y=alt.Y(
+            "share_right:Q",
+            title="Share of draws answered right",
+            axis=alt.Axis(format=".0%"),
+            scale=alt.Scale(domain=[-0.04, 1.04], nice=False),
+        ),
+        color=alt.Color("name:N", scale=scale, legend=legend),
+        tooltip=[
+            alt.Tooltip("name:N", title="Who"),
+            alt.Tooltip("n_added:Q", title="Distractors added", format="d"),
+            alt.Tooltip("share_right:Q", title="Right", format=".0%"),
+            alt.Tooltip("n:Q", title="Draws", format="d"),
+        ],
+    )
+    marks = base.mark_point(filled=True, size=90, opacity=0.9).encode(
+        shape=alt.Shape(
+            "name:N",
+            legend=legend,
+            scale=alt.Scale(domain=domain, range=[shapes[who] for who in shapes if names[who] in domain]),
+        )
+    )
+    return alt.layer(base.mark_line(opacity=0.7), marks, height=260)

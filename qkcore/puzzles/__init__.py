@@ -1,0 +1,1 @@
+"""Puzzles, and what can be said of them without any model: their file, their logic, their surface."""

@@ -1,0 +1,204 @@
+"""Who answers what: single puzzles of a run, for a few heads, the model and a vote.
+
+Functions of a `ResultStore`; each reads the few heads it needs from table head_scores. Every choice of a head, and
+every scale of a vote, is made on validation puzzles.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from qkcore.results.store import ResultStore, Steps
+from qkcore.statistics.metrics import candidate_choices
+from qkcore.statistics.votes import majority_vote, spreads, weighted_vote
+
+VOTES = {f"{kind} of {k}": (kind, k) for k in (3, 5, 10) for kind in ("majority", "weighted vote")}
+DEFAULT_VOTE = "weighted vote of 5"
+
+
+def puzzles_of(store: ResultStore, run_id: str) -> pd.DataFrame:
+    """Every puzzle of a run in order: puzzle_id, split, steps, distractors, answer, n_candidates, model (a choice)."""
+    frame = store.ask(
+        """
+        select place, puzzle_id, split, steps, distractors, answer, len(candidates) as n_candidates
+        from store.puzzles join store.runs using (puzzle_set)
+        where run_id = $run_id
+        order by place
+        """,
+        run_id=run_id,
+    )
+    return frame.drop(columns="place").assign(model=candidate_choices(model_logits(store, run_id)))
+
+
+def model_logits(store: ResultStore, run_id: str) -> np.ndarray:
+    """(puzzle, candidate) the model's own logits, in the order of `puzzles_of`; candidates that it lacks are NaN."""
+    found = store.ask_arrays(
+        """
+        select place, candidate, logit
+        from store.scores s join store.runs r using (run_id)
+        join store.puzzles p on p.puzzle_set = r.puzzle_set and p.puzzle_id = s.puzzle_id
+        where run_id = $run_id
+        """,
+        run_id=run_id,
+    )
+    shape = (found["place"].max(initial=-1) + 1, max(2, found["candidate"].max(initial=-1) + 1))
+    logits = np.full(shape, np.nan, dtype=np.float32)
+    logits[found["place"], found["candidate"]] = found["logit"]
+    return logits
+
+
+def head_scores(store: ResultStore, run_id: str, heads: Sequence[tuple[int, int]]) -> np.ndarray:
+    """(puzzle, head, candidate) scores of a few heads, in the order asked; candidates that a puzzle lacks are NaN."""
+    found = store.ask_arrow(
+        """
+        with wanted as (
+            select unnest($layers) as layer, unnest($heads) as head, unnest($columns) as "column"
+        )
+        select place, "column", qk
+        from store.head_scores join wanted using (layer, head)
+        where run_id = $run_id
+        """,
+        run_id=run_id,
+        layers=[layer for layer, _ in heads],
+        heads=[head for _, head in heads],
+        columns=list(range(len(heads))),
+    )
+    place, column = (found[name].to_numpy() for name in ("place", "column"))
+    qk = found["qk"].combine_chunks()
+    n_candidates = np.diff(qk.offsets.to_numpy())
+    # One row of a head's scores after the other; which candidate each belongs to.
+    row = np.repeat(np.arange(len(qk)), n_candidates)
+    candidate = np.arange(len(row)) - np.repeat(np.cumsum(n_candidates) - n_candidates, n_candidates)
+    shape = (place.max(initial=-1) + 1, len(heads), n_candidates.max(initial=2))
+    scores = np.full(shape, np.nan, dtype=np.float32)
+    scores[place[row], column[row], candidate] = qk.flatten().to_numpy()
+    return scores
+
+
+def vote(scores: np.ndarray, kind: str, is_validation: np.ndarray) -> np.ndarray:
+    """(puzzle,) what the heads answer together; -1 for a tie.
+
+    Args:
+        scores: (puzzle, head, candidate) of the heads that vote.
+        kind: "majority", or "weighted vote" with scales from the validation puzzles.
+        is_validation: (puzzle,) bool.
+    """
+    if kind == "majority":
+        return majority_vote(candidate_choices(scores), scores.shape[-1])
+    return candidate_choices(weighted_vote(scores, spreads(scores[is_validation])))
+
+
+def exam(store: ResultStore, run_id: str, layer: int, head: int, by_vote: str = DEFAULT_VOTE) -> pd.DataFrame:
+    """What the head, the model and a vote answer to every **test** puzzle.
+
+    Args:
+        by_vote: a name in `VOTES`; its heads are the best on validation puzzles. Without such puzzles nobody votes.
+
+    Returns:
+        puzzle_id, steps, distractors, answer, then who's choice (candidate index, -1 for none) in head, model, vote,
+        whether it is right in is_head_right, is_model_right, is_vote_right, and the head's margin.
+    """
+    kind, k = VOTES[by_vote]
+    frame = puzzles_of(store, run_id)
+    voters = store.selected(run_id, k)
+    scores = head_scores(store, run_id, [(layer, head), *voters])
+    is_validation = (frame["split"] == "validation").to_numpy()
+    own = scores[:, 0]
+    voted = vote(scores[:, 1:], kind, is_validation) if voters else np.full(len(frame), -1)
+    frame = frame.assign(head=candidate_choices(own), vote=voted, margin=margins(own, frame["answer"].to_numpy()))
+    for who in ("head", "model", "vote"):
+        frame[f"is_{who}_right"] = frame[who] == frame["answer"]
+    return frame[~is_validation].drop(columns=["split", "n_candidates"]).reset_index(drop=True)
+
+
+def margins(scores: np.ndarray, answer: np.ndarray) -> np.ndarray:
+    """(puzzle,) the right candidate's score minus the best wrong one's, of (puzzle, candidate) scores.
+
+    >>> margins(np.array([[3.0, 1.0], [1.0, 4.0]]), np.array([0, 0])).tolist()
+    [2.0, -3.0]
+    """
+    rows = np.arange(len(scores))
+    wrong = scores.copy()
+    wrong[rows, answer] = np.nan
+    return scores[rows, answer] - np.nanmax(wrong, axis=1)
+
+
+def voters_and_scales(
+    store: ResultStore, run_id: str, by_vote: str = DEFAULT_VOTE
+) -> tuple[list[tuple[int, int]], np.ndarray]:
+    """The heads of a vote, best first, and the (head,) scale of each, both from validation puzzles."""
+    voters = store.selected(run_id, VOTES[by_vote][1])
+    if not voters:
+        return [], np.zeros(0)
+    is_validation = (puzzles_of(store, run_id)["split"] == "validation").to_numpy()
+    return voters, spreads(head_scores(store, run_id, voters)[is_validation])
+
+
+def rules_of_choice(
+    store: ResultStore, run_id: str, choose_steps: Steps = None, report_steps: Steps = None
+) -> pd.DataFrame:
+    """Every way to choose on validation puzzles, reported on the same test puzzles.
+
+    Args:
+        choose_steps, report_steps: choose on validation puzzles of these steps, report on test puzzles of those.
+
+    Returns:
+        rule, heads (a list of (layer, head)), n, n_right, n_only_rule, n_only_model (where one of the two is right).
+    """
+    frame = puzzles_of(store, run_id)
+    is_validation = ((frame["split"] == "validation") & _is_among(frame["steps"], choose_steps)).to_numpy()
+    is_test = ((frame["split"] == "test") & _is_among(frame["steps"], report_steps)).to_numpy()
+    ranked = store.selected(run_id, 10, steps=choose_steps)
+    balanced = store.selected(run_id, 1, "balanced_accuracy", choose_steps)
+    if not ranked or not is_test.any():
+        return pd.DataFrame(columns=["rule", "heads", "n", "n_right", "n_only_rule", "n_only_model"])
+    scores = head_scores(store, run_id, [*ranked, *balanced])
+    answers = {
+        "best by accuracy": (ranked[:1], candidate_choices(scores[:, 0])),
+        "best by balanced accuracy": (balanced, candidate_choices(scores[:, -1])),
+    }
+    for name, (kind, k) in VOTES.items():
+        answers[name] = (ranked[:k], vote(scores[:, : min(k, len(ranked))], kind, is_validation))
+    right_answer, model = frame["answer"].to_numpy()[is_test], frame["model"].to_numpy()[is_test]
+    is_model_right = model == right_answer
+    rows = []
+    for name, (heads, choices) in answers.items():
+        is_right = choices[is_test] == right_answer
+        only_rule, only_model = (is_right & ~is_model_right).sum(), (~is_right & is_model_right).sum()
+        rows.append((name, heads, len(is_right), int(is_right.sum()), int(only_rule), int(only_model)))
+    return pd.DataFrame(rows, columns=["rule", "heads", "n", "n_right", "n_only_rule", "n_only_model"])
+
+
+def _is_among(values: pd.Series, wanted: Steps) -> pd.Series:
+    if wanted is None:
+        return pd.Series(True, index=values.index)
+    return values.isin([wanted] if isinstance(wanted, int) else list(wanted))
+
+
+def texts(store: ResultStore, run_id: str, puzzle_ids: Sequence[str]) -> pd.DataFrame:
+    """puzzle_id, context, statement (None where the set was published without its texts), candidates, answer_text."""
+    return store.ask(
+        """
+        select puzzle_id, context, statement, candidates, candidates[answer + 1] as answer_text
+        from store.puzzles join store.runs using (puzzle_set)
+        where run_id = $run_id and list_contains($puzzle_ids, puzzle_id)
+        order by place
+        """,
+        run_id=run_id,
+        puzzle_ids=list(puzzle_ids),
+    )
+
+
+def find_texts(store: ResultStore, run_id: str, wanted: str) -> list[str]:
+    """puzzle_ids whose context or statement holds the text as it is, whatever its case."""
+    return store.ask(
+        """
+        select puzzle_id
+        from store.puzzles join store.runs using (puzzle_set)
+        where run_id = $run_id
+          and (contains(lower(context), lower($wanted)) or contains(lower(statement), lower($wanted)))
+        """,
+        run_id=run_id,
+        wanted=wanted,
+    )["puzzle_id"].tolist()

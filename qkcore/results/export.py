@@ -1,0 +1,72 @@
+"""A run's tables as files that other programs read: CSV or Parquet.
+
+What a page shows is downloaded there; this is for everything at once.
+"""
+
+from pathlib import Path
+
+from qkcore.results.store import ResultStore, StoreError
+
+FORMATS = ("csv", "parquet")
+QUERIES = {
+    "run": "select * from store.runs where run_id = $run_id",
+    "puzzles": """
+        select p.* exclude puzzle_set from store.puzzles p join store.runs using (puzzle_set)
+        where run_id = $run_id order by place
+        """,
+    "scores": """
+        select s.* exclude run_id from store.scores s join store.runs r using (run_id)
+        join store.puzzles p on p.puzzle_set = r.puzzle_set and p.puzzle_id = s.puzzle_id
+        where run_id = $run_id order by place, candidate
+        """,
+    "head_accuracy": """
+        select * exclude run_id from store.head_accuracy
+        where run_id = $run_id order by split, steps, distractors, layer, head
+        """,
+    "model_accuracy": """
+        select * exclude run_id from store.model_accuracy where run_id = $run_id order by split, steps, distractors
+        """,
+    "surface_accuracy": """
+        select * exclude run_id from store.surface_accuracy
+        where run_id = $run_id order by rule, split, steps, distractors
+        """,
+    "luck": "select * exclude run_id from store.luck where run_id = $run_id order by split, steps, distractors",
+}
+
+
+def export(store: ResultStore, run_id: str, file_format: str, folder: Path) -> list[Path]:
+    """Write one file a table into the folder, made if it does not exist; files of the same name are replaced.
+
+    In CSV a list (such as the scores of all heads) is written as [a, b, ...].
+
+    Raises:
+        StoreError: when the store has no such run, or the format is not in `FORMATS`.
+    """
+    known = store.runs()["run_id"].tolist()
+    if run_id not in known:
+        listed = ", ".join(known) or "none"
+        raise StoreError(f"the store has no run {run_id!r}; it has: {listed}")
+    if file_format not in FORMATS:
+        raise StoreError(f"format {file_format!r} is not known; use {' or '.join(FORMATS)}")
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, query in QUERIES.items():
+        frame = store.ask(query, run_id=run_id)
+        path = folder / f"{name}.{file_format}"
+        if file_format == "csv":
+            lists = {column: frame[column].map(_as_text) for column in frame if frame[column].dtype == object}
+            frame.assign(**lists).to_csv(path, index=False)
+        else:
+            frame.to_parquet(path, index=False)
+        paths.append(path)
+    return paths
+
+
+def _as_text(value):
+    """An array as JSON writes it; anything else as it is.
+
+    >>> import numpy as np
+    >>> _as_text(np.array([1, 2])), _as_text("true")
+    ('[1, 2]', 'true')
+    """
+    return str(value.tolist()) if hasattr(value, "tolist") else value

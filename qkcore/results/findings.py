@@ -1,0 +1,204 @@
+"""What a page says about a run, or about several: frames ready to draw, from a `ResultStore`.
+
+Heads are chosen on validation puzzles and reported on test puzzles throughout.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from qkcore.results.answers import exam, rules_of_choice
+from qkcore.results.store import ResultStore, Steps
+from qkcore.statistics import metrics
+from qkcore.statistics.exams import gaps
+from qkcore.statistics.metrics import above_chance, balanced_accuracy, paired_test, select_heads, with_accuracy
+from qkcore.wording import head_name
+
+MEASURES = {
+    "accuracy": "Accuracy",
+    "gain": "Gain over the model, points",
+    "balanced_accuracy": "Balanced accuracy",
+    "auc": "AUC",
+}
+ON_ANSWER = "accuracy_on_"  # the name of a measure goes on with the answer's index
+SAME_MODEL = ["model", "model_revision", "rope", "dtype", "template", "n_layers", "n_heads"]
+N_TOP = 20
+
+
+def measures(store: ResultStore, run_id: str, steps: int | None = None, distractors: int | None = None) -> pd.DataFrame:
+    """Every head on these test puzzles, measured in every way; empty without such puzzles.
+
+    Returns:
+        layer, head, n, n_right, accuracy, low, high (95 %), then whatever else `measure_names` has for the run, NaN
+        where these puzzles do not define it: gain (over the model), balanced_accuracy, auc, accuracy_on_0 and so on (by
+        the right candidate's index); is_above_luck (accuracy above the luck line's 95th percentile), is_above_chance
+        (false discovery controlled).
+    """
+    filters = (run_id, "test", steps, distractors)
+    heads = store.head_accuracy(*filters)
+    if heads.empty:
+        return heads
+    right, n_by_answer = store.accuracy_by_answer(*filters)
+    columns = {
+        "gain": heads["accuracy"] - store.model_accuracy(*filters)["accuracy"].iloc[0],
+        "balanced_accuracy": balanced_accuracy(right, n_by_answer),
+    }
+    if len(area := store.auc(*filters)):
+        columns["auc"] = area
+    columns |= {f"{ON_ANSWER}{index}": right[:, index] / n for index, n in enumerate(n_by_answer) if n}
+    columns = {name: columns.get(name, np.nan) for name in measure_names(store, run_id) if name != "accuracy"}
+    columns["is_above_luck"] = heads["accuracy"] > store.luck(*filters)["q95"].iloc[0]
+    columns["is_above_chance"] = above_chance(heads["n_right"].to_numpy(), **store.head_luck(*filters))
+    return heads.drop(columns="n_right_with_model").assign(**columns)
+
+
+def measure_names(store: ResultStore, run_id: str) -> dict[str, str]:
+    """The measures that the run's test puzzles define, column of `measures` to what people call it.
+
+    There is no AUC unless all puzzles share two candidates and each is right somewhere. Where all share candidates,
+    those that are right somewhere have an accuracy each, such as accuracy_on_0: 'Accuracy on "true"'.
+    """
+    n_by_answer = store.accuracy_by_answer(run_id, "test")[1]
+    names = {name: title for name, title in MEASURES.items() if name != "auc" or len(store.auc(run_id, "test"))}
+    by_answer = zip(store.candidates(run_id) or (), n_by_answer, strict=False)  # the last ones may never be right
+    return names | {f"{ON_ANSWER}{i}": f'Accuracy on "{candidate}"' for i, (candidate, n) in enumerate(by_answer) if n}
+
+
+def run_gaps(store: ResultStore) -> pd.DataFrame:
+    """Each run's chosen head against its model on test puzzles, newest run first; runs without either are left out.
+
+    Returns:
+        run_id, model, puzzle_set, rope, layer, head, n, gap, low, high, p, head_accuracy, model_accuracy.
+    """
+    rows = []
+    for run in store.runs().itertuples():
+        best = store.best_head(run.run_id)
+        gap = store.gap(run.run_id, *best, "test") if best else None
+        if gap is None:
+            continue
+        model = store.model_accuracy(run.run_id, "test").iloc[0]
+        rows.append(
+            {name: getattr(run, name) for name in ("run_id", "model", "puzzle_set", "rope")}
+            | {"layer": best[0], "head": best[1], "n": int(model["n"])}
+            | {name: getattr(gap, name) for name in ("gap", "low", "high", "p")}
+            | {"head_accuracy": model["accuracy"] + gap.gap, "model_accuracy": model["accuracy"]}
+        )
+    return pd.DataFrame(rows)
+
+
+def comparable_runs(store: ResultStore, run_id: str) -> pd.DataFrame:
+    """Runs of one model with the same settings: the newest of each puzzle set that has validation and test puzzles."""
+    runs = store.runs()
+    own = runs[runs["run_id"] == run_id].iloc[0]
+    same = runs[(runs[SAME_MODEL] == own[SAME_MODEL]).all(axis=1)]
+    has_both = [
+        len(store.difficulties(run, "validation")) > 0 and len(store.difficulties(run, "test")) > 0
+        for run in same["run_id"]
+    ]
+    return same[has_both].drop_duplicates("puzzle_set").sort_values("puzzle_set").reset_index(drop=True)
+
+
+def transfers(store: ResultStore, run_ids: tuple[str, ...]) -> pd.DataFrame:
+    """The head chosen on each run's validation puzzles, on each run's test puzzles: `metrics.transfer`, sets named."""
+    frame = metrics.transfer(
+        [store.head_accuracy(run_id, "validation") for run_id in run_ids],
+        [store.head_accuracy(run_id, "test") for run_id in run_ids],
+    )
+    runs = store.runs().set_index("run_id")
+    names = [runs.loc[run_id, "puzzle_set"] for run_id in run_ids]
+    for column in ("chosen_on", "tested_on"):
+        frame[column] = frame[column].map(dict(enumerate(names)))
+    return frame
+
+
+def overlaps(store: ResultStore, run_ids: tuple[str, ...], k: int = N_TOP) -> pd.DataFrame:
+    """puzzle_set, other, n_shared: how many of the k best heads on validation puzzles two sets share."""
+    runs = store.runs().set_index("run_id")
+    tops = {runs.loc[run_id, "puzzle_set"]: set(store.selected(run_id, k)) for run_id in run_ids}
+    rows = [(one, other, len(tops[one] & tops[other])) for one in tops for other in tops]
+    return pd.DataFrame(rows, columns=["puzzle_set", "other", "n_shared"])
+
+
+def heads_good_everywhere(store: ResultStore, run_ids: tuple[str, ...], k: int = 10) -> pd.DataFrame:
+    """The k heads whose worst validation accuracy above chance over the runs is best, on every run's test puzzles.
+
+    Returns:
+        layer, head, puzzle_set, n, n_right, accuracy, low, high; heads in order, sets within.
+    """
+    # Above chance, as a share of what there is above it: sets with other numbers of candidates compare.
+    frames = []
+    for run_id in run_ids:
+        chance = store.chance(run_id, "validation")
+        frame = store.head_accuracy(run_id, "validation")
+        frames.append(frame.assign(accuracy=(frame["accuracy"] - chance) / (1 - chance)))
+    worst = pd.concat(frames).groupby(["layer", "head"], as_index=False)["accuracy"].min()
+    runs = store.runs().set_index("run_id")
+    tests = {runs.loc[run_id, "puzzle_set"]: store.head_accuracy(run_id, "test") for run_id in run_ids}
+    rows = []
+    for layer, head in select_heads(worst, k):
+        for name, test in tests.items():
+            own = test[(test["layer"] == layer) & (test["head"] == head)]
+            rows.append(own[["layer", "head", "n", "n_right"]].assign(puzzle_set=name))
+    return with_accuracy(pd.concat(rows, ignore_index=True))
+
+
+def rivals(store: ResultStore, run_id: str) -> list[str]:
+    """Other runs on the same puzzles, newest first."""
+    runs = store.runs()
+    own = runs[runs["run_id"] == run_id].iloc[0]
+    is_same = (runs["puzzle_set"] == own["puzzle_set"]) & (runs["puzzle_set_sha256"] == own["puzzle_set_sha256"])
+    return runs.loc[is_same & (runs["run_id"] != run_id), "run_id"].tolist()
+
+
+def compared(one: pd.DataFrame, other: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
+    """Two runs' exams on the same puzzles, paired by puzzle: the head chosen in each, and the two models.
+
+    Returns:
+        who ("head" or "model"), the columns `by`, n, gap (first minus other), low, high, p.
+    """
+    both = one.merge(other, on="puzzle_id", suffixes=("", "_other"))
+    frames = []
+    for who in ("head", "model"):
+        marks = both.assign(is_head_right=both[f"is_{who}_right"], is_model_right=both[f"is_{who}_right_other"])
+        frames.append(gaps(marks, by).assign(who=who))
+    return pd.concat(frames, ignore_index=True)
+
+
+def compared_runs(
+    store: ResultStore,
+    run_id: str,
+    head: tuple[int, int],
+    other: str,
+    other_head: tuple[int, int],
+    by: Sequence[str] = (),
+) -> pd.DataFrame:
+    """`compared` of two runs' (layer, head)."""
+    return compared(exam(store, run_id, *head), exam(store, other, *other_head), by)
+
+
+def choices_reported(store: ResultStore, run_id: str, choose_steps: Steps = None, report_steps: Steps = None):
+    """`answers.rules_of_choice` as people read it: with accuracy and its interval, gap to the model and p.
+
+    Returns:
+        rule, heads (names), n, n_right, accuracy, low, high, gap, gap_low, gap_high, p.
+    """
+    ways = with_accuracy(rules_of_choice(store, run_id, choose_steps, report_steps))
+    found = [paired_test(*row) for row in ways[["n", "n_only_rule", "n_only_model"]].itertuples(index=False)]
+    columns = {"gap": "gap", "gap_low": "low", "gap_high": "high", "p": "p"}
+    ways = ways.assign(**{column: [getattr(one, name) for one in found] for column, name in columns.items()})
+    ways["heads"] = [[head_name(*head) for head in heads] for heads in ways["heads"]]
+    return ways.drop(columns=["n_only_rule", "n_only_model"])
+
+
+def products(example: pd.Series) -> pd.DataFrame:
+    """The dot products of a worked example, a row a dimension: dim, key, then for each candidate its query and product.
+
+    The sum of a candidate's products is its QK-score.
+    """
+    key = np.asarray(example["key_vector"], dtype=float)
+    columns = {"dim": np.arange(len(key)), "key": key}
+    for candidate, query in zip(example["candidates"], example["query_vectors"], strict=True):
+        columns[f"query ({candidate})"] = np.asarray(query, dtype=float)
+        columns[f"product ({candidate})"] = key * columns[f"query ({candidate})"]
+    return pd.DataFrame(columns)

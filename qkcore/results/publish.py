@@ -1,0 +1,219 @@
+"""Finished parts to tables: the only writer of a store.
+
+Builds a new file beside the old one and puts it in its place in one step, so readers see the old store or the new
+one, never half of one. What is counted on the way is in `qkcore.results.counting`.
+"""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from qkcore import __version__
+from qkcore.puzzles.puzzle import Puzzle
+from qkcore.puzzles.surface import surface_accuracy
+from qkcore.results import counting
+from qkcore.results.parts import read_part
+from qkcore.results.schema import SCHEMA, SCHEMA_VERSION
+from qkcore.results.store import ResultStore, StoreError
+
+RUN_TABLES = ("runs scores head_scores head_accuracy model_accuracy surface_accuracy luck auc worked_examples").split()
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One model on one puzzle set, with its settings: a row of table runs, less what publishing adds."""
+
+    run_id: str
+    model: str
+    model_revision: str
+    puzzle_set: str
+    puzzle_set_sha256: str
+    n_layers: int
+    n_heads: int
+    n_kv_heads: int
+    dtype: str
+    rope: str
+    template: str
+
+
+@dataclass(frozen=True, slots=True)
+class WorkedExample:
+    """One puzzle and one head, down to the vectors: a row of table worked_examples."""
+
+    puzzle_id: str
+    layer: int
+    head: int
+    tokens: list[str]  # of the prompt
+    key_at: int  # index into tokens
+    candidate_tokens: list[str]  # where each candidate's query is read
+    key_vector: list[float]  # (dim,)
+    query_vectors: list[list[float]]  # (candidate, dim)
+
+
+def check_accepts(path: Path, puzzle_set: str, sha256: str) -> None:
+    """Whether a run on this puzzle set could be added to the store at the path (which may not exist yet).
+
+    Raises:
+        StoreError: when the file is no store of this version, or holds other puzzles under the same name.
+    """
+    if not path.parent.is_dir():
+        raise StoreError(f"there is no folder {path.parent} to put the store in; make it first")
+    if not path.exists():
+        return
+    if (log := path.with_name(path.name + ".wal")).exists():
+        raise StoreError(
+            f"another program has left changes to {path} in {log.name}; open the store once with DuckDB and close it, "
+            "which folds them in, or delete that file"
+        )
+    with ResultStore.open(path) as store:
+        runs = store.runs()
+    others = runs[(runs["puzzle_set"] == puzzle_set) & (runs["puzzle_set_sha256"] != sha256)]
+    if len(others):
+        raise StoreError(
+            f"{path} already holds a puzzle set named {puzzle_set!r} with other puzzles; name this one differently "
+            "with --puzzle-set"
+        )
+
+
+def publish(
+    path: Path,
+    run: Run,
+    puzzles: Sequence[Puzzle],
+    parts: Sequence[Path],
+    with_texts: bool = True,
+    example_of: Callable[[int, int], WorkedExample] | None = None,
+) -> None:
+    """Add a run to the store at the path, made if it does not exist; a run of the same id is replaced.
+
+    Without texts, contexts and statements are left null: for puzzle sets that may be scored but not copied. Given
+    `example_of`, the worked example of the (layer, head) chosen on validation puzzles is stored too, texts permitting.
+
+    Raises:
+        StoreError: as `check_accepts`, or when the parts do not hold exactly these puzzles.
+    """
+    answers, seconds = _read_answers(path, run, puzzles, parts)
+    example = _example(answers, example_of) if with_texts and example_of else None
+    with _only_writer(path):
+        check_accepts(path, run.puzzle_set, run.puzzle_set_sha256)
+        for leftover in path.parent.glob(f".{path.name}.*.tmp*"):  # of a writer that was killed; we are the only one
+            leftover.unlink()
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            if path.exists():
+                shutil.copyfile(path, temporary)
+            connection = duckdb.connect(str(temporary))
+            try:
+                _write(connection, run, puzzles, parts, answers, seconds, with_texts)
+                if example:
+                    _insert(connection, "worked_examples", pa.Table.from_pylist([asdict(example)]), run.run_id)
+                connection.execute("checkpoint")
+            finally:
+                connection.close()
+            os.replace(temporary, path)
+        finally:
+            for leftover in (temporary, Path(f"{temporary}.wal")):
+                leftover.unlink(missing_ok=True)
+
+
+@contextmanager
+def _only_writer(path: Path) -> Iterator[None]:
+    """Writers of one folder take turns, so that two runs finishing together are both kept."""
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
+
+
+def _read_answers(
+    path: Path, run: Run, puzzles: Sequence[Puzzle], parts: Sequence[Path]
+) -> tuple[counting.Answers, float]:
+    """All parts together, and the seconds that scoring took."""
+    read = [read_part(part) for part in parts]
+    if [puzzle_id for part in read for puzzle_id in part.puzzle_ids] != [puzzle.puzzle_id for puzzle in puzzles]:
+        raise StoreError(
+            f"the finished parts for {path} do not hold the puzzles of this run; delete them and start anew"
+        )
+    most = max(part.logits.shape[-1] for part in read)
+    qk = np.full((len(puzzles), run.n_layers * run.n_heads, most), np.nan, dtype=np.float32)
+    logits = np.full((len(puzzles), most), np.nan, dtype=np.float32)
+    seconds, start = 0.0, 0
+    while read:
+        part = read.pop(0)  # each is let go once it is copied
+        rows = slice(start, start := start + len(part.puzzle_ids))
+        n_candidates = part.logits.shape[-1]
+        qk[rows, :, :n_candidates], logits[rows, :n_candidates] = part.qk, part.logits
+        seconds += part.seconds
+    return counting.answers_of(puzzles, qk, logits, run.n_heads), seconds
+
+
+def _example(answers: counting.Answers, example_of: Callable[[int, int], WorkedExample]) -> WorkedExample | None:
+    split = answers.puzzles["split"]
+    if not {"validation", "test"} <= set(split):
+        return None
+    n_right = (answers.heads == answers.answer[:, None])[split == "validation"].sum(axis=0)
+    return example_of(*divmod(int(n_right.argmax()), answers.n_heads))
+
+
+def _write(connection, run: Run, puzzles, parts, answers: counting.Answers, seconds: float, with_texts: bool) -> None:
+    tables = {row[0] for row in connection.execute("select table_name from duckdb_tables()").fetchall()}
+    if "meta" not in tables:
+        connection.execute(SCHEMA)
+        connection.execute("insert into meta values (?, ?)", [SCHEMA_VERSION, __version__])
+    for table in RUN_TABLES:
+        connection.execute(f"delete from {table} where run_id = $run_id", {"run_id": run.run_id})
+    row = asdict(run) | {
+        "qkcore_version": __version__,
+        "created_at": datetime.now(UTC).replace(tzinfo=None),
+        "n_puzzles": len(puzzles),
+        "seconds": seconds,
+    }
+    connection.execute(f"insert into runs by name select {', '.join(f'${n} as {n}' for n in row)}", row)
+    known = connection.execute("select count(*) from puzzles where puzzle_set = ?", [run.puzzle_set]).fetchall()
+    if with_texts or known == [(0,)]:  # the same puzzles, but their texts may have been left out so far
+        connection.execute("delete from puzzles where puzzle_set = ?", [run.puzzle_set])
+        _insert(connection, "puzzles", _puzzle_table(run.puzzle_set, puzzles, with_texts))
+    connection.execute(
+        "insert into scores select $run_id, puzzle_id, candidate, qk, logit from read_parquet($parts)",
+        {"run_id": run.run_id, "parts": [str(part) for part in parts]},
+    )
+    for rows in counting.head_scores(answers):
+        _insert(connection, "head_scores", rows, run.run_id)
+    for table, rows in (
+        ("head_accuracy", counting.head_accuracy(answers)),
+        ("model_accuracy", counting.model_accuracy(answers)),
+        ("surface_accuracy", pa.Table.from_pandas(surface_accuracy(puzzles), preserve_index=False)),
+        ("luck", counting.luck(answers)),
+        ("auc", counting.aucs(answers)),
+    ):
+        _insert(connection, table, rows, run.run_id)
+
+
+def _insert(connection, table: str, rows: pa.Table, run_id: str | None = None) -> None:
+    if run_id is not None:
+        rows = rows.append_column("run_id", pa.repeat(run_id, len(rows)))
+    connection.register("rows_to_insert", rows)
+    connection.execute(f"insert into {table} by name select * from rows_to_insert")
+    connection.unregister("rows_to_insert")
+
+
+def _puzzle_table(puzzle_set: str, puzzles: Sequence[Puzzle], with_texts: bool) -> pa.Table:
+    columns = {field.name: [getattr(puzzle, field.name) for puzzle in puzzles] for field in fields(Puzzle)}
+    columns["place"] = list(range(len(puzzles)))
+    columns["candidates"] = [list(candidates) for candidates in columns["candidates"]]
+    if not with_texts:
+        columns |= {name: [None] * len(puzzles) for name in ("context", "statement")}
+    types = dict.fromkeys(("place", "answer", "steps", "distractors"), pa.int32())
+    types |= {"context": pa.string(), "statement": pa.string()}
+    arrays = {name: pa.array(values, types.get(name)) for name, values in columns.items()}
+    return pa.table({"puzzle_set": pa.array([puzzle_set] * len(puzzles)), **arrays})

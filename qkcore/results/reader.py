@@ -1,0 +1,151 @@
+"""A result store's file, open for reading: what can go wrong with it, and queries.
+
+Readers never lock a writer out: it (qkcore.results.publish) builds a new file beside the old one and puts it in place. Knows
+the schema's version only; the questions are in qkcore.results.store.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Self
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from qkcore import InputError
+from qkcore.results.schema import SCHEMA_VERSION
+
+N_REMEMBERED = 32  # answers
+
+
+class StoreError(InputError):
+    """A store that cannot be read; the message says why and what to do."""
+
+
+class Reader:
+    """A store that is open. Made by `open`, or by `kept` for a reader that stays."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+        self._answer = lru_cache(maxsize=N_REMEMBERED)(self._answered)
+
+    @classmethod
+    @contextmanager
+    def open(cls, path: str | Path) -> Iterator[Self]:
+        """Open a store for reading, and close it again.
+
+        Raises:
+            StoreError: when it is missing, not a store, damaged, or of a schema version this program does not know.
+        """
+        store = cls.kept(path)
+        try:
+            yield store
+        finally:
+            store._connection.close()
+
+    @classmethod
+    def kept(cls, path: str | Path) -> Self:
+        """A store that stays open for as long as somebody holds it, on the file that is there now.
+
+        Raises:
+            StoreError: as `open`.
+        """
+        connection = _connect(Path(path))
+        try:
+            _check_version(connection, Path(path))
+        except BaseException:
+            connection.close()
+            raise
+        return cls(connection, Path(path))
+
+    def ask(self, sql: str, **parameters) -> pd.DataFrame:
+        """Run one query with named parameters, on any thread. Tables are `store.runs`, `store.scores` and so on.
+
+        The last answers are remembered: the file does not change while it is open, and the questions of one page share
+        their queries.
+        """
+        return self._answer("df", sql, _hashable(parameters)).copy(deep=False)  # pandas copies on write
+
+    def ask_arrays(self, sql: str, **parameters) -> dict[str, np.ndarray]:
+        """Likewise, with a column an array, where a frame would be work for nothing. Not to be written to."""
+        return self._answer("fetchnumpy", sql, _hashable(parameters))
+
+    def ask_arrow(self, sql: str, **parameters) -> pa.Table:
+        """Likewise, where lists are asked for: an Arrow table keeps them in one piece."""
+        return self._answer("to_arrow_table", sql, _hashable(parameters))
+
+    def _answered(self, form: str, sql: str, parameters: tuple):
+        """One query's answer in a form that duckdb has a method for."""
+        named = {name: list(value) if isinstance(value, tuple) else value for name, value in parameters}
+        with self._cursor() as cursor:
+            if form == "to_arrow_table":
+                return cursor.sql(sql, params=named or None).to_arrow_table()
+            return getattr(cursor.execute(sql, named or None), form)()
+
+    @contextmanager
+    def _cursor(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A cursor of one's own: threads that share one give each other wrong answers."""
+        try:
+            yield self._connection.cursor()
+        except (duckdb.IOException, duckdb.SerializationException, duckdb.FatalException) as error:
+            raise StoreError(_damaged(self._path, error)) from error
+
+
+def _hashable(parameters: dict) -> tuple:
+    """Also takes the numbers of a frame, which are NumPy's, to Python's: DuckDB knows no others.
+
+    >>> _hashable({"steps": [1, 2], "split": "test", "distractors": np.int32(3)})
+    (('steps', (1, 2)), ('split', 'test'), ('distractors', 3))
+    """
+    plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in parameters.items()}
+    return tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in plain.items())
+
+
+def _connect(path: Path) -> duckdb.DuckDBPyConnection:
+    if path.is_dir():
+        raise StoreError(f"{path} is a folder; name a file in it, such as {path / 'results.duckdb'}")
+    if not path.is_file():
+        raise StoreError(
+            f"There is no result store at {path}; make one with `python -m qkcore precompute --store {path} ...`."
+        )
+    # An in-memory connection with the file attached sees the file as it is now; connect(path) would return whatever
+    # instance this process still has open, also after the file was replaced.
+    connection = duckdb.connect(":memory:")
+    try:
+        connection.execute("attach $path as store (read_only)", {"path": str(path)})
+        connection.execute("set enable_external_access = false; set lock_configuration = true")
+    except duckdb.Error as error:
+        connection.close()
+        raise StoreError(_damaged(path, error)) from None
+    return connection
+
+
+def _damaged(path: Path, error: Exception) -> str:
+    """One sentence for a file that DuckDB cannot open or read."""
+    reason = str(error).splitlines()[0]
+    if "lock" in reason:
+        return f"{path} is open in another program ({reason}); close it there and try again."
+    if "not a valid DuckDB" in reason:
+        return f"{path} is not a DuckDB file, so it is no result store; check the path."
+    return (
+        f"{path} is damaged or cut short and cannot be opened as a DuckDB file ({reason}); restore it from a copy, or "
+        "make it again with `python -m qkcore precompute`."
+    )
+
+
+def _check_version(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    try:
+        rows = connection.execute("select schema_version from store.meta").fetchall()
+    except duckdb.CatalogException:
+        raise StoreError(
+            f"{path} is a DuckDB file, but not a QKScope store (it has no table meta); check the path."
+        ) from None
+    if rows != [(SCHEMA_VERSION,)]:
+        raise StoreError(
+            f"{path} has schema version {rows[0][0] if rows else 'none'}, this QKScope reads version {SCHEMA_VERSION}; "
+            "make the store again with `python -m qkcore precompute`, or use the QKScope version that wrote it."
+        )

@@ -1,0 +1,313 @@
+"""Questions to a result store that its tables of counts answer.
+
+Anyone with DuckDB can read the file; the tables are in qkcore.results.schema. Questions about single puzzles are in
+qkcore.results.answers.
+"""
+
+from collections.abc import Sequence
+from numbers import Integral
+
+import numpy as np
+import pandas as pd
+
+from qkcore.results.reader import Reader, StoreError
+from qkcore.results.schema import SCHEMA, SCHEMA_VERSION
+from qkcore.statistics.metrics import Gap, balanced_accuracy, paired_test, select_heads, with_accuracy
+
+__all__ = ["SCHEMA", "SCHEMA_VERSION", "ResultStore", "Steps", "StoreError"]
+
+Steps = int | Sequence[int] | None
+
+
+class ResultStore(Reader):
+    """Questions to a store: `with ResultStore.open(path) as store: store.runs()`.
+
+    Where a question takes steps or distractors, None means all of them; steps may be a sequence too.
+    """
+
+    def runs(self) -> pd.DataFrame:
+        """All runs, newest first, with the columns of table runs."""
+        return self.ask("select * from store.runs order by created_at desc, run_id")
+
+    def difficulties(self, run_id: str, split: str) -> pd.DataFrame:
+        """steps, distractors, n: how many puzzles of each difficulty."""
+        return self.ask(
+            """
+            select steps, distractors, n
+            from store.model_accuracy
+            where run_id = $run_id and split = $split
+            order by steps, distractors
+            """,
+            run_id=run_id,
+            split=split,
+        )
+
+    def head_accuracy(
+        self, run_id: str, split: str, steps: Steps = None, distractors: int | None = None
+    ) -> pd.DataFrame:
+        """layer, head, n, n_right, n_right_with_model, accuracy, low, high; None for steps or distractors means all."""
+        counts = self.ask(
+            """
+            select layer, head, sum(n)::integer as n, sum(n_right)::integer as n_right,
+                   sum(n_right_with_model)::integer as n_right_with_model
+            from store.head_accuracy
+            where run_id = $run_id and split = $split
+              and ($steps is null or list_contains($steps, steps))
+              and ($distractors is null or distractors = $distractors)
+            group by all
+            order by layer, head
+            """,
+            run_id=run_id,
+            split=split,
+            steps=_listed(steps),
+            distractors=distractors,
+        )
+        return with_accuracy(counts)
+
+    def model_accuracy(
+        self, run_id: str, split: str, steps: Steps = None, distractors: int | None = None
+    ) -> pd.DataFrame:
+        """One row (none without such puzzles): n, n_right, accuracy, low, high of the model's own answers."""
+        counts = self.ask(
+            """
+            select sum(n)::integer as n, sum(n_right)::integer as n_right
+            from store.model_accuracy
+            where run_id = $run_id and split = $split
+              and ($steps is null or list_contains($steps, steps))
+              and ($distractors is null or distractors = $distractors)
+            having count(*) > 0
+            """,
+            run_id=run_id,
+            split=split,
+            steps=_listed(steps),
+            distractors=distractors,
+        )
+        return with_accuracy(counts)
+
+    def surface_accuracy(
+        self, run_id: str, split: str, steps: Steps = None, distractors: int | None = None
+    ) -> pd.DataFrame:
+        """rule, n, n_right, accuracy, low, high: what rules that read no logic get right on the same puzzles."""
+        counts = self.ask(
+            """
+            select rule, sum(n)::integer as n, sum(n_right)::integer as n_right
+            from store.surface_accuracy
+            where run_id = $run_id and split = $split
+              and ($steps is null or list_contains($steps, steps))
+              and ($distractors is null or distractors = $distractors)
+            group by rule
+            order by rule
+            """,
+            run_id=run_id,
+            split=split,
+            steps=_listed(steps),
+            distractors=distractors,
+        )
+        return with_accuracy(counts)
+
+    def best_rule(self, run_id: str) -> str | None:
+        """The surface rule with the most right answers on **validation** puzzles, the first of equals by name."""
+        validation = self.surface_accuracy(run_id, split="validation")
+        return None if validation.empty else validation.loc[validation["n_right"].idxmax(), "rule"]
+
+    def rule_cells(self, run_id: str, split: str, rule: str) -> pd.DataFrame:
+        """steps, distractors, n, n_right of one surface rule, a row a difficulty."""
+        return self.ask(
+            """
+            select steps, distractors, n, n_right
+            from store.surface_accuracy
+            where run_id = $run_id and split = $split and rule = $rule
+            order by steps, distractors
+            """,
+            run_id=run_id,
+            split=split,
+            rule=rule,
+        )
+
+    def luck(self, run_id: str, split: str, steps: int | None = None, distractors: int | None = None) -> pd.DataFrame:
+        """One row (none without such puzzles): n, q50, q95, n_permutations; see `metrics.luck_line`."""
+        return self.ask(
+            """
+            select n, q50, q95, n_permutations
+            from store.luck
+            where run_id = $run_id and split = $split
+              and steps is not distinct from $steps and distractors is not distinct from $distractors
+            """,
+            run_id=run_id,
+            split=split,
+            steps=steps,
+            distractors=distractors,
+        )
+
+    def head_luck(
+        self, run_id: str, split: str, steps: int | None = None, distractors: int | None = None
+    ) -> dict[str, np.ndarray]:
+        """null_mean, null_sd: (layer * head,) of right answers when answers are shuffled; see `luck.luck_line`."""
+        return self.ask_arrays(
+            """
+            select unnest(null_mean) as null_mean, unnest(null_sd) as null_sd
+            from store.luck
+            where run_id = $run_id and split = $split
+              and steps is not distinct from $steps and distractors is not distinct from $distractors
+            """,
+            run_id=run_id,
+            split=split,
+            steps=steps,
+            distractors=distractors,
+        )
+
+    def luck_lines(self, run_id: str, split: str, by: str, distractors: int | None = None) -> pd.DataFrame:
+        """The luck line along one axis: `by` ("steps", or "distractors" with all steps together), n, q50, q95."""
+        lines = self.ask(
+            "select steps, distractors, n, q50, q95 from store.luck where run_id = $run_id and split = $split",
+            run_id=run_id,
+            split=split,
+        )
+        if by == "distractors":
+            is_asked = lines["steps"].isna() & lines["distractors"].notna()
+        else:
+            is_asked = lines["steps"].notna() & (
+                lines["distractors"].isna() if distractors is None else lines["distractors"] == distractors
+            )
+        return lines.loc[is_asked, [by, "n", "q50", "q95"]].sort_values(by, ignore_index=True)
+
+    def chance(self, run_id: str, split: str, steps: Steps = None, distractors: int | None = None) -> float | None:
+        """Accuracy of guessing: the mean of one over the number of candidates; None without such puzzles."""
+        mean = self.ask(
+            """
+            select avg(1 / len(candidates)) as chance
+            from store.puzzles join store.runs using (puzzle_set)
+            where run_id = $run_id and split = $split
+              and ($steps is null or list_contains($steps, steps))
+              and ($distractors is null or distractors = $distractors)
+            """,
+            run_id=run_id,
+            split=split,
+            steps=_listed(steps),
+            distractors=distractors,
+        )["chance"].iloc[0]
+        return None if pd.isna(mean) else float(mean)
+
+    def accuracy_by_answer(
+        self, run_id: str, split: str, steps: Steps = None, distractors: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """How often each head is right by the index of the right candidate.
+
+        Returns:
+            (layer * head, answer) n_right and (answer,) n; (0, 0) and (0,) without such puzzles.
+        """
+        filters = dict(run_id=run_id, split=split, steps=_listed(steps), distractors=distractors)
+        right = self.ask_arrays(
+            """
+            select sum(n_right) as n_right
+            from (
+                select layer, head, unnest(n_right_by_answer) as n_right,
+                       generate_subscripts(n_right_by_answer, 1) as answer
+                from store.head_accuracy
+                where run_id = $run_id and split = $split
+                  and ($steps is null or list_contains($steps, steps))
+                  and ($distractors is null or distractors = $distractors)
+            )
+            group by layer, head, answer
+            order by layer, head, answer
+            """,
+            **filters,
+        )["n_right"].astype(int)
+        n = self.ask_arrays(
+            """
+            select sum(n) as n
+            from (
+                select unnest(n_by_answer) as n, generate_subscripts(n_by_answer, 1) as answer
+                from store.model_accuracy
+                where run_id = $run_id and split = $split
+                  and ($steps is null or list_contains($steps, steps))
+                  and ($distractors is null or distractors = $distractors)
+            )
+            group by answer
+            order by answer
+            """,
+            **filters,
+        )["n"].astype(int)
+        return right.reshape(-1, len(n)) if len(n) else np.zeros((0, 0), dtype=int), n
+
+    def auc(self, run_id: str, split: str, steps: int | None = None, distractors: int | None = None) -> np.ndarray:
+        """(layer * head,) area under the ROC curve, see `metrics.auc`; empty where it is not defined."""
+        return self.ask_arrays(
+            """
+            select unnest(auc) as auc
+            from store.auc
+            where run_id = $run_id and split = $split
+              and steps is not distinct from $steps and distractors is not distinct from $distractors
+            """,
+            run_id=run_id,
+            split=split,
+            steps=steps,
+            distractors=distractors,
+        )["auc"]
+
+    def candidates(self, run_id: str) -> tuple[str, ...] | None:
+        """The candidates that all puzzles of a run share; None where they differ."""
+        found = self.ask(
+            """
+            select distinct candidates
+            from store.puzzles join store.runs using (puzzle_set)
+            where run_id = $run_id
+            limit 2
+            """,
+            run_id=run_id,
+        )["candidates"]
+        return tuple(found.iloc[0]) if len(found) == 1 else None
+
+    def selected(self, run_id: str, k: int = 1, by: str = "accuracy", steps: Steps = None) -> list[tuple[int, int]]:
+        """The k heads that do best on **validation** puzzles, best first; none when the run has no such puzzles.
+
+        Args:
+            by: "accuracy" or "balanced_accuracy".
+            steps: choose on validation puzzles of these steps only.
+        """
+        validation = self.head_accuracy(run_id, "validation", steps)
+        if by == "balanced_accuracy" and len(validation):
+            validation["balanced_accuracy"] = balanced_accuracy(*self.accuracy_by_answer(run_id, "validation", steps))
+        return select_heads(validation, k, by) if len(validation) else []
+
+    def best_head(self, run_id: str) -> tuple[int, int] | None:
+        """(layer, head) of the most right answers on **validation** puzzles; None when the run has none."""
+        return next(iter(self.selected(run_id)), None)
+
+    def worked_example(self, run_id: str) -> pd.Series | None:
+        """The row of table worked_examples, with the puzzle's statement, candidates, answer and split; None without."""
+        found = self.ask(
+            """
+            select e.*, p.context, p.statement, p.candidates, p.answer, p.steps, p.distractors, p.split
+            from store.worked_examples e
+            join store.runs r using (run_id)
+            join store.puzzles p on p.puzzle_set = r.puzzle_set and p.puzzle_id = e.puzzle_id
+            where run_id = $run_id
+            """,
+            run_id=run_id,
+        )
+        return None if found.empty else found.iloc[0]
+
+    def gap(
+        self, run_id: str, layer: int, head: int, split: str, steps: Steps = None, distractors: int | None = None
+    ) -> Gap | None:
+        """A head against the model on the same puzzles; None without such puzzles."""
+        heads = self.head_accuracy(run_id, split, steps, distractors)
+        own = heads[(heads["layer"] == layer) & (heads["head"] == head)]
+        model = self.model_accuracy(run_id, split, steps, distractors)
+        if own.empty or model.empty:
+            return None
+        n_both = int(own["n_right_with_model"].iloc[0])
+        n_only_head = int(own["n_right"].iloc[0]) - n_both
+        n_only_model = int(model["n_right"].iloc[0]) - n_both
+        return paired_test(int(model["n"].iloc[0]), n_only_head, n_only_model)
+
+
+def _listed(steps: Steps) -> list[int] | None:
+    """
+    >>> _listed(None), _listed(2), _listed((3, 4))
+    (None, [2], [3, 4])
+    """
+    if steps is None:
+        return None
+    return [int(value) for value in ([steps] if isinstance(steps, Integral) else steps)]

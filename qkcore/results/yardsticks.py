@@ -1,0 +1,91 @@
+"""What a run's stored puzzles say about one new puzzle: which heads are good, and what is a large margin.
+
+Functions of a `ResultStore`. A lead is the best candidate's score minus the second best's, so it needs no right answer;
+with two candidates it is the size of the margin. Heads, and the scales of the vote, come from validation puzzles; leads
+to compare with come from test puzzles.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from qkcore.results.answers import head_scores, model_logits, puzzles_of, voters_and_scales
+from qkcore.results.store import ResultStore
+from qkcore.statistics.votes import weighted_vote
+
+
+@dataclass(frozen=True, slots=True)
+class Yardsticks:
+    """A run's measures for a new puzzle."""
+
+    voters: tuple[tuple[int, int], ...]  # the best heads on validation puzzles, best first; none without such puzzles
+    scales: np.ndarray  # (voter) as `votes.weighted_vote` takes them
+    typical: np.ndarray  # (layer, head) root mean square lead over the run's puzzles
+    model_leads: np.ndarray  # (test puzzle) sorted, of the model's logits
+    vote_leads: np.ndarray  # (test puzzle) sorted
+
+
+def yardsticks(store: ResultStore, run_id: str) -> Yardsticks:
+    """Read a run's measures."""
+    is_test = _is_test(store, run_id)
+    voters, scales = voters_and_scales(store, run_id)
+    voted = weighted_vote(head_scores(store, run_id, voters), scales)[is_test] if voters else np.zeros((0, 2))
+    return Yardsticks(
+        voters=tuple(voters),
+        scales=scales,
+        typical=_typical_leads(store, run_id),
+        model_leads=np.sort(leads(model_logits(store, run_id)[is_test])),
+        vote_leads=np.sort(leads(voted)),
+    )
+
+
+def head_leads(store: ResultStore, run_id: str, layer: int, head: int) -> np.ndarray:
+    """(test puzzle) sorted leads of one head."""
+    return np.sort(leads(head_scores(store, run_id, [(layer, head)])[_is_test(store, run_id), 0]))
+
+
+def leads(scores: np.ndarray) -> np.ndarray:
+    """(...) the best candidate's score minus the second best's.
+
+    Args:
+        scores: (..., candidate); candidates that a puzzle does not have are NaN.
+
+    >>> leads(np.array([[3.0, 1.0, np.nan], [0.0, 2.0, 7.0]])).tolist()
+    [2.0, 5.0]
+    """
+    two_best = np.sort(np.where(np.isnan(scores), -np.inf, scores), axis=-1)[..., -2:]
+    return two_best[..., 1] - two_best[..., 0]
+
+
+def share_below(sorted_leads: np.ndarray, lead: float) -> float | None:
+    """The share of stored puzzles that were answered with a smaller lead; None without any.
+
+    >>> share_below(np.array([1.0, 2.0, 3.0, 4.0]), 3.0)
+    0.5
+    """
+    return float(np.searchsorted(sorted_leads, lead)) / len(sorted_leads) if len(sorted_leads) else None
+
+
+def _is_test(store: ResultStore, run_id: str) -> np.ndarray:
+    return (puzzles_of(store, run_id)["split"] == "test").to_numpy()
+
+
+def _typical_leads(store: ResultStore, run_id: str) -> np.ndarray:
+    found = store.ask_arrays(
+        """
+        with leads as (
+            select layer, head,
+                   case when len(qk) = 2 then abs(qk[1] - qk[2])
+                        else list_reverse_sort(qk)[1] - list_reverse_sort(qk)[2] end as lead
+            from store.head_scores
+            where run_id = $run_id
+        )
+        select layer, head, sqrt(avg(lead::double * lead)) as typical
+        from leads
+        group by layer, head
+        """,
+        run_id=run_id,
+    )
+    typical = np.zeros((found["layer"].max(initial=-1) + 1, found["head"].max(initial=-1) + 1))
+    typical[found["layer"], found["head"]] = found["typical"]
+    return typical

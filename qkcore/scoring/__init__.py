@@ -1,0 +1,1 @@
+"""Puzzles and a model to scores, and scores into a store."""

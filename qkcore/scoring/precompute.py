@@ -1,0 +1,166 @@
+"""Score a puzzle set into a store, part by part; an interrupted run goes on where it stopped.
+
+Parts lie in a folder beside the store, named by a hash of everything that changes the numbers, so a restart with the
+same settings finds them and one with others does not. Knows nothing of DuckDB: publishing does.
+"""
+
+import fcntl
+import hashlib
+import json
+import re
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from qkcore import InputError, __version__
+from qkcore.asking.templates import Chat, Template, template_name
+from qkcore.attention.load import CausalLM
+from qkcore.puzzles.puzzle import Puzzle, PuzzleError, puzzle_set_sha256
+from qkcore.results.parts import PART_SIZE, Part, is_done, n_parts, part_path, write_part
+from qkcore.results.publish import Run, check_accepts, publish
+from qkcore.results.store import ResultStore
+from qkcore.scoring.score import MAX_BATCH_TOKENS, Budget, PuzzleScores, prompts_of, score_puzzles
+from qkcore.scoring.worked_example import worked_example
+
+
+class Interrupted(InputError):
+    """The run was stopped; the message says what is kept and how to go on."""
+
+
+def run(
+    lm: CausalLM,
+    puzzles: Sequence[Puzzle],
+    store: str | Path,
+    *,
+    puzzle_set: str,
+    rope: str = "pre",
+    template: Template | None = None,
+    max_batch_tokens: int = MAX_BATCH_TOKENS,
+    show_progress: bool = True,
+    with_texts: bool = True,
+) -> str:
+    """Score every puzzle and publish the run; returns its run_id.
+
+    Without texts, the store gets the puzzles' ids, difficulties and answers only.
+
+    The same call again after an interruption scores only what is missing; after a finished run it does nothing.
+
+    Raises:
+        PuzzleError, StoreError, UnsupportedModelError: before anything is scored, where that can be known.
+        Interrupted: on Ctrl-C; finished parts are kept.
+    """
+    store = Path(store)
+    settings = _describe(lm, puzzles, puzzle_set, rope, template)
+    check_accepts(store, puzzle_set, settings.puzzle_set_sha256)
+    _check_input(puzzles, max_batch_tokens)
+    if _is_published(store, settings.run_id):
+        print(f"{store} holds this run already; nothing to do.", file=sys.stderr)
+        return settings.run_id
+    prompts_of(lm, puzzles, template)  # every puzzle is known to fit before the first is scored
+    folder = store.with_name(store.name + ".parts") / settings.run_id
+    with _only_worker(folder):
+        try:
+            _score_parts(lm, puzzles, folder, rope, template, max_batch_tokens, show_progress)
+            parts = [part_path(folder, index) for index in range(n_parts(len(puzzles)))]
+            example_of = partial(worked_example, lm, puzzles, rope=rope, template=template)
+            publish(store, settings, puzzles, parts, with_texts, example_of)
+        except KeyboardInterrupt:
+            n_kept = len(list(folder.glob("part-*.parquet"))) * PART_SIZE
+            raise Interrupted(
+                f"stopped; {min(n_kept, len(puzzles)):,} of {len(puzzles):,} puzzles are scored and kept in {folder}. "
+                "Run the same command again to go on."
+            ) from None
+        shutil.rmtree(folder)
+    with suppress(OSError):  # not empty: another run's parts are in it
+        folder.parent.rmdir()
+    return settings.run_id
+
+
+def _describe(lm: CausalLM, puzzles, puzzle_set: str, rope: str, template: Template | None) -> Run:
+    decisive = {
+        "model_revision": lm.revision,
+        "dtype": lm.dtype,
+        "puzzle_set_sha256": puzzle_set_sha256(puzzles),
+        "rope": rope,
+        "template": template_name(template),
+    }
+    names = {"model": lm.name, "puzzle_set": puzzle_set, "version": __version__, "part_size": PART_SIZE}
+    if isinstance(template, Chat) and puzzles:  # its words may lie in a file outside of the revision, or hold a date
+        names["chat"] = f"{lm.tokenizer.chat_template} {template.ask(lm.tokenizer, puzzles[0]).text}"
+    key = hashlib.sha256(json.dumps(decisive | names, sort_keys=True).encode()).hexdigest()[:8]
+    slug = re.sub(r"[^A-Za-z0-9.]+", "-", f"{lm.name} {puzzle_set} {rope}").strip("-.").lower()
+    return Run(
+        run_id=f"{slug[:80]}-{key}",
+        model=lm.name,
+        puzzle_set=puzzle_set,
+        n_layers=lm.geometry.n_layers,
+        n_heads=lm.geometry.n_heads,
+        n_kv_heads=lm.geometry.n_kv_heads,
+        **decisive,
+    )
+
+
+def _is_published(store: Path, run_id: str) -> bool:
+    if not store.exists():
+        return False
+    with ResultStore.open(store) as opened:
+        return run_id in set(opened.runs()["run_id"])
+
+
+def _check_input(puzzles: Sequence[Puzzle], max_batch_tokens: int) -> None:
+    if max_batch_tokens < 1:
+        raise InputError(f"{max_batch_tokens} tokens a batch hold nothing; give 1 or more")
+    for puzzle in puzzles:
+        if puzzle.answer is None:
+            raise PuzzleError(
+                f"puzzle {puzzle.puzzle_id!r} has no answer, so nothing can be counted right; give its answer or "
+                "leave it out"
+            )
+
+
+@contextmanager
+def _only_worker(folder: Path) -> Iterator[None]:
+    """Hold the run's folder; a second process on the same run is turned away."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InputError(f"another process is scoring this run in {folder}; wait for it, or stop it") from None
+        yield
+
+
+def _score_parts(lm, puzzles, folder: Path, rope, template, max_batch_tokens, show_progress) -> None:
+    """Write the parts that are missing."""
+    slices = [puzzles[index * PART_SIZE : (index + 1) * PART_SIZE] for index in range(n_parts(len(puzzles)))]
+    missing = [i for i, part in enumerate(slices) if not is_done(part_path(folder, i), [p.puzzle_id for p in part])]
+    n_done = len(puzzles) - sum(len(slices[index]) for index in missing)
+    if n_done:
+        print(f"{n_done:,} of {len(puzzles):,} puzzles were scored before; going on.", file=sys.stderr)
+    budget = Budget(max_batch_tokens)  # shared by all parts: memory that ran out once is not tried again
+    with tqdm(total=len(puzzles), initial=n_done, unit="puzzle", disable=not show_progress) as progress:
+        for index in missing:
+            start = time.monotonic()
+            scores = list(score_puzzles(lm, slices[index], rope=rope, template=template, max_batch_tokens=budget))
+            write_part(part_path(folder, index), part_of(scores, time.monotonic() - start))
+            progress.update(len(scores))
+
+
+def part_of(scores: Sequence[PuzzleScores], seconds: float) -> Part:
+    """Scores of puzzles as the arrays that a part holds; candidates that a puzzle lacks are NaN."""
+    n_layers, n_heads, _ = scores[0].qk.shape
+    most = max(len(one.logits) for one in scores)
+    qk = np.full((len(scores), n_layers * n_heads, most), np.nan, dtype=np.float32)
+    logits = np.full((len(scores), most), np.nan, dtype=np.float32)
+    for index, one in enumerate(scores):
+        n_candidates = len(one.logits)
+        qk[index, :, :n_candidates] = one.qk.reshape(-1, n_candidates).numpy()
+        logits[index, :n_candidates] = one.logits.numpy()
+    return Part(tuple(one.puzzle.puzzle_id for one in scores), qk, logits, seconds)

@@ -1,0 +1,240 @@
+"""Bundles: chosen runs as one file or folder that somebody else can open.
+
+A bundle is a zip file, or a folder, of two files: results.duckdb, a store, and manifest.json, which says what it is
+and pins the store by its hash. The manifest's own hash is the bundle's fingerprint. Opening trusts neither the names
+nor the sizes that a zip file states. Knows nothing of the screen.
+"""
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from qkcore import __version__
+from qkcore.results.schema import SCHEMA_VERSION
+from qkcore.results.store import ResultStore, StoreError
+from qkcore.sharing.excerpt import chosen_runs, copy_runs
+from qkcore.sharing.fetch import FetchError, fetch, is_address, shown_address
+
+BUNDLE_VERSION = 1
+MANIFEST, STORE = "manifest.json", "results.duckdb"
+MAX_MANIFEST_BYTES = 5_000_000
+GENERATED = re.compile(r"(made-up|everyday)-s\d+-d\d+-\d+-\w+")  # ids that `generate` gives
+OUR_LICENCE = "made with QKScope's generator; free to share (Apache-2.0)"
+NO_LICENCE = "not stated; ask where the puzzles come from before you hand their texts on"
+
+
+class BundleError(StoreError):
+    """A bundle that cannot be made or opened; the message says why and what to do."""
+
+
+def write_bundle(
+    store: Path,
+    out: Path,
+    run_ids: Sequence[str] = (),
+    with_texts: bool = True,
+    licences: Mapping[str, str] | None = None,
+) -> dict:
+    """Make a bundle of these runs of a store (none named: all) and return its manifest with its "fingerprint".
+
+    A path that ends in .zip becomes a file, any other a folder. Licences are notes by puzzle set.
+
+    Raises:
+        StoreError: when the store cannot be read, or has not these runs.
+        BundleError: when there is something at the path already, or a licence is for a set that is not in the bundle.
+    """
+    if out.exists():
+        raise BundleError(f"{out} exists already; name another path, or delete it first")
+    if not out.absolute().parent.is_dir():
+        raise BundleError(f"there is no folder {out.parent} to put the bundle in; make it first")
+    run_ids = chosen_runs(store, run_ids)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.absolute().parent) as building:
+        folder = Path(building) / "bundle"
+        folder.mkdir()
+        copy_runs(store, folder / STORE, run_ids, with_texts)
+        manifest = _manifest(folder / STORE, licences or {})
+        (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        fingerprint = _sha256(folder / MANIFEST)
+        os.replace(_zipped(folder) if out.suffix == ".zip" else folder, out)
+    return manifest | {"fingerprint": fingerprint}
+
+
+def _manifest(store: Path, licences: Mapping[str, str]) -> dict:
+    with ResultStore.open(store) as opened:
+        runs = opened.runs()
+        sets = opened.ask(
+            """
+            select puzzle_set, count(*) as n, count(context) > 0 as has_texts, list(puzzle_id) as ids
+            from store.puzzles
+            group by puzzle_set
+            order by puzzle_set
+            """
+        )
+    if unknown := sorted(licences.keys() - set(sets["puzzle_set"])):
+        raise BundleError(
+            f"there is no puzzle set {unknown[0]!r} here to have a licence; there are {sets['puzzle_set'].tolist()}"
+        )
+    described = [
+        "run_id",
+        "model",
+        "model_revision",
+        "puzzle_set",
+        "puzzle_set_sha256",
+        "rope",
+        "dtype",
+        "qkcore_version",
+    ]
+    return {
+        "bundle_version": BUNDLE_VERSION,
+        "qkcore_version": __version__,
+        "store_schema_version": SCHEMA_VERSION,
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "files": {STORE: {"sha256": _sha256(store), "bytes": store.stat().st_size}},
+        "runs": [
+            row | {"n_puzzles": int(n)}
+            for row, n in zip(runs[described].to_dict("records"), runs["n_puzzles"], strict=True)
+        ],
+        "puzzle_sets": {
+            row.puzzle_set: {
+                "n_puzzles": int(row.n),
+                "has_texts": bool(row.has_texts),
+                "licence": licences.get(row.puzzle_set) or _licence(row.ids),
+            }
+            for row in sets.itertuples()
+        },
+    }
+
+
+def _licence(puzzle_ids: Sequence[str]) -> str:
+    """What is known of a set's licence from its puzzles alone."""
+    return OUR_LICENCE if all(map(GENERATED.fullmatch, puzzle_ids)) else NO_LICENCE
+
+
+def _zipped(folder: Path) -> Path:
+    path = folder.with_suffix(".zip")
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name in (MANIFEST, STORE):
+            file.write(folder / name, name)
+    return path
+
+
+def open_bundle(source: str, folder: Path, sha256: str = "", max_bytes: int = 500_000_000) -> Path:
+    """Check a bundle and return the path of its store.
+
+    Args:
+        source: a folder (used where it is), a zip file (unpacked) or an http(s) address (fetched and unpacked).
+        folder: where to unpack to; it exists and is ours.
+        sha256: the fingerprint that the bundle must have; "" for any, which an address may not have.
+        max_bytes: of the file that is fetched, and of the store.
+
+    Raises:
+        BundleError: when it cannot be had, is no bundle, is too large, is not what its manifest or the fingerprint
+            says, or is of another version.
+    """
+    if is_address(source):
+        if not sha256:
+            raise BundleError(f"a bundle from an address ({shown_address(source)}) needs its fingerprint beside it")
+        name, path = shown_address(source), folder / "fetched.zip"
+        try:
+            fetch(source, path, max_bytes)
+        except FetchError as error:
+            raise BundleError(f"the bundle could not be fetched: {error}") from None
+    else:
+        name, path = source, Path(source)
+    if path.is_dir():
+        manifest = _checked_manifest(_read_manifest_file(name, path / MANIFEST), name, sha256)
+        store = path / STORE
+    elif path.is_file():
+        manifest, store = _unpacked(name, path, folder / STORE, sha256, max_bytes)
+    else:
+        raise BundleError(f"there is no bundle at {name}; make one with `python -m qkcore bundle`")
+    _check_store(name, store, manifest, max_bytes)
+    return store
+
+
+def _read_manifest_file(name: str, path: Path) -> bytes:
+    if not path.is_file():
+        raise BundleError(f"{name} is no bundle: it has no {MANIFEST}; make one with `python -m qkcore bundle`")
+    with path.open("rb") as file:
+        return file.read(MAX_MANIFEST_BYTES)
+
+
+def _unpacked(name: str, path: Path, store: Path, sha256: str, max_bytes: int) -> tuple[dict, Path]:
+    """The manifest, and the store unpacked; nothing else in the file is looked at."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            with file.open(MANIFEST) as packed:
+                manifest = _checked_manifest(packed.read(MAX_MANIFEST_BYTES), name, sha256)
+            with file.open(STORE) as packed, store.open("wb") as unpacked:
+                _copy_at_most(name, packed, unpacked, max_bytes)
+    except BundleError:
+        raise
+    except KeyError as error:
+        raise BundleError(f"{name} is no bundle: {error.args[0]}") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        raise BundleError(f"{name} is no bundle, or was cut short ({error}); copy it again") from None
+    return manifest, store
+
+
+def _copy_at_most(name: str, source: BinaryIO, target: BinaryIO, max_bytes: int) -> None:
+    """Copy, and stop at the limit: a zip file may unpack to far more than it says."""
+    left = max_bytes
+    while chunk := source.read(1 << 20):
+        left -= len(chunk)
+        if left < 0:
+            raise BundleError(_too_large(name, max_bytes))
+        target.write(chunk)
+
+
+def _too_large(name: str, max_bytes: int) -> str:
+    allowed = f"{max_bytes / 1e6:,.0f} MB"
+    return f"the results in {name} are larger than {allowed}; allow more (bundle_max_mb), or bundle fewer runs"
+
+
+def _checked_manifest(raw: bytes, name: str, sha256: str) -> dict:
+    found = hashlib.sha256(raw).hexdigest()
+    if sha256 and found != sha256.lower():
+        raise BundleError(
+            f"{name} is not the bundle that was asked for: its fingerprint is {found}, not {sha256}; get the bundle "
+            "again, or correct the fingerprint if the bundle is meant to be new"
+        )
+    try:
+        manifest = json.loads(raw)
+        version, stated = manifest["bundle_version"], manifest["files"][STORE]
+        complete = isinstance(version, int) and isinstance(stated["sha256"], str) and isinstance(stated["bytes"], int)
+    except (ValueError, KeyError, TypeError):
+        complete = False
+    if not complete:
+        raise BundleError(f"{name} is no bundle: its {MANIFEST} does not say what is in it; make the bundle again")
+    if version > BUNDLE_VERSION:
+        made_by = manifest.get("qkcore_version")
+        raise BundleError(f"{name} was made by a newer QKScope ({made_by}); update QKScope to open it")
+    return manifest
+
+
+def _check_store(name: str, store: Path, manifest: dict, max_bytes: int) -> None:
+    stated = manifest["files"][STORE]
+    if not store.is_file():
+        raise BundleError(f"{name} is no complete bundle: it has no {STORE}; copy it again")
+    if store.stat().st_size > max_bytes:
+        raise BundleError(_too_large(name, max_bytes))
+    if store.stat().st_size != stated["bytes"] or _sha256(store) != stated["sha256"]:
+        raise BundleError(f"the results in {name} were changed after the bundle was made; get the bundle again")
+    try:
+        with ResultStore.open(store):
+            pass
+    except StoreError as error:
+        made_by = manifest.get("qkcore_version")
+        raise BundleError(f"{name} was made by QKScope {made_by} and cannot be opened here: {error}") from None
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

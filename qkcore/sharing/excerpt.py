@@ -1,0 +1,85 @@
+"""Chosen runs of a store, copied into a store of their own, with or without the puzzles' texts.
+
+Knows the tables from `schema.SCHEMA` alone: a table with a run_id is copied by run, one with a puzzle_set by the sets
+of those runs, any other whole.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import duckdb
+
+from qkcore.results.schema import SCHEMA
+from qkcore.results.store import ResultStore, StoreError
+
+# What holds words of a puzzle. The columns are emptied in a copy without texts, the tables left out.
+TEXT_COLUMNS = ("context", "statement")
+TEXT_TABLES = ("worked_examples",)
+
+
+def chosen_runs(store: Path, run_ids: Sequence[str] = ()) -> list[str]:
+    """These runs of a store, all if none is named; they must be there.
+
+    Raises:
+        StoreError: when the store cannot be read, holds no runs, or not these.
+    """
+    with ResultStore.open(store) as opened:
+        known = opened.runs()["run_id"].tolist()
+    if not known:
+        raise StoreError(f"{store} holds no runs; add one with `python -m qkcore precompute`")
+    if unknown := [run_id for run_id in run_ids if run_id not in known]:
+        raise StoreError(f"{store} has no run {unknown[0]!r}; it has {', '.join(known)}")
+    return list(dict.fromkeys(run_ids)) or known
+
+
+def copy_runs(store: Path, target: Path, run_ids: Sequence[str], with_texts: bool = True) -> None:
+    """Write a new store at the target, with these runs, their puzzle sets and nothing else.
+
+    Raises:
+        StoreError: when the store cannot be read.
+    """
+    connection = duckdb.connect(str(target))
+    try:
+        connection.execute(SCHEMA)
+        connection.execute("attach $path as source (read_only)", {"path": str(store)})
+        connection.execute(
+            """
+            create temp table chosen as
+            select run_id, puzzle_set from source.runs where run_id in (select unnest($run_ids))
+            """,
+            {"run_ids": list(run_ids)},
+        )
+        for table, columns in _columns_of_tables().items():
+            if with_texts or table not in TEXT_TABLES:
+                connection.execute(_copy_statement(table, columns, with_texts))
+        connection.execute("checkpoint")
+    except duckdb.Error as error:
+        raise StoreError(f"{store} cannot be copied ({str(error).splitlines()[0]}); restore it from a copy") from None
+    finally:
+        connection.close()
+
+
+def _columns_of_tables() -> dict[str, list[str]]:
+    """The columns of each table of the schema."""
+    with duckdb.connect(":memory:") as connection:
+        connection.execute(SCHEMA)
+        rows = connection.execute(
+            """
+            select table_name, list(column_name order by column_index)
+            from duckdb_columns()
+            where not internal
+            group by table_name
+            order by table_name
+            """
+        ).fetchall()
+    return dict(rows)
+
+
+def _copy_statement(table: str, columns: Sequence[str], with_texts: bool) -> str:
+    """SQL that copies the rows of the chosen runs; its words come from the schema alone."""
+    selected = ", ".join(
+        f'null as "{column}"' if column in TEXT_COLUMNS and not with_texts else f'"{column}"' for column in columns
+    )
+    key = next((key for key in ("run_id", "puzzle_set") if key in columns), None)
+    rows = f"where {key} in (select {key} from chosen)" if key else ""
+    return f"insert into main.{table} by name select {selected} from source.{table} {rows}"

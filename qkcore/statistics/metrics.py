@@ -1,0 +1,217 @@
+"""Statistics of right and wrong.
+
+Counts and choices in, shares, intervals and tests out. Knows nothing of where counts come from. Shares are 0 to 1; the
+textbook parts are scipy's. The luck line is in `qkcore.statistics.luck`, votes of several heads are in `qkcore.statistics.votes`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy import special, stats
+
+from qkcore.statistics.luck import luck_line
+
+__all__ = [
+    "Gap",
+    "above_chance",
+    "accuracy_interval",
+    "auc",
+    "balanced_accuracy",
+    "candidate_choices",
+    "gap",
+    "luck_line",
+    "paired_test",
+    "select_heads",
+    "transfer",
+    "with_accuracy",
+]
+
+CONFIDENCE = 0.95
+FALSE_DISCOVERY_RATE = 0.05
+
+
+def candidate_choices(scores: np.ndarray) -> np.ndarray:
+    """The candidate of the largest score, -1 where two share it: `qkscore.choices` for stored arrays.
+
+    Args:
+        scores: (..., candidate). Candidates that a puzzle does not have are NaN.
+
+    Returns:
+        (...) int8.
+
+    >>> candidate_choices(np.array([[3.0, 1.0], [2.0, 2.0], [1.0, np.nan]])).tolist()
+    [0, -1, 0]
+    """
+    known = np.where(np.isnan(scores), -np.inf, scores)
+    best = known.max(axis=-1, keepdims=True)
+    is_tie = (known == best).sum(axis=-1) > 1
+    return np.where(is_tie, -1, known.argmax(axis=-1)).astype(np.int8)
+
+
+def accuracy_interval(n_right, n, confidence: float = CONFIDENCE) -> tuple[np.ndarray, np.ndarray]:
+    """Wilson's interval of a share (E. B. Wilson 1927, without continuity correction).
+
+    Args:
+        n_right, n: counts, scalars or arrays of one shape; n > 0.
+
+    Returns:
+        (low, high), each of that shape.
+
+    >>> low, high = accuracy_interval(8, 10)
+    >>> round(float(low), 3), round(float(high), 3)
+    (0.49, 0.943)
+    """
+    n_right, n = np.asarray(n_right, dtype=float), np.asarray(n, dtype=float)
+    z = stats.norm.ppf(0.5 + confidence / 2)
+    share = n_right / n
+    centre = share + z**2 / (2 * n)
+    half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    low, high = ((centre + side * half) / (1 + z**2 / n) for side in (-1, 1))
+    # Where all or none are right, rounding may leave an end beside the share: "0.0 % (-0.0 to ...".
+    return np.clip(low, 0.0, share), np.clip(high, share, 1.0)
+
+
+def with_accuracy(counts: pd.DataFrame) -> pd.DataFrame:
+    """The frame with accuracy, low and high (95 %) beside its n and n_right."""
+    low, high = accuracy_interval(counts["n_right"], counts["n"])
+    return counts.assign(accuracy=counts["n_right"] / counts["n"], low=low, high=high)
+
+
+def balanced_accuracy(n_right_by_answer: np.ndarray, n_by_answer: np.ndarray) -> np.ndarray:
+    """The mean over answers of the share that is right: one half for a head that always says the same of two.
+
+    Args:
+        n_right_by_answer: (..., answer).
+        n_by_answer: (answer,) or (..., answer). Answers that are never the right one are left out.
+
+    Returns:
+        (...) shares, NaN without puzzles.
+
+    >>> balanced_accuracy(np.array([[90, 0], [60, 8]]), np.array([90, 10])).round(3).tolist()
+    [0.5, 0.733]
+    """
+    n = np.broadcast_to(n_by_answer, np.shape(n_right_by_answer))
+    share = np.divide(n_right_by_answer, n, out=np.zeros(n.shape), where=n > 0)
+    n_answers = (n > 0).sum(axis=-1)
+    return np.divide(share.sum(axis=-1), n_answers, out=np.full(n.shape[:-1], np.nan), where=n_answers > 0)
+
+
+def auc(evidence: np.ndarray, is_first: np.ndarray) -> np.ndarray:
+    """How well each head's evidence orders the puzzles, whatever its offset: the area under the ROC curve.
+
+    The chance that a puzzle whose answer is the first candidate has more evidence for it than one whose answer is the
+    second; ties count half (Mann and Whitney 1947).
+
+    Args:
+        evidence: (head, puzzle) score of the first candidate minus score of the second.
+        is_first: (puzzle,) bool: the first candidate is the answer.
+
+    Returns:
+        (head,) 0 to 1, chance 0.5; NaN where one of the two answers never occurs.
+
+    >>> auc(np.array([[5.0, 7.0, 6.0]]), np.array([False, True, True])).tolist()
+    [1.0]
+    """
+    n_first, n_second = int(is_first.sum()), int((~is_first).sum())
+    if not n_first or not n_second:
+        return np.full(len(evidence), np.nan)
+    wins = np.empty(len(evidence))
+    for head, row in enumerate(evidence):
+        second = np.sort(row[~is_first])
+        below, up_to = (np.searchsorted(second, row[is_first], side=side).sum() for side in ("left", "right"))
+        wins[head] = (below + up_to) / 2
+    return wins / (n_first * n_second)
+
+
+def above_chance(
+    n_right: np.ndarray, null_mean: np.ndarray, null_sd: np.ndarray, rate: float = FALSE_DISCOVERY_RATE
+) -> np.ndarray:
+    """Which heads are above chance, so that of those named at most `rate` are expected to be there by luck.
+
+    A head is compared with itself on shuffled answers (`luck.luck_line`), by the normal distribution of its number of
+    right answers: so what it gains by leaning to one answer, or by treating statements about one context alike, counts
+    for nothing. The false discovery rate is controlled by Benjamini and Yekutieli (Annals of Statistics 29, 2001),
+    which holds for heads that depend on each other in any way.
+
+    Args:
+        n_right: (head,) right answers.
+        null_mean, null_sd: (head,) mean and standard deviation of that number when answers are shuffled.
+
+    Returns:
+        (head,) bool.
+    """
+    excess = np.asarray(n_right, dtype=float) - 0.5 - null_mean  # 0.5: counts are whole numbers
+    z = np.divide(excess, null_sd, out=np.full(len(excess), -np.inf), where=np.asarray(null_sd) > 0)
+    return stats.false_discovery_control(stats.norm.sf(z), method="by") <= rate
+
+
+def select_heads(validation: pd.DataFrame, k: int = 1, by: str = "accuracy") -> list[tuple[int, int]]:
+    """The k heads that do best, best first; equal ones in order of layer and head.
+
+    Args:
+        validation: layer, head and the column `by`, counted on **validation** puzzles: a head chosen and reported on
+            the same puzzles looks better than it is.
+        by: "accuracy" or "balanced_accuracy".
+    """
+    ranked = validation.sort_values([by, "layer", "head"], ascending=[False, True, True], kind="stable")
+    return [(int(layer), int(head)) for layer, head in ranked[["layer", "head"]].head(k).to_numpy()]
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Head accuracy minus model accuracy on the same puzzles, as shares, with a 95 % interval and a p-value."""
+
+    gap: float
+    low: float
+    high: float
+    p: float  # exact McNemar test: is either of the two right more often where they differ?
+
+
+def paired_test(n: int, n_only_head: int, n_only_model: int) -> Gap:
+    """Compare a head and the model on the n puzzles that both answered.
+
+    The interval is Wald's for paired shares with Agresti and Min's +0.5 on each discordant count (Statistics in
+    Medicine 24, 2005); the p-value is McNemar's exact one.
+
+    >>> paired_test(100, 12, 2).gap
+    0.1
+    """
+    discordant = n_only_head + n_only_model
+    p = min(1.0, 2 * special.bdtr(min(n_only_head, n_only_model), discordant, 0.5))  # both tails: they are alike
+    b, c, total = n_only_head + 0.5, n_only_model + 0.5, n + 2
+    centre = (b - c) / total
+    half = stats.norm.ppf(0.5 + CONFIDENCE / 2) * np.sqrt(b + c - (b - c) ** 2 / total) / total
+    low, high = max(-1.0, centre - half), min(1.0, centre + half)
+    return Gap((n_only_head - n_only_model) / n, float(low), float(high), float(p))
+
+
+def gap(is_head_right: np.ndarray, is_model_right: np.ndarray) -> Gap:
+    """`paired_test` of two columns of right and wrong.
+
+    Args:
+        is_head_right, is_model_right: (puzzle,) bool, the same puzzles in the same order; at least one.
+    """
+    n_only_head = int((is_head_right & ~is_model_right).sum())
+    n_only_model = int((~is_head_right & is_model_right).sum())
+    return paired_test(len(is_head_right), n_only_head, n_only_model)
+
+
+def transfer(validation: Sequence[pd.DataFrame], test: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The head chosen on each puzzle set, reported on every other.
+
+    Args:
+        validation: layer, head, accuracy of one model's heads, one frame a puzzle set, on **validation** puzzles.
+        test: layer, head, n, n_right, the same sets in the same order, on **test** puzzles.
+
+    Returns:
+        A row a pair: chosen_on, tested_on (indices of sets), layer, head, n, n_right, accuracy, low, high.
+    """
+    rows = []
+    for chosen_on, choosing in enumerate(validation):
+        ((layer, head),) = select_heads(choosing)
+        for tested_on, reporting in enumerate(test):
+            own = reporting[(reporting["layer"] == layer) & (reporting["head"] == head)].iloc[0]
+            rows.append((chosen_on, tested_on, layer, head, int(own["n"]), int(own["n_right"])))
+    return with_accuracy(pd.DataFrame(rows, columns=["chosen_on", "tested_on", "layer", "head", "n", "n_right"]))

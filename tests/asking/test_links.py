@@ -1,0 +1,158 @@
+"""A puzzle in a link, as Python and as a command: the same puzzle, and the same numbers."""
+
+import base64
+import json
+import subprocess
+import sys
+import zlib
+from dataclasses import astuple, replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qkcore.asking.links import MAX_LINK, MAX_UNPACKED, LinkError, Shared, decode, encode, python_snippet, shell_snippet
+from qkcore.asking.templates import template_named
+from qkcore.attention.load import load_model
+from qkcore.scoring.score import score_puzzle
+from tests import ROOT
+
+ONE = Shared(
+    'Max is a wumpus. Every wumpus is a tumpus.\nTumpuses are "not" cold\'s $HOME `x`.',
+    "Max is a tumpus.",
+    ("true", "false"),
+    0,
+    "data/reference",
+    layer=6,
+    head=1,
+)
+TEXT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=50).filter(str.strip)
+
+
+@given(TEXT, TEXT, st.lists(TEXT.map(str.strip), min_size=2, max_size=8, unique=True), st.integers(0, 1) | st.none())
+def test_a_link_gives_back_whatever_was_typed(context, statement, candidates, answer):
+    shared = replace(ONE, context=context, statement=statement, candidates=tuple(candidates), answer=answer)
+    text = encode(shared)
+    assert decode(text) == shared
+    assert text.replace("-", "").replace("_", "").isalnum()
+
+
+def test_a_template_and_post_rotary_travel_too():
+    shared = replace(ONE, rope="post", template="{context}\n{statement}\nSo:")
+    assert decode(encode(shared)) == shared
+
+
+@given(st.text(max_size=200))
+def test_any_other_text_is_refused_in_a_sentence(text):
+    with pytest.raises(LinkError, match="copy it again in full"):
+        decode(text)
+
+
+def test_a_chat_travels_and_is_asked_for_by_its_option():
+    shared = replace(ONE, template="{chat}default")
+    assert decode(encode(shared)) == shared
+    assert "--chat" in shell_snippet(shared)
+    assert "--template" not in shell_snippet(shared)
+    assert "template=template_named('{chat}default')" in python_snippet(shared)
+
+
+@pytest.mark.parametrize("n", [1, 5, 40])
+def test_a_link_that_was_cut_short_is_refused(n):
+    with pytest.raises(LinkError):
+        decode(encode(ONE)[:-n])
+
+
+def packed(data: bytes, version: int = 1) -> str:
+    return base64.urlsafe_b64encode(bytes([version]) + zlib.compress(data, 9)).decode().rstrip("=")
+
+
+def test_a_link_of_another_version_says_so():
+    with pytest.raises(LinkError, match="another version of QKScope"):
+        decode(packed(b"[]", version=9))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"context": ""},
+        {"context": 7},
+        {"candidates": ["true"]},
+        {"candidates": "true"},
+        {"candidates": ["a"] * 2},
+        {"candidates": [str(number) for number in range(9)]},
+        {"answer": 2},
+        {"answer": True},
+        {"layer": -1},
+        {"layer": 1e9},
+        {"head": "1"},
+        {"rope": "both"},
+        {"model": ""},
+        {"model": ["x"]},
+        {"template": "{context.__class__}{statement}:"},
+        {"template": 5},
+        {"template": "{chat}{chat"},
+    ],
+)
+def test_fields_that_no_puzzle_has_are_refused(changes):
+    row = dict(zip(Shared.__slots__, astuple(ONE), strict=True)) | changes
+    with pytest.raises(LinkError):
+        decode(packed(json.dumps(list(row.values())).encode()))
+
+
+def test_a_bomb_is_not_unpacked():
+    bomb = packed(b"[" + b" " * 20_000_000)
+    assert len(bomb) < MAX_LINK
+    unpacked = []
+    original = zlib.decompressobj
+
+    class Counting:
+        def __init__(self):
+            self.inner = original()
+
+        def decompress(self, data, limit):
+            unpacked.append(limit)
+            return self.inner.decompress(data, limit)
+
+        eof = property(lambda self: self.inner.eof)
+        unused_data = b""
+
+    zlib.decompressobj = Counting
+    try:
+        with pytest.raises(LinkError):
+            decode(bomb)
+    finally:
+        zlib.decompressobj = original
+    assert unpacked == [MAX_UNPACKED]
+
+
+def test_deep_nesting_is_refused():
+    with pytest.raises(LinkError):
+        decode(packed(b"[" * 100_000))
+
+
+def test_a_puzzle_too_long_for_a_link_says_by_how_much():
+    rng = np.random.default_rng(0)
+    with pytest.raises(LinkError, match="too long for a link"):
+        encode(replace(ONE, context=rng.bytes(60_000).hex()))
+
+
+@pytest.mark.parametrize("shared", [ONE, replace(ONE, rope="post", template="{context}\n{statement}\nAnswer:")])
+def test_python_and_shell_give_the_numbers_of_the_page(shared):
+    """Both are run as they are shown, in processes of their own."""
+    lm = load_model(ROOT / shared.model)
+    scores = score_puzzle(lm, shared.puzzle, rope=shared.rope, template=template_named(shared.template))
+    printed = subprocess.run(
+        [sys.executable, "-c", python_snippet(shared)], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    qk, logits = map(json.loads, printed.splitlines())
+    np.testing.assert_allclose(qk, scores.qk[shared.layer, shared.head], atol=1e-5)
+    np.testing.assert_allclose(logits, scores.logits, atol=1e-5)
+
+    command = shell_snippet(shared).replace("python", sys.executable, 1)
+    answer = json.loads(
+        subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    )
+    (own,) = [one for one in answer["heads"] if (one["layer"], one["head"]) == (shared.layer, shared.head)]
+    np.testing.assert_allclose(own["scores"], qk, atol=1e-5)
+    np.testing.assert_allclose(answer["model"]["logits"], logits, atol=1e-5)

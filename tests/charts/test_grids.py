@@ -1,0 +1,63 @@
+import pandas as pd
+import pytest
+from altair.utils.schemapi import SchemaValidationError
+
+from qkcore.charts.grids import difficulty_curves, head_grid
+
+WHO = ("L0 H1", "model")
+
+HEADS = pd.DataFrame(
+    {"layer": [0, 0], "head": [0, 1], "accuracy": [0.5, 0.9], "low": [0.4, 0.8], "high": [0.6, 0.95], "n": [100, 100]}
+)
+CURVES = pd.DataFrame(
+    {"who": list(WHO), "steps": [2, 2], "accuracy": [0.9, 0.7], "low": [0.8, 0.6], "high": [0.95, 0.8], "n": [100, 100]}
+)
+
+
+def test_the_grids_neutral_colour_is_chance_and_its_ends_are_fixed():
+    scale = head_grid(HEADS, 0.25, None).to_dict()["layer"][0]["encoding"]["color"]["scale"]
+    assert (scale["domain"], scale["domainMid"]) == ([0, 1], 0.25)
+
+
+def test_hovering_a_cell_gives_the_exact_value_with_n():
+    (data,) = head_grid(HEADS, 0.5, None).to_dict()["datasets"].values()
+    assert [row["text"].replace("\xa0", " ") for row in data] == [
+        "50.0 % (40.0 to 60.0, n = 100)",
+        "90.0 % (80.0 to 95.0, n = 100)",
+    ]
+
+
+def test_only_the_chosen_head_is_ringed():
+    chart = head_grid(HEADS, 0.5, (0, 1)).to_dict()
+    ring = chart["datasets"][chart["layer"][1]["data"]["name"]]
+    assert [(row["layer"], row["head"]) for row in ring] == [(0, 1)]
+
+
+def test_a_click_names_layer_and_head():
+    (parameter,) = head_grid(HEADS, 0.5, None).to_dict()["params"]
+    assert parameter["name"] == "cell"
+    assert parameter["select"]["fields"] == ["layer", "head"]
+
+
+def test_steps_are_whole_numbers_on_the_axis():
+    axis = difficulty_curves(CURVES, pd.DataFrame(), 0.5, WHO[0]).to_dict()["layer"][2]["encoding"]["x"]["axis"]
+    assert (axis["format"], axis["values"]) == ("d", [2])
+
+
+def test_head_and_model_differ_by_shape_too():
+    chart = difficulty_curves(CURVES, pd.DataFrame({"steps": [2], "q95": [0.6]}), 0.5, WHO[0]).to_dict()
+    shapes = [layer["encoding"]["shape"]["scale"] for layer in chart["layer"] if "shape" in layer.get("encoding", {})]
+    assert shapes == [{"domain": list(WHO), "range": ["circle", "square"]}]
+
+
+def test_a_surface_rule_is_dashed():
+    rule = CURVES.iloc[:1].assign(who="surface rule")
+    chart = difficulty_curves(pd.concat([CURVES, rule]), pd.DataFrame(), 0.5, WHO[0]).to_dict()
+    (dashed,) = [layer for layer in chart["layer"] if layer.get("mark", {}).get("strokeDash") == [7, 4]]
+    assert [row["who"] for row in chart["datasets"][dashed["data"]["name"]]] == ["surface rule"]
+
+
+@pytest.mark.parametrize("missing", ["accuracy", "n"])
+def test_a_frame_that_lacks_a_column_is_an_error_and_not_an_empty_chart(missing):
+    with pytest.raises((KeyError, SchemaValidationError)):
+        head_grid(HEADS.drop(columns=missing), 0.5, None)

@@ -1,0 +1,234 @@
+"""The dashboard in a real Chromium: started as `make app` starts it, clicked as a person clicks."""
+
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests import ROOT
+
+pytestmark = pytest.mark.browser
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+QUIET = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+
+
+@pytest.fixture(scope="module")
+def address(planted_path):
+    """The address of a server on the planted store."""
+    with server_on(planted_path) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def family_address(family_path):
+    """The address of a server on the store of three runs."""
+    with server_on(family_path) as found:
+        yield found
+
+
+@contextmanager
+def server_on(store):
+    """A server as `make app` starts it, on a free port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    options = ["--server.port", str(port), "--server.address", "127.0.0.1", "--server.headless", "true"]
+    environment = os.environ | {"QKSCOPE_STORE": str(store)}
+    line = [sys.executable, "-m", "streamlit", "run", "app.py", *options]
+    with subprocess.Popen(line, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as server:
+        try:
+            yield wait_until_healthy(f"http://127.0.0.1:{port}", server)
+        finally:
+            server.terminate()
+
+
+def wait_until_healthy(address, server):
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        assert server.poll() is None, "the server ended"
+        try:
+            if urllib.request.urlopen(f"{address}/_stcore/health", timeout=1).read() == b"ok":
+                return address
+        except OSError:
+            time.sleep(0.2)
+    raise AssertionError("the server did not become healthy within a minute")
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    if CHROMIUM is None:
+        if os.environ.get("QKSCOPE_REQUIRE_BROWSER"):
+            pytest.fail("no Chromium on this machine, and QKSCOPE_REQUIRE_BROWSER is set")
+        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium):
+    context = chromium.new_context(viewport={"width": 1280, "height": 1000})
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    yield page
+    context.close()
+
+
+def settle(page):
+    """Wait until the last run of the script has ended; a widget tells the server after a moment only."""
+    page.wait_for_selector("[data-testid='stApp'][data-test-connection-state='CONNECTED']")
+    page.wait_for_timeout(400)
+    page.wait_for_selector("[data-testid='stApp'][data-test-script-state='notRunning']")
+
+
+def cell(page, layer, head, n_layers=3, n_heads=4):
+    """Where on the screen a cell of the grid is: the axes' own labels give its row and column."""
+    chart = page.get_by_test_id("stVegaLiteChart").first
+    chart.scroll_into_view_if_needed()
+    marks = chart.locator("svg g.mark-rect path").all()
+    boxes = [mark.bounding_box() for mark in marks[: n_layers * n_heads]]
+    boxes.sort(key=lambda box: (-round(box["y"]), box["x"]))  # layer 0 is at the bottom
+    box = boxes[layer * n_heads + head]
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def test_a_click_on_a_cell_opens_that_head_and_the_link_opens_it_again(page, chromium, address):
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(f"{address}/head-grid")  # the first visit to a server that has just started
+    settle(page)
+    assert not page.get_by_role("dialog").count()
+    assert page.get_by_role("heading", name="L1 H2").is_visible()
+    page.mouse.click(*cell(page, layer=2, head=3))
+    page.get_by_role("heading", name="L2 H3").wait_for()
+    settle(page)
+    assert re.search(r"layer=2&head=3", page.url)
+    assert "picked by hand" in page.get_by_test_id("stMain").inner_text().lower()
+    assert not errors
+
+    page.get_by_text("Link to this view").click()
+    link = page.get_by_test_id("stSidebar").get_by_test_id("stCode").inner_text().strip()
+    assert "/head-grid?run=planted-1&layer=2&head=3" in link
+    elsewhere = chromium.new_context().new_page()
+    elsewhere.goto(link)
+    elsewhere.get_by_role("heading", name="L2 H3").wait_for()
+    elsewhere.context.close()
+
+
+def test_hovering_a_cell_shows_its_accuracy_with_n(page, address):
+    page.goto(f"{address}/head-grid")
+    settle(page)
+    page.mouse.move(*cell(page, layer=1, head=2))
+    tooltip = page.locator("#vg-tooltip-element")
+    tooltip.wait_for(state="visible")
+    assert re.search(r"L1 H2[\s\S]*\d+\.\d\s% \(\d+\.\d to \d+\.\d, n = 60\)", tooltip.inner_text())
+
+
+def test_a_filter_stays_in_the_link(page, address):
+    page.goto(f"{address}/head-grid?steps=2")
+    settle(page)
+    assert "n = 20)" in page.get_by_test_id("stMain").inner_text()
+
+
+PATHS = ["/", *(f"/{name}" for name in "head-grid difficulty head-vs-model transfer puzzles compare method".split())]
+
+
+def opened(chromium, address):
+    """A page that settles at the address; closing its context is the caller's business."""
+    context = chromium.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    page.goto(address)
+    settle(page)
+    return page
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_phone_in_dark_shows_every_page_without_sideways_scrolling_or_error(path, chromium, family_address):
+    context = chromium.new_context(viewport={"width": 390, "height": 800}, color_scheme="dark")
+    page = context.new_page()
+    errors = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda message: errors.append(message.text) if is_error(message) else None)
+    page.goto(family_address + path)
+    settle(page)
+    assert page.locator("h1").is_visible()
+    width = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
+    background = page.evaluate("getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor")
+    context.close()
+    assert width <= 390
+    assert not errors
+    assert sum(map(int, re.findall(r"\d+", background)[:3])) < 150  # dark
+
+
+def is_error(message) -> bool:
+    """Streamlit asks for its own health below a page's address first, and is told 404; all else counts."""
+    return message.type == "error" and "404" not in message.text
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_axe_finds_no_serious_violation_in_light_or_dark(path, chromium, family_address):
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = opened(chromium, family_address + path)
+    serious = []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_timeout(500)
+        found = Axe().run(page).response["violations"]
+        grave = [one for one in found if one["impact"] in ("serious", "critical")]
+        serious += [(scheme, one["id"], [node["html"][:200] for node in one["nodes"]]) for one in grave]
+    page.context.close()
+    assert not serious
+
+
+def test_an_export_is_downloaded_and_read_back(chromium, family_address):
+    page = opened(chromium, f"{family_address}/head-grid?run=planted-1")
+    page.get_by_text("Table, downloads and Python").first.click()
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="CSV", exact=True).first.click()
+    frame = pd.read_csv(waiting.value.path())
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="SVG", exact=True).first.click()
+    picture = Path(waiting.value.path()).read_text()
+    page.context.close()
+    assert len(frame) == 12
+    assert frame.loc[frame["accuracy"].idxmax(), ["layer", "head"]].tolist() == [1, 2]
+    assert picture.startswith("<svg")
+
+
+def test_a_measure_and_a_filter_come_back_with_the_link(chromium, family_address):
+    page = opened(chromium, f"{family_address}/head-grid?run=planted-1&measure=AUC&steps=2")
+    text = page.get_by_test_id("stMain").inner_text()
+    page.context.close()
+    assert "n = 20)" in text.replace("\xa0", " ")
+    assert "AUC asks only how a head orders puzzles" in text
+
+
+def test_a_row_of_the_puzzles_table_opens_that_puzzle(chromium, family_address):
+    page = opened(chromium, f"{family_address}/puzzles?run=planted-1")
+    before = page.get_by_role("heading", level=3).first.inner_text()
+    table = page.get_by_test_id("stDataFrame").first
+    table.locator("canvas").first.wait_for()
+    page.wait_for_timeout(1_000)  # until the grid takes clicks
+    box = table.bounding_box()
+    page.mouse.click(box["x"] + 18, box["y"] + 38 + 35 * 2)  # the checkbox of a row further down
+    settle(page)
+    heading = page.get_by_role("heading", level=3).first.inner_text()
+    url = page.url
+    page.context.close()
+    assert re.fullmatch(r"g\d+-[01]", heading)
+    assert heading != before
+    assert f"puzzle_id={heading}" in url

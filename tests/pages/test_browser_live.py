@@ -1,0 +1,150 @@
+"""Try a puzzle in a real Chromium: typed, clicked, changed, shared and opened again."""
+
+import pytest
+
+from tests.pages.test_browser import ROOT, cell, chromium, page, server_on, settle  # noqa: F401 - fixtures
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def demo_address():
+    """The address of a server on the demo store."""
+    with server_on(ROOT / "data" / "qkscope.duckdb") as found:
+        yield found
+
+
+@pytest.fixture
+def live(page, demo_address):  # noqa: F811
+    """The page, with its first example scored."""
+    page.set_default_timeout(120_000)  # the model is loaded at the first visit
+    page.goto(f"{demo_address}/try-a-puzzle")
+    scored(page)
+    return page
+
+
+def scored(page):  # noqa: F811
+    page.get_by_role("heading", name="Take it away").wait_for()
+    settle(page)
+
+
+def main_text(page):  # noqa: F811
+    return page.get_by_test_id("stMain").inner_text()
+
+
+def fill(page, context, statement):  # noqa: F811
+    page.get_by_label("Context", exact=True).fill(context)
+    page.get_by_label("Statement", exact=True).fill(statement)
+    page.get_by_role("button", name="Score this puzzle").click()
+    settle(page)
+    scored(page)
+
+
+def link_on(page):  # noqa: F811
+    return page.get_by_test_id("stMain").get_by_test_id("stCode").filter(has_text="puzzle=").inner_text().strip()
+
+
+def test_a_puzzle_is_typed_a_head_clicked_and_the_link_opens_both_again(live, chromium):  # noqa: F811
+    errors = []
+    live.on("pageerror", lambda error: errors.append(str(error)))
+    fill(live, "Rex is a lempus. Every lempus is a <b>wumpus</b>. Wumpuses are not shy.", "Rex is not shy.")
+    assert "The model has never seen" in main_text(live)
+    assert "<b>wumpus</b>" in live.get_by_label("Context", exact=True).input_value()
+    fill(live, "Rex is a lempus. Every lempus is a wumpus. Wumpuses are not shy.", "Rex is not shy.")
+    assert "The right answer is true (2 steps)" in main_text(live)
+    live.mouse.click(*cell(live, layer=3, head=2, n_layers=8, n_heads=4))
+    live.get_by_role("heading", name="Why L3 H2 answers so").wait_for()
+    settle(live)
+    headline = next(line for line in main_text(live).splitlines() if "The right answer is" in line)
+    assert "L3 H2 says" in headline
+    elsewhere = chromium.new_context().new_page()
+    elsewhere.set_default_timeout(60_000)
+    elsewhere.goto(link_on(live))
+    scored(elsewhere)
+    assert headline in main_text(elsewhere)
+    assert elsewhere.get_by_role("heading", name="Why L3 H2 answers so").is_visible()
+    assert link_on(elsewhere) == link_on(live)
+    elsewhere.context.close()
+    assert not errors
+
+
+def test_the_address_names_the_puzzle_and_a_reload_keeps_it(live):
+    fill(live, "Rex is a lempus. Every lempus is shy.", "Rex is not shy.")
+    live.reload()
+    scored(live)
+    assert live.get_by_label("Statement", exact=True).input_value() == "Rex is not shy."
+    assert "The right answer is false (1 step)" in main_text(live)
+
+
+def test_what_was_typed_is_there_again_after_another_page(live):
+    fill(live, "Rex is a lempus. Every lempus is happy.", "Rex is happy.")
+    live.get_by_test_id("stSidebarNav").get_by_text("Overview").click()
+    settle(live)
+    assert "puzzle=" not in live.url
+    live.get_by_test_id("stSidebarNav").get_by_text("Try a puzzle").click()
+    scored(live)
+    assert live.get_by_label("Statement", exact=True).input_value() == "Rex is happy."
+    assert "The right answer is true (1 step)" in main_text(live)
+
+
+def test_changes_show_who_flips(live):
+    live.get_by_role("button", name="Try these changes").click()
+    live.get_by_text("draws for each number of distractors").wait_for()
+    assert "model changes its answer" in main_text(live)
+
+
+def test_the_whole_page_works_by_keyboard(live):
+    live.get_by_label("Statement", exact=True).focus()
+    live.keyboard.press("Control+A")
+    live.keyboard.type("Max is not cold.")
+    button = live.get_by_role("button", name="Score this puzzle")
+    for _ in range(30):
+        live.keyboard.press("Tab")
+        if button.evaluate("one => one === document.activeElement"):
+            break
+    live.keyboard.press("Enter")
+    live.get_by_text("The right answer is true (2 steps)").wait_for()
+
+
+def test_clicking_twice_does_no_harm(live):
+    live.get_by_label("Statement", exact=True).fill("Rex is cold.")
+    button = live.get_by_role("button", name="Score this puzzle")
+    button.click()
+    button.click()
+    live.get_by_text("The right answer is true (1 step)").wait_for()
+    scored(live)
+    assert not live.get_by_test_id("stException").count()
+
+
+def test_two_visitors_at_once_are_both_served(demo_address, chromium):  # noqa: F811
+    pages = [chromium.new_context().new_page() for _ in range(2)]
+    for one in pages:
+        one.set_default_timeout(120_000)
+        one.goto(f"{demo_address}/try-a-puzzle")
+    for one in pages:
+        scored(one)
+        one.context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_shows_the_page_without_sideways_scrolling(scheme, demo_address, chromium):  # noqa: F811
+    context = chromium.new_context(viewport={"width": 390, "height": 800}, color_scheme=scheme)
+    page = context.new_page()  # noqa: F811
+    page.set_default_timeout(120_000)
+    page.goto(f"{demo_address}/try-a-puzzle")
+    scored(page)
+    width = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
+    context.close()
+    assert width <= 390
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_serious_violation(scheme, live):
+    from axe_playwright_python.sync_playwright import Axe
+
+    live.get_by_role("button", name="Try these changes").click()
+    live.get_by_text("draws for each number of distractors").wait_for()
+    live.emulate_media(color_scheme=scheme)
+    live.wait_for_timeout(500)
+    found = Axe().run(live).response["violations"]
+    assert not [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]

@@ -1,0 +1,202 @@
+"""Each page in Streamlit's own test runner, on a store whose results are known."""
+
+import duckdb
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from qkcore.results.schema import SCHEMA, SCHEMA_VERSION
+from qkcore.results.store import ResultStore
+from qkcore.wording import WORD_JOINER, accuracy_text
+from tests import ROOT
+from tests.stores import planted_puzzles, planted_run, planted_scores, planted_store, write_parts
+
+RESULTS = "overview head_grid difficulty head_vs_model transfer puzzles compare".split()
+PUZZLES, METHOD = "pages/results/puzzles.py", "pages/about/method.py"
+PAGES = [f"pages/results/{name}.py" for name in RESULTS] + [METHOD]
+
+
+def opened(monkeypatch, path, page=PAGES[0], **query) -> AppTest:
+    monkeypatch.setenv("QKSCOPE_STORE", str(path))
+    at = AppTest.from_file(ROOT / "pages/main/main.py", default_timeout=30)
+    for name, value in query.items():
+        at.query_params[name] = value
+    at.run()
+    return at.switch_page(str(ROOT / page)).run() if page != PAGES[0] else at
+
+
+def said(at: AppTest) -> str:
+    """All the words of the page, whatever element they stand in."""
+    kinds = ("title", "subheader", "markdown", "caption", "info", "error", "warning")
+    return " ".join(element.value for kind in kinds for element in getattr(at, kind)).replace("\xa0", " ")
+
+
+def spec(at: AppTest, index: int = 0) -> str:
+    return at.get("vega_lite_chart")[index].proto.spec
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_runs_without_exception_and_its_charts_have_words(page, family_path, monkeypatch):
+    at = opened(monkeypatch, family_path, page)
+    assert not at.exception
+    assert not at.error
+    charts = at.get("vega_lite_chart")
+    assert charts or page in (PUZZLES, METHOD)
+    assert at.get("arrow_data_frame") or at.dataframe
+    assert all(len(chart.proto.alt) > 20 for chart in charts)
+
+
+def test_the_headline_reports_the_validation_choice_on_test_puzzles(planted_path, monkeypatch):
+    text = said(opened(monkeypatch, planted_path))
+    with ResultStore.open(planted_path) as store:
+        heads = store.head_accuracy("planted-1", "test").set_index(["layer", "head"])
+        own = accuracy_text(*heads.loc[(1, 2), ["accuracy", "low", "high", "n"]]).replace("\xa0", " ")
+    assert f"**L1 H2**, chosen on validation puzzles, answers **{own}** of the test puzzles right" in text
+    assert "the model itself **66.7 % (" in text
+    assert "points (" in text
+    assert "luck line is" in text
+    assert "best surface rule" in text
+
+
+def test_a_link_opens_the_run_and_head_it_names(planted_path, monkeypatch):
+    text = said(opened(monkeypatch, planted_path, run="planted-1", layer="2", head="0"))
+    assert "**L2 H0**, picked by hand," in text
+
+
+@pytest.mark.parametrize("query", [{"layer": "99"}, {"head": "-1"}, {"layer": "x"}, {"run": "gone"}, {"run": "<b>"}])
+def test_a_link_with_unknown_values_falls_back(query, planted_path, monkeypatch):
+    at = opened(monkeypatch, planted_path, **query)
+    assert not at.exception
+    assert "**L1 H2**, chosen on validation puzzles" in said(at)
+    assert at.sidebar.warning[0].value
+
+
+def test_the_link_to_the_view_names_run_head_and_filters(planted_path, monkeypatch):
+    at = opened(monkeypatch, planted_path)
+    assert {name: at.session_state[name] for name in ("run", "layer", "head")} == {
+        "run": "planted-1",
+        "layer": 1,
+        "head": 2,
+    }
+    assert not at.sidebar.warning
+    assert at.sidebar.code[0].value.endswith("?run=planted-1&layer=1&head=2&choose=all+steps")
+    at = opened(monkeypatch, planted_path, PAGES[1])
+    at.selectbox(key="steps").set_value("2").run()
+    assert at.sidebar.code[0].value.endswith("?run=planted-1&layer=1&head=2&measure=Accuracy&steps=2&distractors=all")
+
+
+def test_a_run_that_is_gone_when_the_store_is_replaced_is_said_to_be_gone(tmp_path, monkeypatch):
+    path = planted_store(tmp_path / "s.duckdb", run_id="old", n_layers=6, n_heads=2)
+    at = opened(monkeypatch, path, run="old", layer="5", head="1")
+    assert "**L5 H1**" in said(at)
+    path.unlink()
+    planted_store(path, run_id="new")
+    at.run()
+    assert not at.exception
+    assert "no run old in this store" in at.sidebar.warning[0].value
+    assert (at.session_state["run"], at.session_state["layer"], at.session_state["head"]) == ("new", 1, 2)
+    assert "**L1 H2**, chosen on validation puzzles" in said(at)
+
+
+def test_the_grid_filters_by_steps_and_distractors(planted_path, monkeypatch):
+    at = opened(monkeypatch, planted_path, PAGES[1])
+    assert "n = 60)" in said(at)
+    at.selectbox(key="steps").set_value("2").run()
+    assert "n = 20)" in said(at)
+    at.selectbox(key="distractors").set_value("1").run()
+    assert not at.exception
+    assert "n = 10)" in said(at)
+
+
+def test_the_chosen_head_is_kept_when_the_page_changes(planted_path, monkeypatch):
+    at = opened(monkeypatch, planted_path)
+    at.number_input(key="layer").set_value(0)
+    at.number_input(key="head").set_value(3).run()
+    at.switch_page(str(ROOT / PAGES[1])).run()
+    assert at.subheader[0].value == "L0 H3"
+    assert "looks better than it is" in said(at)
+    at.button[0].click().run()
+    assert at.subheader[0].value == "L1 H2"
+
+
+def test_another_run_brings_its_own_best_head(tmp_path, monkeypatch):
+    path = planted_store(tmp_path / "two.duckdb")
+    planted_store(path, run_id="planted-2", n_layers=6, n_heads=2)  # the same scores cut another way: L3 H0
+    at = opened(monkeypatch, path, run="planted-2", layer="5")
+    assert "**L5 H0**" in said(at)
+    at.selectbox(key="run").set_value("planted-1").run()
+    assert not at.exception
+    assert "**L1 H2**, chosen on validation puzzles" in said(at)
+
+
+def test_the_grid_is_centred_on_chance_with_a_fixed_scale(planted_path, monkeypatch):
+    assert '"domain": [0, 1], "domainMid": 0.5' in spec(opened(monkeypatch, planted_path, PAGES[1]))
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if not page.endswith(("transfer.py", "compare.py", "method.py"))]
+)
+def test_a_run_without_test_puzzles_says_so(page, tmp_path, monkeypatch):
+    path = store_of(tmp_path, [p for p in planted_puzzles() if p.split == "validation"])
+    at = opened(monkeypatch, path, page)
+    assert not at.exception
+    assert "no test puzzle" in said(at).lower()
+
+
+def test_a_run_without_validation_puzzles_chooses_no_head_by_itself(tmp_path, monkeypatch):
+    at = opened(monkeypatch, store_of(tmp_path, [p for p in planted_puzzles() if p.split == "test"]))
+    assert not at.exception
+    assert "No validation puzzles" in said(at)
+    assert "for want of validation puzzles to choose on" in said(at)
+
+
+def test_names_with_markup_are_shown_as_typed(tmp_path, monkeypatch):
+    path = planted_store(tmp_path / "odd.duckdb", model="<b>*m*</b>", puzzle_set="[x](http://y)")
+    at = opened(monkeypatch, path)
+    shown = at.subheader[0].value.replace(WORD_JOINER, "")
+    assert shown == r"\<b\>\*m\*\</b\> on \[x\]\(http\://y\)"
+
+
+def store_of(tmp_path, puzzles):
+    from qkcore.results.publish import publish
+
+    path = tmp_path / "part.duckdb"
+    publish(path, planted_run(puzzles), puzzles, write_parts(tmp_path / "parts", puzzles, *planted_scores(puzzles)))
+    return path
+
+
+def empty_store(path):
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(SCHEMA)
+        connection.execute(f"insert into meta values ({SCHEMA_VERSION}, 'x')")
+
+
+def other_version(path):
+    planted_store(path)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("update meta set schema_version = 7")
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda path: None, "There is no result store at"),
+        (empty_store, "holds no runs. Score a model on a puzzle file to add one"),
+        (other_version, f"has schema version 7, this QKScope reads version {SCHEMA_VERSION}; make the store again"),
+        (lambda path: path.write_bytes(b"x" * 9000), "is not a DuckDB file, so it is no result store; check the path"),
+        (lambda path: path.mkdir(), "is a folder; name a file in it"),
+    ],
+)
+@pytest.mark.parametrize("page", PAGES)
+def test_a_store_that_shows_nothing_says_what_to_do(page, make, sentence, tmp_path, monkeypatch):
+    make(tmp_path / "s.duckdb")
+    at = opened(monkeypatch, tmp_path / "s.duckdb", page)
+    assert not at.exception
+    assert sentence in said(at)
+    assert not at.get("vega_lite_chart")
+
+
+def test_a_store_that_comes_back_is_read_at_the_next_click(tmp_path, monkeypatch):
+    at = opened(monkeypatch, tmp_path / "late.duckdb")
+    assert "There is no result store at" in said(at)
+    planted_store(tmp_path / "late.duckdb")
+    assert "**L1 H2**" in said(at.run())

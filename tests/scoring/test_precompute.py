@@ -1,0 +1,194 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import duckdb
+import numpy as np
+import pytest
+
+from qkcore import InputError
+from qkcore.attention.load import load_model
+from qkcore.puzzles.puzzle import PuzzleError, save_puzzles
+from qkcore.results.parts import PART_SIZE, part_path
+from qkcore.results.store import ResultStore
+from qkcore.scoring import precompute
+from qkcore.scoring.score import score_puzzle, score_puzzles
+from tests.tiny import puzzle
+
+
+def several(n, **changes):
+    return [
+        puzzle(
+            f"Max is {'not ' * (i % 2)}metallic.",
+            puzzle_id=f"p{i}",
+            group=f"g{i // 2}",
+            answer=1 - i % 2,
+            context=f"Max is a wumpus number {i // 2}. Every wumpus is a tumpus.",
+            split="validation" if i // 2 % 2 else "test",
+            **changes,
+        )
+        for i in range(n)
+    ]
+
+
+@pytest.fixture(scope="module")
+def lm(tiny_folder):
+    return load_model(tiny_folder)
+
+
+def stored_scores(path):
+    with duckdb.connect(str(path), read_only=True) as connection:
+        return connection.execute("select puzzle_id, candidate, qk, logit from scores order by all").fetchall()
+
+
+def test_stored_numbers_are_those_of_score_puzzle(lm, tmp_path):
+    puzzles = several(6)
+    precompute.run(lm, puzzles, tmp_path / "s.duckdb", puzzle_set="six", show_progress=False)
+    expected = {p.puzzle_id: score_puzzle(lm, p) for p in puzzles}
+    for puzzle_id, candidate, qk, logit in stored_scores(tmp_path / "s.duckdb"):
+        np.testing.assert_allclose(qk, expected[puzzle_id].qk[..., candidate].flatten(), atol=1e-4)
+        assert logit == pytest.approx(float(expected[puzzle_id].logits[candidate]), abs=1e-4)
+
+
+def test_puzzles_with_different_numbers_of_candidates_share_a_run(lm, tmp_path):
+    puzzles = [*several(2), puzzle(puzzle_id="three", candidates=("yes", "no", "unknown"), group="g9")]
+    precompute.run(lm, puzzles, tmp_path / "s.duckdb", puzzle_set="mixed", show_progress=False)
+    assert len(stored_scores(tmp_path / "s.duckdb")) == 7
+    with ResultStore.open(tmp_path / "s.duckdb") as store:
+        run_id = store.runs()["run_id"].item()
+        assert store.chance(run_id, "test") == pytest.approx((0.5 + 0.5 + 1 / 3) / 3)
+
+
+def test_texts_can_be_left_out_of_the_store(lm, tmp_path):
+    path = tmp_path / "s.duckdb"
+    precompute.run(lm, several(2), path, puzzle_set="two", show_progress=False, with_texts=False)
+    assert b"wumpus" not in path.read_bytes()
+    with ResultStore.open(path) as store:
+        assert store.ask("select context, statement, puzzle_id from store.puzzles order by all").to_dict("list") == {
+            "context": [None, None],
+            "statement": [None, None],
+            "puzzle_id": ["p0", "p1"],
+        }
+
+
+def test_a_finished_run_leaves_no_parts_behind(lm, tmp_path):
+    precompute.run(lm, several(2), tmp_path / "s.duckdb", puzzle_set="two", show_progress=False)
+    assert os.listdir(tmp_path) == ["s.duckdb"]
+
+
+def test_a_run_goes_on_where_it_was_interrupted(lm, tmp_path, monkeypatch):
+    puzzles = several(2 * PART_SIZE + 2)
+    asked = []
+
+    def interrupted_in_the_third_part(lm, part, **options):
+        asked.append([p.puzzle_id for p in part])
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        return score_puzzles(lm, part, **options)
+
+    monkeypatch.setattr(precompute, "score_puzzles", interrupted_in_the_third_part)
+    with pytest.raises(
+        precompute.Interrupted, match=rf"{2 * PART_SIZE} of {len(puzzles)} puzzles .* kept .*same command"
+    ):
+        precompute.run(lm, puzzles, tmp_path / "s.duckdb", puzzle_set="many", show_progress=False)
+    assert not (tmp_path / "s.duckdb").exists()
+    precompute.run(lm, puzzles, tmp_path / "s.duckdb", puzzle_set="many", show_progress=False)
+    assert asked[3:] == [[p.puzzle_id for p in puzzles[2 * PART_SIZE :]]]
+    precompute.run(lm, puzzles, tmp_path / "whole.duckdb", puzzle_set="many", show_progress=False)
+    assert stored_scores(tmp_path / "s.duckdb") == stored_scores(tmp_path / "whole.duckdb")
+
+
+def test_a_damaged_part_is_scored_again(lm, tmp_path, monkeypatch):
+    monkeypatch.setattr(precompute, "publish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(precompute.Interrupted):
+        precompute.run(lm, several(4), tmp_path / "s.duckdb", puzzle_set="four", show_progress=False)
+    (folder,) = (tmp_path / "s.duckdb.parts").iterdir()
+    part_path(folder, 0).write_bytes(part_path(folder, 0).read_bytes()[:100])
+    monkeypatch.undo()
+    precompute.run(lm, several(4), tmp_path / "s.duckdb", puzzle_set="four", show_progress=False)
+    assert len(stored_scores(tmp_path / "s.duckdb")) == 8
+
+
+def test_a_finished_run_is_not_scored_again(lm, tmp_path, monkeypatch):
+    first = precompute.run(lm, several(2), tmp_path / "s.duckdb", puzzle_set="two", show_progress=False)
+    monkeypatch.setattr(precompute, "score_puzzles", None)
+    assert precompute.run(lm, several(2), tmp_path / "s.duckdb", puzzle_set="two", show_progress=False) == first
+
+
+def test_a_batch_of_no_tokens_is_refused(lm, tmp_path):
+    with pytest.raises(InputError, match="give 1 or more"):
+        precompute.run(lm, several(2), tmp_path / "s.duckdb", puzzle_set="two", max_batch_tokens=0)
+
+
+def test_other_settings_do_not_reuse_parts_and_make_another_run(lm, tmp_path):
+    ids = {
+        precompute.run(lm, several(2), tmp_path / "s.duckdb", puzzle_set="two", rope=rope, show_progress=False)
+        for rope in ("pre", "post")
+    }
+    with ResultStore.open(tmp_path / "s.duckdb") as store:
+        assert set(store.runs()["run_id"]) == ids
+        assert sorted(store.runs()["rope"]) == ["post", "pre"]
+
+
+def test_puzzles_without_an_answer_are_refused_before_scoring(lm, tmp_path):
+    with pytest.raises(PuzzleError, match="'p1' has no answer"):
+        precompute.run(lm, [puzzle(answer=None)], tmp_path / "s.duckdb", puzzle_set="x", show_progress=False)
+
+
+def command(folder, puzzles, store):
+    arguments = ["--model", str(folder), "--puzzles", str(puzzles), "--store", str(store)]
+    return [sys.executable, "-m", "qkcore", "precompute", *arguments]
+
+
+@pytest.fixture
+def long_run(tiny_folder, tmp_path):
+    """(command line, parts folder, store) of a run that takes a few seconds."""
+    save_puzzles(several(20 * PART_SIZE), tmp_path / "many.jsonl")
+    store = tmp_path / "many.duckdb"
+    return command(tiny_folder, tmp_path / "many.jsonl", store), tmp_path / "many.duckdb.parts", store
+
+
+def start_and_stop(line, parts, how):
+    """Start the command, send the signal when its second part is done; returns (exit status, stderr)."""
+    with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 60
+        while len(list(parts.glob("*/part-*.parquet"))) < 2:
+            assert process.poll() is None, process.stderr.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(how)
+        _, errors = process.communicate(timeout=60)
+        return process.returncode, errors
+
+
+def test_a_killed_run_is_finished_by_the_same_command(long_run):
+    line, parts, store = long_run
+    status, _ = start_and_stop(line, parts, signal.SIGKILL)
+    assert status == -signal.SIGKILL
+    assert not store.exists()
+    again = subprocess.run(line, capture_output=True, text=True, check=True)
+    assert "puzzles were scored before; going on." in again.stderr
+    assert len(stored_scores(store)) == 2 * 20 * PART_SIZE
+    assert not parts.exists()
+
+
+def test_ctrl_c_says_how_to_go_on(long_run):
+    line, parts, store = long_run
+    status, errors = start_and_stop(line, parts, signal.SIGINT)
+    assert status == 130
+    assert "puzzles are scored and kept in" in errors
+    assert "Run the same command again to go on." in errors
+    assert "Traceback" not in errors
+    assert not store.exists()
+
+
+def test_the_progress_bar_shows_puzzles_per_second_and_time_left(tiny_folder, tmp_path):
+    save_puzzles(several(PART_SIZE), tmp_path / "p.jsonl")
+    done = subprocess.run(
+        command(tiny_folder, tmp_path / "p.jsonl", tmp_path / "p.duckdb"), capture_output=True, text=True, check=True
+    )
+    assert f"{PART_SIZE}/{PART_SIZE}" in done.stderr
+    assert "puzzle/s" in done.stderr
+    assert "run tiny-qwen3-p-pre-" in done.stdout
