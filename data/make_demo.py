@@ -1,9 +1,11 @@
-"""Make the demo store again: generated puzzles in both styles, scored with the bundled model. `make demo` runs it.
+"""Make the demo store again: generated puzzles in both styles, scored with the bundled model. `make
+demo` runs it.
 
-`make demo PRONTOQA=FOLDER` adds PrOntoQA-OOD, ProofsOnly, from a folder of its published files: scores, no texts.
+`make demo PRONTOQA=FOLDER` adds PrOntoQA-OOD, ProofsOnly, from a folder of its published files:
+scores, no texts.
 
-Everything follows from the seed and the model's files, so the store is the same each time but for time stamps. The
-store is built beside the old one and takes its place when it is whole.
+Everything follows from the seed and the model's files, so the store is the same each time but for
+time stamps. The store is built beside the old one and takes its place when it is whole.
 """
 
 import os
@@ -31,7 +33,15 @@ def main(prontoqa: str | None) -> None:
     fresh.unlink(missing_ok=True)
     if prontoqa:
         files = sorted(Path(prontoqa).glob("*hop_ProofsOnly_random_noadj.json"))
-        print(run(lm, import_puzzles("prontoqa", files), fresh, puzzle_set="prontoqa-proofs-only", with_texts=False))
+        print(
+            run(
+                lm,
+                import_puzzles("prontoqa", files),
+                fresh,
+                puzzle_set="prontoqa-proofs-only",
+                with_texts=False,
+            )
+        )
     # The newest run is shown first: the made-up words, before rotary.
     for style, rope in (("everyday", "pre"), ("made-up", "post"), ("made-up", "pre")):
         puzzles = generate_puzzles(STEPS, DISTRACTORS, PER_CELL, SEED, style)

@@ -8,4 +8,6 @@ __version__ = "0.1.0"
 
 
 class InputError(ValueError):
-    """Something that a person gave cannot be used; the message is one sentence: what, where, and what to do."""
+    """Something that a person gave cannot be used; the message is one sentence: what, where, and
+    what to do.
+    """

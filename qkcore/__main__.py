@@ -1,7 +1,8 @@
 """The command line: `python -m qkcore COMMAND`.
 
-Reads arguments, calls the core, prints. Exit status 0 on success, 2 on bad input with one line that says what is
-wrong, where, and what to do, 130 when interrupted. Torch is loaded only by the commands that score.
+Reads arguments, calls the core, prints. Exit status 0 on success, 2 on bad input with one line that
+says what is wrong, where, and what to do, 130 when interrupted. Torch is loaded only by the
+commands that score.
 """
 
 import argparse
@@ -24,13 +25,17 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()
     except InputError as error:
         interrupted = type(error).__name__ == "Interrupted"
-        print(f"qkcore {options.command}: {'' if interrupted else 'error: '}{error}", file=sys.stderr)
+        print(
+            f"qkcore {options.command}: {'' if interrupted else 'error: '}{error}", file=sys.stderr
+        )
         return 130 if interrupted else 2
     except OSError as error:
         if isinstance(error, BrokenPipeError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
-        print(f"qkcore {options.command}: error: {error.filename}: {error.strerror}", file=sys.stderr)
+        print(
+            f"qkcore {options.command}: error: {error.filename}: {error.strerror}", file=sys.stderr
+        )
         return 2
     except KeyboardInterrupt:
         print(f"qkcore {options.command}: stopped", file=sys.stderr)
@@ -45,7 +50,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"qkcore {__version__}")
     added = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_generate, _add_import, _add_precompute, _add_bundle, _add_export, _add_score, _add_check):
+    for add in (
+        _add_generate,
+        _add_import,
+        _add_precompute,
+        _add_bundle,
+        _add_export,
+        _add_score,
+        _add_check,
+    ):
         add(added)
     return parser
 
@@ -53,10 +66,18 @@ def _parser() -> argparse.ArgumentParser:
 def _add_generate(added) -> None:
     parser = added.add_parser("generate", help="make new puzzles that no surface rule solves")
     parser.add_argument(
-        "--steps", type=_whole_range, default=(1, 1), metavar="N[-M]", help="rule applications (0 to 6)"
+        "--steps",
+        type=_whole_range,
+        default=(1, 1),
+        metavar="N[-M]",
+        help="rule applications (0 to 6)",
     )
-    parser.add_argument("--distractors", type=_whole_range, default=(0, 0), metavar="N[-M]", help="0 to 5")
-    parser.add_argument("--n", type=int, default=100, help="puzzles for each pair of steps and distractors")
+    parser.add_argument(
+        "--distractors", type=_whole_range, default=(0, 0), metavar="N[-M]", help="0 to 5"
+    )
+    parser.add_argument(
+        "--n", type=int, default=100, help="puzzles for each pair of steps and distractors"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--style", choices=("made-up", "everyday"), default="made-up")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.jsonl")
@@ -66,10 +87,16 @@ def _add_generate(added) -> None:
 def _add_import(added) -> None:
     parser = added.add_parser("import", help="read a public puzzle set into a puzzle file")
     parser.add_argument("format", choices=SET_FORMATS)
-    parser.add_argument("paths", nargs="+", type=Path, metavar="PATH", help="files, or folders of files")
+    parser.add_argument(
+        "paths", nargs="+", type=Path, metavar="PATH", help="files, or folders of files"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.jsonl")
-    parser.add_argument("--seed", type=int, default=0, help="decides who is validation and who is test")
-    parser.add_argument("--validation-share", type=float, default=0.5, metavar="SHARE", help="0 to 1 (default: 0.5)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="decides who is validation and who is test"
+    )
+    parser.add_argument(
+        "--validation-share", type=float, default=0.5, metavar="SHARE", help="0 to 1 (default: 0.5)"
+    )
     parser.set_defaults(run=commands.import_set)
 
 
@@ -77,11 +104,24 @@ def _add_precompute(added) -> None:
     parser = added.add_parser("precompute", help="score a puzzle file into a result store")
     _add_model(parser)
     parser.add_argument("--puzzles", type=Path, required=True, metavar="FILE.jsonl")
-    parser.add_argument("--store", type=Path, required=True, metavar="FILE.duckdb", help="made if it does not exist")
-    parser.add_argument("--puzzle-set", metavar="NAME", help="its name in the store (default: the file's name)")
+    parser.add_argument(
+        "--store", type=Path, required=True, metavar="FILE.duckdb", help="made if it does not exist"
+    )
+    parser.add_argument(
+        "--puzzle-set", metavar="NAME", help="its name in the store (default: the file's name)"
+    )
     parser.add_argument("--engine", choices=("local",), default="local")
-    parser.add_argument("--batch-tokens", type=int, default=4096, help="padded tokens a pass; less needs less memory")
-    parser.add_argument("--without-texts", action="store_true", help="keep ids and scores only, not the puzzles' texts")
+    parser.add_argument(
+        "--batch-tokens",
+        type=int,
+        default=4096,
+        help="padded tokens a pass; less needs less memory",
+    )
+    parser.add_argument(
+        "--without-texts",
+        action="store_true",
+        help="keep ids and scores only, not the puzzles' texts",
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.set_defaults(run=commands.precompute)
 
@@ -89,28 +129,55 @@ def _add_precompute(added) -> None:
 def _add_bundle(added) -> None:
     parser = added.add_parser("bundle", help="put chosen runs into one file or folder to share")
     parser.add_argument("--store", type=Path, required=True, metavar="FILE.duckdb")
-    parser.add_argument("--run", action="append", default=[], dest="run_ids", metavar="RUN", help="default: all runs")
+    parser.add_argument(
+        "--run",
+        action="append",
+        default=[],
+        dest="run_ids",
+        metavar="RUN",
+        help="default: all runs",
+    )
     parser.add_argument("--without-texts", action="store_true", help="leave the puzzles' texts out")
     parser.add_argument(
-        "--licence", type=_named_text, action="append", default=[], metavar="SET=TEXT", help="of a puzzle set"
+        "--licence",
+        type=_named_text,
+        action="append",
+        default=[],
+        metavar="SET=TEXT",
+        help="of a puzzle set",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE.zip", help="or a folder to make")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE.zip", help="or a folder to make"
+    )
     parser.set_defaults(run=commands.bundle)
 
 
 def _add_export(added) -> None:
     parser = added.add_parser("export", help="write a run's tables as CSV or Parquet files")
     parser.add_argument("--store", type=Path, required=True, metavar="FILE.duckdb")
-    parser.add_argument("--run", required=True, dest="run_id", metavar="RUN", help="its id, as the dashboard shows it")
+    parser.add_argument(
+        "--run",
+        required=True,
+        dest="run_id",
+        metavar="RUN",
+        help="its id, as the dashboard shows it",
+    )
     parser.add_argument("--format", choices=("csv", "parquet"), default="csv")
-    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="made if it does not exist")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FOLDER", help="made if it does not exist"
+    )
     parser.set_defaults(run=commands.export)
 
 
 def _add_score(added) -> None:
     parser = added.add_parser("score", help="score one puzzle from standard input")
     _add_model(parser)
-    parser.add_argument("--candidates", default=None, metavar="A,B", help="default: the puzzle's own, else true,false")
+    parser.add_argument(
+        "--candidates",
+        default=None,
+        metavar="A,B",
+        help="default: the puzzle's own, else true,false",
+    )
     parser.add_argument("--json", action="store_true", help="print every head's scores as JSON")
     parser.set_defaults(run=commands.score)
 
@@ -122,16 +189,29 @@ def _add_check(added) -> None:
 
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", required=True, metavar="MODEL", help="a folder, or a Hugging Face id")
     parser.add_argument(
-        "--rope", choices=("pre", "post"), default="pre", help="scores before or after rotary embedding"
+        "--model", required=True, metavar="MODEL", help="a folder, or a Hugging Face id"
     )
-    parser.add_argument("--template", metavar="TEXT", help="format string with {context}, {statement} and a cue")
     parser.add_argument(
-        "--chat", action="store_true", help="ask through the tokenizer's chat template (default: plain text)"
+        "--rope",
+        choices=("pre", "post"),
+        default="pre",
+        help="scores before or after rotary embedding",
     )
-    parser.add_argument("--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps or auto (default: cuda if there)")
-    parser.add_argument("--dtype", choices=("float32", "bfloat16", "float16"), help="default: float32 on the CPU")
+    parser.add_argument(
+        "--template", metavar="TEXT", help="format string with {context}, {statement} and a cue"
+    )
+    parser.add_argument(
+        "--chat",
+        action="store_true",
+        help="ask through the tokenizer's chat template (default: plain text)",
+    )
+    parser.add_argument(
+        "--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps or auto (default: cuda if there)"
+    )
+    parser.add_argument(
+        "--dtype", choices=("float32", "bfloat16", "float16"), help="default: float32 on the CPU"
+    )
 
 
 def _named_text(text: str) -> tuple[str, str]:
@@ -148,7 +228,9 @@ def _whole_range(text: str) -> tuple[int, int]:
     try:
         pair = int(first), int(last or first)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither a whole number nor a range such as 1-6") from None
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is neither a whole number nor a range such as 1-6"
+        ) from None
     if pair[0] > pair[1]:
         raise argparse.ArgumentTypeError(f"{text!r} runs backwards")
     return pair

@@ -1,6 +1,7 @@
 """What each command of the command line does, given its parsed options.
 
-Torch and transformers are imported by the commands that score, when they run: the others start at once.
+Torch and transformers are imported by the commands that score, when they run: the others start at
+once.
 """
 
 import json
@@ -15,7 +16,9 @@ def generate(options) -> None:
     """Make new puzzles and save them."""
     from qkcore.puzzles.generate import generate_puzzles
 
-    steps, distractors = (range(first, last + 1) for first, last in (options.steps, options.distractors))
+    steps, distractors = (
+        range(first, last + 1) for first, last in (options.steps, options.distractors)
+    )
     puzzles = generate_puzzles(steps, distractors, options.n, options.seed, options.style)
     _save(puzzles, options.out)
 
@@ -24,13 +27,19 @@ def import_set(options) -> None:
     """Read a public puzzle set and save it as puzzles."""
     from qkcore.puzzles.public_sets import import_puzzles
 
-    _save(import_puzzles(options.format, options.paths, options.seed, options.validation_share), options.out)
+    _save(
+        import_puzzles(options.format, options.paths, options.seed, options.validation_share),
+        options.out,
+    )
 
 
 def _save(puzzles: list[Puzzle], path: Path) -> None:
     save_puzzles(puzzles, path)
     n_test = sum(puzzle.split == "test" for puzzle in puzzles)
-    print(f"{path}: {len(puzzles):,} puzzles, {len(puzzles) - n_test:,} validation and {n_test:,} test")
+    print(
+        f"{path}: {len(puzzles):,} puzzles, {len(puzzles) - n_test:,} validation and {n_test:,} "
+        "test"
+    )
 
 
 def _load(options):
@@ -74,7 +83,9 @@ def bundle(options) -> None:
     from qkcore.sharing.bundle import write_bundle
 
     licences = dict(options.licence)
-    manifest = write_bundle(options.store, options.out, options.run_ids, not options.without_texts, licences)
+    manifest = write_bundle(
+        options.store, options.out, options.run_ids, not options.without_texts, licences
+    )
     print(f"{options.out}: {len(manifest['runs'])} runs")
     for name, puzzle_set in manifest["puzzle_sets"].items():
         texts = "with its texts" if puzzle_set["has_texts"] else "without its texts"
@@ -103,7 +114,12 @@ def score(options) -> None:
     prompt = prompts_of(lm, [puzzle], template)[0]
     choices = scores.choices.tolist()
     heads = [
-        {"layer": layer, "head": head, "scores": one, "choice": _named(puzzle, choices[layer][head])}
+        {
+            "layer": layer,
+            "head": head,
+            "scores": one,
+            "choice": _named(puzzle, choices[layer][head]),
+        }
         for layer, row in enumerate(scores.qk.tolist())
         for head, one in enumerate(row)
     ]
@@ -111,7 +127,10 @@ def score(options) -> None:
     if not options.json:
         print(f"model: {model_choice}")
         for head in heads:
-            named = ", ".join(f"{name} {one:.3f}" for name, one in zip(puzzle.candidates, head["scores"], strict=True))
+            named = ", ".join(
+                f"{name} {one:.3f}"
+                for name, one in zip(puzzle.candidates, head["scores"], strict=True)
+            )
             print(f"{head_name(head['layer'], head['head'])}: {head['choice']} ({named})")
         return
     result = {
@@ -137,7 +156,9 @@ def _read_puzzle(text: str, candidates: str | None) -> Puzzle:
         try:
             row = json.loads(text)
         except json.JSONDecodeError as error:
-            raise PuzzleError(f"standard input is not valid JSON ({error.msg}, line {error.lineno})") from None
+            raise PuzzleError(
+                f"standard input is not valid JSON ({error.msg}, line {error.lineno})"
+            ) from None
     else:
         for line in text.splitlines():
             name, colon, rest = line.partition(":")
@@ -147,7 +168,8 @@ def _read_puzzle(text: str, candidates: str | None) -> Puzzle:
     for field in ("context", "statement"):
         if field not in row:
             raise PuzzleError(
-                f"standard input: no {field}; write a JSON object, or lines 'Context: ...' and 'Statement: ...'"
+                f"standard input: no {field}; write a JSON object, or lines 'Context: ...' and "
+                "'Statement: ...'"
             )
     named = candidates.split(",") if candidates else row.get("candidates", ["true", "false"])
     context = row["context"]
@@ -169,24 +191,41 @@ def check(options) -> None:
     lm, template = _load(options)
     from qkcore.scoring.score import prompts_of
 
-    puzzle = _read_puzzle("Context: Max is a cat. Every cat is happy.\nStatement: Max is happy.", None)
+    puzzle = _read_puzzle(
+        "Context: Max is a cat. Every cat is happy.\nStatement: Max is happy.", None
+    )
     prompt = prompts_of(lm, [puzzle], template)[0]
     geometry, check = lm.geometry, lm.check
-    place = "the statement's last; the chat's turn markers follow it" if prompt.is_chat else "the last before the cue"
+    place = (
+        "the statement's last; the chat's turn markers follow it"
+        if prompt.is_chat
+        else "the last before the cue"
+    )
     rotation = "no score before rotary" if check.rotation is None else f"{check.rotation:.1e}"
     lines = {
         "model": f"{lm.name} ({geometry.model_type}), revision {lm.revision}",
         "dtype": f"{lm.dtype} on {lm.device}",
-        "layers": f"{geometry.n_layers}, each {geometry.n_heads} heads and {geometry.n_kv_heads} kv heads",
+        "layers": f"{geometry.n_layers}, each {geometry.n_heads} heads and {geometry.n_kv_heads} "
+        "kv heads",
         "head size": f"{geometry.head_size} dims of a query and a key",
-        "positions": "no limit stated" if geometry.max_positions is None else f"at most {geometry.max_positions:,}",
+        "positions": "no limit stated"
+        if geometry.max_positions is None
+        else f"at most {geometry.max_positions:,}",
         "sliding window": "none" if geometry.window is None else f"{geometry.window:,} positions",
-        "scores": " and ".join({"pre": "before rotary", "post": "after rotary"}[rope] for rope in geometry.ropes),
-        "candidates share a pass": "yes" if geometry.is_side_by_side else "no, each has a pass of its own",
-        "asked as": "a chat, in the words of the tokenizer's template" if prompt.is_chat else "plain text",
+        "scores": " and ".join(
+            {"pre": "before rotary", "post": "after rotary"}[rope] for rope in geometry.ropes
+        ),
+        "candidates share a pass": "yes"
+        if geometry.is_side_by_side
+        else "no, each has a pass of its own",
+        "asked as": "a chat, in the words of the tokenizer's template"
+        if prompt.is_chat
+        else "plain text",
         "prompt": repr([lm.tokenizer.decode([token]) for token in prompt.tokens]),
         "key token": f"{lm.tokenizer.decode([prompt.tokens[prompt.key_at]])!r}, {place}",
-        "candidates": repr([[lm.tokenizer.decode([token]) for token in ids] for ids in prompt.candidates]),
+        "candidates": repr(
+            [[lm.tokenizer.decode([token]) for token in ids] for ids in prompt.candidates]
+        ),
         "self-check": f"passed; differences are at most {check.tolerance:.0e} of the largest value",
         "  attention rebuilt": f"{check.attention:.1e}",
         "  before and after rotary": rotation,

@@ -4,7 +4,9 @@ import re
 from collections.abc import Callable
 
 WORD_JOINER = "\u2060"
-TURNING = r"[\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069]"  # signs that turn the direction of writing
+TURNING = (
+    r"[\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069]"  # signs that turn the direction of writing
+)
 NO_BREAK = "\u00a0"  # keeps a number and its percent sign on one line
 
 
@@ -35,7 +37,9 @@ def gap_text(gap: float, low: float, high: float, p: float) -> str:
     '−2.0 points (−5.0 to +1.0, p = 0.400)'
     """
     chance = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
-    return f"{100 * gap:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f}, {chance})".replace("-", "−")
+    return f"{100 * gap:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f}, {chance})".replace(
+        "-", "−"
+    )
 
 
 def texts_of(frame, wording: Callable[..., str], *columns: str) -> list[str]:
@@ -58,7 +62,8 @@ def head_name(layer: int, head: int) -> str:
 
 
 def visible(text: str) -> str:
-    """Text in which signs that turn the direction of writing are spelt out, so that nothing around it is turned.
+    """Text in which signs that turn the direction of writing are spelt out, so that nothing around
+    it is turned.
 
     >>> visible("a\\u202eb")
     'a\\\\u202eb'
@@ -73,5 +78,7 @@ def escaped(text: str) -> str:
     'a\\\\*b\\\\* \\\\[x\\\\]\\\\(y\\\\)'
     """
     # A word joiner, which nobody sees, keeps Streamlit from making links of addresses.
-    unlinked = re.sub(r"(?i)(?<=[a-z])(?=://)|(?<=www)(?=\.)|(?<=\w)(?=@)", WORD_JOINER, visible(text))
+    unlinked = re.sub(
+        r"(?i)(?<=[a-z])(?=://)|(?<=www)(?=\.)|(?<=\w)(?=@)", WORD_JOINER, visible(text)
+    )
     return re.sub(r"([\\`*_{}\[\]()#+\-.!|~$<>:])", r"\\\1", unlinked)

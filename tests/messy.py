@@ -1,9 +1,10 @@
-"""A store where everything that can be uneven is, and what its scores say, counted one puzzle at a time.
+"""A store where everything that can be uneven is, and what its scores say, counted one puzzle at a
+time.
 
-Two, three and four candidates, in both orders, ties, scores of any size, puzzles that do not say their steps or
-distractors, an answer that occurs at some difficulties only, parts of unlike width, and another set in the same store
-that uses the same puzzle ids. `records` reads only tables scores and puzzles, with plain DuckDB, and loops in plain
-Python: the oracle of the questions to a store.
+Two, three and four candidates, in both orders, ties, scores of any size, puzzles that do not say
+their steps or distractors, an answer that occurs at some difficulties only, parts of unlike width,
+and another set in the same store that uses the same puzzle ids. `records` reads only tables scores
+and puzzles, with plain DuckDB, and loops in plain Python: the oracle of the questions to a store.
 """
 
 from collections.abc import Iterable
@@ -17,14 +18,22 @@ from qkcore.puzzles.puzzle import Puzzle
 from qkcore.results.publish import publish
 from tests.stores import planted_run, write_parts
 
-CANDIDATES = (("true", "false"), ("false", "true"), ("red", "green", "blue"), ("north", "east", "south", "west"))
+CANDIDATES = (
+    ("true", "false"),
+    ("false", "true"),
+    ("red", "green", "blue"),
+    ("north", "east", "south", "west"),
+)
 N_LAYERS, N_HEADS = 2, 3
 HEADS = [(layer, head) for layer in range(N_LAYERS) for head in range(N_HEADS)]
 GOOD, ALWAYS_FIRST, ALWAYS_TIED, HUGE, SHIFTED, GUESSING = HEADS
 
 
 def messy_puzzles(
-    n: int = 200, seed: int = 0, kinds: Iterable[tuple[str, ...]] = CANDIDATES, answers: Iterable[int] | None = None
+    n: int = 200,
+    seed: int = 0,
+    kinds: Iterable[tuple[str, ...]] = CANDIDATES,
+    answers: Iterable[int] | None = None,
 ) -> list[Puzzle]:
     """n puzzles in groups of one to three; steps 1, 2, 3 or unknown, distractors 0, 2 or unknown.
 
@@ -56,10 +65,14 @@ def messy_puzzles(
 
 
 def messy_scores(puzzles: list[Puzzle], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """qk (puzzle, layer * head, candidate) and logits (puzzle, candidate), NaN where a puzzle has no such candidate."""
+    """qk (puzzle, layer * head, candidate) and logits (puzzle, candidate), NaN where a puzzle has
+    no such candidate.
+    """
     rng = np.random.default_rng(seed)
     most = max(len(puzzle.candidates) for puzzle in puzzles)
-    qk = rng.integers(-2, 3, size=(len(puzzles), len(HEADS), most)).astype(np.float32)  # small whole numbers tie often
+    qk = rng.integers(-2, 3, size=(len(puzzles), len(HEADS), most)).astype(
+        np.float32
+    )  # small whole numbers tie often
     logits = rng.integers(0, 3, size=(len(puzzles), most)).astype(np.float32)
     for row, puzzle in enumerate(puzzles):
         if rng.random() < 0.8:
@@ -77,16 +90,22 @@ def messy_scores(puzzles: list[Puzzle], seed: int = 0) -> tuple[np.ndarray, np.n
 def messy_store(path: Path, puzzles: list[Puzzle] | None = None) -> Path:
     """A store of run "messy" on set "messy-set".
 
-    Without puzzles of its own it is on `messy_puzzles`, beside run "namesake" on another set with the same puzzle ids.
+    Without puzzles of its own it is on `messy_puzzles`, beside run "namesake" on another set with
+    the same puzzle ids.
     """
     if puzzles is None:
-        namesakes = [replace(puzzle, split="test", steps=4, answer=0) for puzzle in messy_puzzles(100, seed=9)]
+        namesakes = [
+            replace(puzzle, split="test", steps=4, answer=0)
+            for puzzle in messy_puzzles(100, seed=9)
+        ]
         add_run(path, "namesake", namesakes, "namesake-set", seed=9)
     add_run(path, "messy", puzzles or messy_puzzles(), "messy-set")
     return path
 
 
-def add_run(path: Path, run_id: str, puzzles: list[Puzzle], puzzle_set: str, seed: int = 0, **changes) -> None:
+def add_run(
+    path: Path, run_id: str, puzzles: list[Puzzle], puzzle_set: str, seed: int = 0, **changes
+) -> None:
     """Publish one more run of messy scores."""
     parts = write_parts(path.with_suffix(f".{run_id}"), puzzles, *messy_scores(puzzles, seed))
     run = dict(run_id=run_id, puzzle_set=puzzle_set, n_layers=N_LAYERS, n_heads=N_HEADS)
@@ -136,10 +155,14 @@ def records(path: Path, run_id: str) -> list[Record]:
             """,
             [run_id],
         ).fetchall()
-    return [Record(*row[:4], tuple(row[4]), row[5], _by_head(row[6], row[8]), row[7]) for row in rows]
+    return [
+        Record(*row[:4], tuple(row[4]), row[5], _by_head(row[6], row[8]), row[7]) for row in rows
+    ]
 
 
-def among(rows: list[Record], split: str | None = None, steps=None, distractors: int | None = None) -> list[Record]:
+def among(
+    rows: list[Record], split: str | None = None, steps=None, distractors: int | None = None
+) -> list[Record]:
     """Those of this split, these steps (one or several) and distractors; None for all."""
     wanted = (steps,) if isinstance(steps, int) else steps
     return [
@@ -152,4 +175,7 @@ def among(rows: list[Record], split: str | None = None, steps=None, distractors:
 
 
 def _by_head(by_candidate: list[list[float]], n_heads: int) -> dict[tuple[int, int], list[float]]:
-    return {divmod(index, n_heads): list(scores) for index, scores in enumerate(zip(*by_candidate, strict=True))}
+    return {
+        divmod(index, n_heads): list(scores)
+        for index, scores in enumerate(zip(*by_candidate, strict=True))
+    }

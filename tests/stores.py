@@ -13,7 +13,9 @@ PLANTED = (1, 2)  # right on nine puzzles in ten; every other head guesses
 
 
 def planted_puzzles(n_groups: int = 60) -> list[Puzzle]:
-    """Two puzzles a group, one true and one false; steps 1 to 3, distractors 0 and 1, half of the groups test."""
+    """Two puzzles a group, one true and one false; steps 1 to 3, distractors 0 and 1, half of the
+    groups test.
+    """
     return [
         Puzzle(
             puzzle_id=f"g{group}-{answer}",
@@ -32,7 +34,9 @@ def planted_puzzles(n_groups: int = 60) -> list[Puzzle]:
 
 
 def planted_scores(puzzles: list[Puzzle], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """qk (puzzle, layer * head, candidate) and logits (puzzle, candidate): the model is right on two in three."""
+    """qk (puzzle, layer * head, candidate) and logits (puzzle, candidate): the model is right on
+    two in three.
+    """
     rng = np.random.default_rng(seed)
     qk = rng.normal(size=(len(puzzles), N_LAYERS * N_HEADS, 2)).astype(np.float32)
     logits = np.zeros((len(puzzles), 2), dtype=np.float32)
@@ -61,7 +65,9 @@ def planted_run(puzzles: list[Puzzle], **changes) -> Run:
     return Run(**fields | changes)
 
 
-def write_parts(folder: Path, puzzles: list[Puzzle], qk: np.ndarray, logits: np.ndarray) -> list[Path]:
+def write_parts(
+    folder: Path, puzzles: list[Puzzle], qk: np.ndarray, logits: np.ndarray
+) -> list[Path]:
     """All parts of a run, as precompute would leave them."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
@@ -82,20 +88,30 @@ def planted_store(path: Path, n_groups: int = 60, seed: int = 0, **changes) -> P
 
 
 def planted_example(layer: int, head: int) -> WorkedExample:
-    """Vectors whose products can be checked in the head: 1*2 + 2*1 = 4 for true, 1*0 + 2*1 = 2 for false."""
+    """Vectors whose products can be checked in the head: 1*2 + 2*1 = 4 for true, 1*0 + 2*1 = 2 for
+    false.
+    """
     tokens = ["Statement", ".", "\n", "Answer", ":"]
-    return WorkedExample("g6-0", layer, head, tokens, 2, [" true", " false"], [1.0, 2.0], [[2.0, 1.0], [0.0, 1.0]])
+    return WorkedExample(
+        "g6-0", layer, head, tokens, 2, [" true", " false"], [1.0, 2.0], [[2.0, 1.0], [0.0, 1.0]]
+    )
 
 
 def family_store(path: Path) -> Path:
-    """One model in three runs: planted-1 and planted-post on the same puzzles, planted-2 on another set."""
+    """One model in three runs: planted-1 and planted-post on the same puzzles, planted-2 on another
+    set.
+    """
     planted_store(path, seed=2, run_id="planted-post", rope="post")
     planted_store(path, n_groups=48, seed=1, run_id="planted-2", puzzle_set="other-set")
     return planted_store(path)
 
 
-def guessing_store(path: Path, n_puzzles: int, n_layers: int, n_heads: int, seed: int = 0, run_id="guess") -> Path:
-    """A store of one run whose heads and model all guess; steps 1 to 6, distractors 0 to 5, two puzzles a group."""
+def guessing_store(
+    path: Path, n_puzzles: int, n_layers: int, n_heads: int, seed: int = 0, run_id="guess"
+) -> Path:
+    """A store of one run whose heads and model all guess; steps 1 to 6, distractors 0 to 5, two
+    puzzles a group.
+    """
     puzzles = [
         Puzzle(
             puzzle_id=f"p{number}",
@@ -115,11 +131,22 @@ def guessing_store(path: Path, n_puzzles: int, n_layers: int, n_heads: int, seed
     folder.mkdir(parents=True, exist_ok=True)
     parts = []
     for index in range(n_parts(n_puzzles)):
-        ids = tuple(puzzle.puzzle_id for puzzle in puzzles[index * PART_SIZE : (index + 1) * PART_SIZE])
+        ids = tuple(
+            puzzle.puzzle_id for puzzle in puzzles[index * PART_SIZE : (index + 1) * PART_SIZE]
+        )
         qk = rng.standard_normal((len(ids), n_layers * n_heads, 2), dtype=np.float32)
         parts.append(part_path(folder, index))
-        write_part(parts[-1], Part(ids, qk, rng.standard_normal((len(ids), 2), dtype=np.float32), seconds=1.0))
-    changes = dict(run_id=run_id, puzzle_set="guess", n_layers=n_layers, n_heads=n_heads, n_kv_heads=n_heads // 8 or 1)
+        write_part(
+            parts[-1],
+            Part(ids, qk, rng.standard_normal((len(ids), 2), dtype=np.float32), seconds=1.0),
+        )
+    changes = dict(
+        run_id=run_id,
+        puzzle_set="guess",
+        n_layers=n_layers,
+        n_heads=n_heads,
+        n_kv_heads=n_heads // 8 or 1,
+    )
     publish(path, planted_run(puzzles, **changes), puzzles, parts)
     for part in parts:
         part.unlink()

@@ -16,7 +16,11 @@ PAGES = sorted(ROOT.glob("pages/**/*.py"))
 
 
 def lint_imports(folder: Path) -> subprocess.CompletedProcess:
-    line = [sys.executable, "-c", "import sys; from importlinter.cli import lint_imports_command; lint_imports_command()"]
+    line = [
+        sys.executable,
+        "-c",
+        "import sys; from importlinter.cli import lint_imports_command; lint_imports_command()",
+    ]
     wide = os.environ | {"COLUMNS": "300"}
     return subprocess.run(line, cwd=folder, env=wide, capture_output=True, text=True, check=False)
 
@@ -40,8 +44,16 @@ def test_imports_keep_to_the_contracts():
     ("path", "line", "contract"),
     [
         ("qkcore/puzzles/negation.py", "import qkcore.results.store", "Rooms of qkcore"),
-        ("qkcore/results/store.py", "import qkcore.attention.load", "Reading results loads no torch"),
-        ("pages/results/overview.py", "import qkcore.scoring.score", "Reading results loads no torch"),
+        (
+            "qkcore/results/store.py",
+            "import qkcore.attention.load",
+            "Reading results loads no torch",
+        ),
+        (
+            "pages/results/overview.py",
+            "import qkcore.scoring.score",
+            "Reading results loads no torch",
+        ),
         ("qkcore/wording.py", "import streamlit", "The core knows nothing of the screen"),
         ("qkcore/puzzles/english.py", "import qkcore.puzzles.variants", "No circles"),
         ("pages/server/turns.py", "import pages.widgets.curves", "Pages: a page's own folder"),
@@ -54,15 +66,22 @@ def test_an_import_against_the_arrows_is_found(path, line, contract, tmp_path):
 
 
 def test_architecture_names_every_file_of_the_core_once():
-    named = re.findall(r"^\| `([\w/]+)` \|", (ROOT / "ARCHITECTURE.md").read_text(), flags=re.MULTILINE)
-    found = [str(path.relative_to(ROOT / "qkcore").with_suffix("")) for path in CORE if path.stem != "__init__"]
+    named = re.findall(
+        r"^\| `([\w/]+)` \|", (ROOT / "ARCHITECTURE.md").read_text(), flags=re.MULTILINE
+    )
+    found = [
+        str(path.relative_to(ROOT / "qkcore").with_suffix(""))
+        for path in CORE
+        if path.stem != "__init__"
+    ]
     assert sorted(named) == sorted(found)
 
 
 @pytest.mark.parametrize(
     "names",
     [
-        "qkcore.results.store, qkcore.charts.grids, qkcore.statistics.metrics, qkcore.results.publish",
+        "qkcore.results.store, qkcore.charts.grids, qkcore.statistics.metrics, "
+        "qkcore.results.publish",
         "pages.main.reading, pages.widgets.curves",
     ],
 )
@@ -73,7 +92,11 @@ def test_reading_results_loads_no_torch(names):
 
 def test_every_page_is_registered_and_none_lies_directly_in_pages():
     listed = set(re.findall(r'"(pages/\w+/\w+\.py)"', (ROOT / "pages/main/main.py").read_text()))
-    found = {str(path.relative_to(ROOT)) for path in PAGES if re.search(r"^st\.title\(", path.read_text(), re.M)}
+    found = {
+        str(path.relative_to(ROOT))
+        for path in PAGES
+        if re.search(r"^st\.title\(", path.read_text(), re.M)
+    }
     assert listed == found
     assert not list(ROOT.glob("pages/*.py"))
     names = [Path(path).stem for path in found]

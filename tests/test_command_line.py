@@ -21,8 +21,12 @@ def test_score_prints_what_score_puzzle_computes(tiny_folder, monkeypatch, capsy
     asked = puzzle("Max is a tumpus.", context="Max is a wumpus. Every wumpus is a tumpus.")
     expected = score_puzzle(load_model(tiny_folder), asked)
     assert printed["candidates"] == ["true", "false"]
-    assert [(h["layer"], h["head"]) for h in printed["heads"]] == [(n, h) for n in range(3) for h in range(4)]
-    np.testing.assert_allclose([h["scores"] for h in printed["heads"]], expected.qk.flatten(0, 1), atol=1e-5)
+    assert [(h["layer"], h["head"]) for h in printed["heads"]] == [
+        (n, h) for n in range(3) for h in range(4)
+    ]
+    np.testing.assert_allclose(
+        [h["scores"] for h in printed["heads"]], expected.qk.flatten(0, 1), atol=1e-5
+    )
     np.testing.assert_allclose(printed["model"]["logits"], expected.logits, atol=1e-5)
     assert printed["key_token"] == "\n"
     assert printed["rope"] == "pre"
@@ -64,7 +68,16 @@ def test_check_shows_geometry_tokens_and_the_self_check(tiny_folder, capsys):
 
 
 def test_generate_writes_a_file_that_loads(tmp_path, capsys):
-    arguments = ["--steps", "1-2", "--distractors", "0", "--n", "8", "--out", str(tmp_path / "g.jsonl")]
+    arguments = [
+        "--steps",
+        "1-2",
+        "--distractors",
+        "0",
+        "--n",
+        "8",
+        "--out",
+        str(tmp_path / "g.jsonl"),
+    ]
     assert main(["generate", *arguments]) == 0
     puzzles = load_puzzles(tmp_path / "g.jsonl")
     assert len(puzzles) == 16
@@ -95,7 +108,8 @@ def test_bad_input_gets_one_line_and_status_2(arguments, message, tmp_path, monk
 
 
 @pytest.mark.parametrize(
-    "typed", ["", "Context: only.", "{", '{"context": 3, "statement": "x"}', "Context:\nStatement: x"]
+    "typed",
+    ["", "Context: only.", "{", '{"context": 3, "statement": "x"}', "Context:\nStatement: x"],
 )
 def test_a_puzzle_that_cannot_be_read_is_refused(typed, tiny_folder, monkeypatch, capsys):
     monkeypatch.setattr("sys.stdin", io.StringIO(typed))

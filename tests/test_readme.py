@@ -49,6 +49,11 @@ def test_pictures_in_readme_exist():
 
 
 def test_project_files_speak_of_the_project_alone():
-    texts = [*ROOT.glob("*.md"), *ROOT.glob("qkcore/*.py"), *ROOT.glob("pages/*/*.py"), *ROOT.glob("data/**/*.py")]
+    texts = [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("qkcore/*.py"),
+        *ROOT.glob("pages/*/*.py"),
+        *ROOT.glob("data/**/*.py"),
+    ]
     for path in [*texts, *ROOT.glob("data/**/*.md"), ROOT / "Makefile", ROOT / ".ci/run"]:
         assert not re.search(r"/root/|/work/|/tmp/|pypi\.org|pythonhosted", path.read_text()), path

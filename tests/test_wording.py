@@ -3,7 +3,9 @@ import pytest
 from qkcore.wording import WORD_JOINER, escaped, visible
 
 
-@pytest.mark.parametrize("text", ["see https://evil.example/a", "www.evil.example", "write to a@b.example"])
+@pytest.mark.parametrize(
+    "text", ["see https://evil.example/a", "www.evil.example", "write to a@b.example"]
+)
 def test_addresses_in_typed_text_are_no_links_but_read_the_same(text):
     shown = escaped(text)
     assert WORD_JOINER in shown

@@ -1,10 +1,12 @@
-"""Measure the bundled model on fresh puzzles with plain transformers, and print the tables of the model card.
+"""Measure the bundled model on fresh puzzles with plain transformers, and print the tables of the
+model card.
 
-    python data/reference/evaluate.py --n 200
-    python data/reference/evaluate.py --puzzles puzzles.jsonl    # any puzzle file, by steps
-    python data/reference/evaluate.py --heads                    # the demo store's chosen heads, by steps
+    python data/reference/evaluate.py --n 200 python data/reference/evaluate.py --puzzles
+    puzzles.jsonl    # any puzzle file, by steps python data/reference/evaluate.py --heads
+    # the demo store's chosen heads, by steps
 
-Uses nothing of the training code: a prompt goes in, and the larger of the logits of " true" and " false" comes out.
+Uses nothing of the training code: a prompt goes in, and the larger of the logits of " true" and "
+false" comes out.
 """
 
 import argparse
@@ -15,7 +17,12 @@ from pathlib import Path
 
 import torch
 from scipy.stats import binomtest
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))
@@ -36,14 +43,23 @@ PROMPT = (
 
 @torch.no_grad()
 def right_answers(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, puzzles: list[Puzzle], batch_size: int = 64
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    puzzles: list[Puzzle],
+    batch_size: int = 64,
 ) -> list[bool]:
     """Whether the model's choice is the answer, for each puzzle. A tie is wrong."""
     right: list[bool] = []
     for start in range(0, len(puzzles), batch_size):
         some = puzzles[start : start + batch_size]
         texts = [PROMPT.format(context=p.context, statement=p.statement) for p in some]
-        inputs = tokenizer(texts, padding=True, padding_side="right", return_tensors="pt", return_token_type_ids=False)
+        inputs = tokenizer(
+            texts,
+            padding=True,
+            padding_side="right",
+            return_tensors="pt",
+            return_token_type_ids=False,
+        )
         last = inputs.attention_mask.sum(1) - 1
         logits = model(**inputs).logits[torch.arange(len(some)), last]
         candidates = torch.tensor([tokenizer(f" {c}").input_ids[-1] for c in some[0].candidates])
@@ -64,8 +80,12 @@ def share(right: list[bool]) -> str:
     return f"{100 * sum(right) / len(right):.1f} % ({low:.1f} to {high:.1f}, n = {len(right):,})"
 
 
-def generated_table(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, style: str, n: int) -> Iterator[str]:
-    """Markdown lines: a row for each number of steps, a column for each number of distractors, and all together."""
+def generated_table(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, style: str, n: int
+) -> Iterator[str]:
+    """Markdown lines: a row for each number of steps, a column for each number of distractors, and
+    all together.
+    """
     counts = range(MAX_DISTRACTORS + 1)
     yield f"Style {style}\n"
     yield "| steps | " + " | ".join(f"{d} distractors" for d in counts) + " | all |"
@@ -79,7 +99,9 @@ def generated_table(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, 
     yield ""
 
 
-def file_table(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, path: str) -> Iterator[str]:
+def file_table(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, path: str
+) -> Iterator[str]:
     """Markdown lines: a row for each number of steps in a puzzle file."""
     puzzles = load_puzzles(path)
     yield "| steps | accuracy |\n| --- | --- |"
@@ -88,8 +110,13 @@ def file_table(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, path:
 
 
 def print_heads() -> None:
-    """The head chosen on validation puzzles of each run before rotary, and the model, on test puzzles by steps."""
-    print("| puzzles | head | steps | head | model | luck line |\n| --- | --- | --- | --- | --- | --- |")
+    """The head chosen on validation puzzles of each run before rotary, and the model, on test
+    puzzles by steps.
+    """
+    print(
+        "| puzzles | head | steps | head | model | luck line |\n| --- | --- | --- | --- | --- | "
+        "--- |"
+    )
     with ResultStore.open(HERE.parent / "qkscope.duckdb") as store:
         for run in store.runs().query("rope == 'pre'").itertuples():
             best = store.best_head(run.run_id)
@@ -105,9 +132,13 @@ def print_heads() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--model", default=str(HERE), help="folder of the model")
-    parser.add_argument("--n", type=int, default=200, help="test puzzles for each pair of steps and distractors")
+    parser.add_argument(
+        "--n", type=int, default=200, help="test puzzles for each pair of steps and distractors"
+    )
     parser.add_argument("--puzzles", help="measure on this puzzle file instead")
-    parser.add_argument("--heads", action="store_true", help="print what the demo store says of the chosen heads")
+    parser.add_argument(
+        "--heads", action="store_true", help="print what the demo store says of the chosen heads"
+    )
     arguments = parser.parse_args()
     if arguments.heads:
         print_heads()

@@ -1,9 +1,10 @@
 """Training sequences: one context, then many statements about it side by side.
 
-Each statement sees the context and itself, at the positions it would have in a prompt of its own, so the model
-computes exactly what it computes for single prompts. Beside the answer, a lesson says what a reader could know at
-each place: whose premise this is, and which words are reached from the statement's subject after 0, 1, 2... premises.
-Those serve the temporary losses of train.py. Knows nothing of the model.
+Each statement sees the context and itself, at the positions it would have in a prompt of its own,
+so the model computes exactly what it computes for single prompts. Beside the answer, a lesson says
+what a reader could know at each place: whose premise this is, and which words are reached from the
+statement's subject after 0, 1, 2... premises. Those serve the temporary losses of train.py. Knows
+nothing of the model.
 """
 
 import random
@@ -21,10 +22,15 @@ from qkcore.puzzles.generate import STYLES, Premise, Style, mirrored_premises
 N_HOPS = 6  # premises followed by the temporary losses: a fact and five rules
 IGNORE = -100
 
-_WORDS = list(dict.fromkeys(w for style in STYLES.values() for w in (*style.names, *style.nouns, *style.adjectives)))
+_WORDS = list(
+    dict.fromkeys(
+        w for style in STYLES.values() for w in (*style.names, *style.nouns, *style.adjectives)
+    )
+)
 # What a subject can turn out to be: a number for each word, and for each word with "not".
 KIND_OF = {
-    (word, is_positive): i for i, (is_positive, word) in enumerate((p, w) for p in (True, False) for w in _WORDS)
+    (word, is_positive): i
+    for i, (is_positive, word) in enumerate((p, w) for p in (True, False) for w in _WORDS)
 }
 N_KINDS = len(KIND_OF)
 Kinds = set[tuple[str, bool]]
@@ -39,7 +45,9 @@ class Plan:
     share_wide: float = 0.0  # of contexts with many more distractors
     n_aside: int = 0  # statements about the adjectives of distractors, at most
     share_told: float = 0.0  # of contexts whose text goes on after each answer, with the proof
-    narrows: bool = False  # once a statement's word is reached, the temporary losses ask for nothing else
+    narrows: bool = (
+        False  # once a statement's word is reached, the temporary losses ask for nothing else
+    )
 
 
 WIDE = (6, 14)  # distractors of a wide context, about as many premises as a PrOntoQA context has
@@ -50,13 +58,25 @@ class Lesson:
     """One packed sequence; places are positions in `ids`."""
 
     ids: list[int]
-    subjects: list[tuple[int, int]] = field(default_factory=list)  # (place of a premise's last word, its subject)
-    objects: list[tuple[int, int]] = field(default_factory=list)  # (the same place, what is said of the subject)
+    subjects: list[tuple[int, int]] = field(
+        default_factory=list
+    )  # (place of a premise's last word, its subject)
+    objects: list[tuple[int, int]] = field(
+        default_factory=list
+    )  # (the same place, what is said of the subject)
     n_context: int = 0
-    spans: list[tuple[int, int]] = field(default_factory=list)  # (begin, end) of each statement with its "Answer:"
-    answers: list[tuple[int, bool, int]] = field(default_factory=list)  # (place of the last ":", is true, steps)
-    told: list[tuple[int, int]] = field(default_factory=list)  # (begin, end) of the text from each answer on
-    tails: list[tuple[int, list[Kinds], bool]] = field(default_factory=list)  # (place at a statement's end, what is
+    spans: list[tuple[int, int]] = field(
+        default_factory=list
+    )  # (begin, end) of each statement with its "Answer:"
+    answers: list[tuple[int, bool, int]] = field(
+        default_factory=list
+    )  # (place of the last ":", is true, steps)
+    told: list[tuple[int, int]] = field(
+        default_factory=list
+    )  # (begin, end) of the text from each answer on
+    tails: list[tuple[int, list[Kinds], bool]] = field(
+        default_factory=list
+    )  # (place at a statement's end, what is
     # reached from its subject, is true)
 
 
@@ -67,10 +87,16 @@ class Batch:
     ids: Tensor  # (lesson, place)
     positions: Tensor  # (lesson, place)
     mask: Tensor  # (lesson, 1, place, place) True where a place may look
-    answers: Tensor  # (lesson, place) 1 for true, 0 for false, at each prompt's last token, else IGNORE
+    answers: (
+        Tensor  # (lesson, place) 1 for true, 0 for false, at each prompt's last token, else IGNORE
+    )
     steps: Tensor  # (lesson, place) steps of the statement at the same place
-    following: Tensor  # (lesson, place) the next token where the text goes on after an answer, else IGNORE
-    subjects: Tensor  # (lesson, place) number of the premise's subject at its last word, else IGNORE
+    following: (
+        Tensor  # (lesson, place) the next token where the text goes on after an answer, else IGNORE
+    )
+    subjects: (
+        Tensor  # (lesson, place) number of the premise's subject at its last word, else IGNORE
+    )
     objects: Tensor  # (lesson, place) number of what it says, else IGNORE
     tails: Tensor  # (tail, 2) lesson and place at which `reached` should be known
     verdicts: Tensor  # (tail,) 1 where the statement is true, else 0
@@ -127,9 +153,13 @@ class Teacher:
         self._after = tokenizer(after).input_ids
 
     def batches(self, plan: Plan, size: int, n: int, seed: str) -> list[Batch]:
-        """`n` batches of `size` lessons; lessons of like length share a batch, the batches come in random order."""
+        """`n` batches of `size` lessons; lessons of like length share a batch, the batches come in
+        random order.
+        """
         rng = random.Random(seed)
-        lessons = sorted((self._draw(plan, rng) for _ in range(size * n)), key=lambda lesson: len(lesson.ids))
+        lessons = sorted(
+            (self._draw(plan, rng) for _ in range(size * n)), key=lambda lesson: len(lesson.ids)
+        )
         groups = [lessons[i * size : (i + 1) * size] for i in range(n)]
         rng.shuffle(groups)
         return [_batch(group) for group in groups]
@@ -183,7 +213,9 @@ class Teacher:
         return lesson
 
     def _tokens(self, sentence: str) -> list[int]:
-        return [self._id("." if word == "." else f" {word}") for word in re.findall(r"\w+|\.", sentence)]
+        return [
+            self._id("." if word == "." else f" {word}") for word in re.findall(r"\w+|\.", sentence)
+        ]
 
     def _id(self, text: str) -> int:
         if text not in self._id_of:
@@ -200,14 +232,18 @@ def _verdict(statement: Premise, reached: list[Kinds]) -> tuple[bool, int]:
     raise ValueError(f"{statement} is not decided within {N_HOPS} premises")
 
 
-def _rule_statements(rng: random.Random, premises: list[Premise], statements: list[Premise]) -> list[Premise]:
+def _rule_statements(
+    rng: random.Random, premises: list[Premise], statements: list[Premise]
+) -> list[Premise]:
     """Up to two more statements, about classes on the two chains, such as "every wumpus is cold"."""
     goal = statements[0].word
     classes = []
     for premise in premises:
         decides = (goal, True), (goal, False)
         is_class = premise.subject[0].islower()
-        if is_class and any(kind in reached_sets(premises, premise.subject)[-1] for kind in decides):
+        if is_class and any(
+            kind in reached_sets(premises, premise.subject)[-1] for kind in decides
+        ):
             classes.append(premise.subject)
     classes = sorted(set(classes))
     return [Premise(c, goal, rng.random() < 0.5) for c in rng.sample(classes, min(2, len(classes)))]
@@ -216,10 +252,16 @@ def _rule_statements(rng: random.Random, premises: list[Premise], statements: li
 def _aside_statements(
     rng: random.Random, premises: list[Premise], statements: list[Premise], n_most: int
 ) -> list[Premise]:
-    """Statements about adjectives off the chains that hold of one entity and are denied of the other."""
+    """Statements about adjectives off the chains that hold of one entity and are denied of the
+    other.
+    """
     entities = dict.fromkeys(statement.subject for statement in statements)
     ends = [reached_sets(premises, entity)[-1] for entity in entities]
-    aside = sorted(w for w, is_positive in ends[0] if (w, not is_positive) in ends[1] and w != statements[0].word)
+    aside = sorted(
+        w
+        for w, is_positive in ends[0]
+        if (w, not is_positive) in ends[1] and w != statements[0].word
+    )
     possible = [Premise(entity, word, rng.random() < 0.5) for word in aside for entity in entities]
     return rng.sample(possible, min(n_most, len(possible)))
 
@@ -227,14 +269,18 @@ def _aside_statements(
 def _batch(lessons: list[Lesson]) -> Batch:
     shape = len(lessons), max(len(lesson.ids) for lesson in lessons)
     ids, positions = torch.zeros(shape, dtype=torch.long), torch.zeros(shape, dtype=torch.long)
-    segment = torch.full(shape, -1)  # 0 in the context, 1, 2, ... in the statements, -1 in the padding
+    segment = torch.full(
+        shape, -1
+    )  # 0 in the context, 1, 2, ... in the statements, -1 in the padding
     answers, steps, following, subjects, objects = (torch.full(shape, IGNORE) for _ in range(5))
     for row, lesson in enumerate(lessons):
         ids[row, : len(lesson.ids)] = torch.tensor(lesson.ids)
         positions[row, : lesson.n_context] = torch.arange(lesson.n_context)
         segment[row, : lesson.n_context] = 0
         for number, (begin, end) in enumerate(lesson.spans, start=1):
-            positions[row, begin:end] = torch.arange(lesson.n_context, lesson.n_context + end - begin)
+            positions[row, begin:end] = torch.arange(
+                lesson.n_context, lesson.n_context + end - begin
+            )
             segment[row, begin:end] = number
         for place, is_true, n_steps in lesson.answers:
             answers[row, place], steps[row, place] = int(is_true), n_steps
@@ -244,13 +290,29 @@ def _batch(lessons: list[Lesson]) -> Batch:
             for place, number in known:
                 numbers[row, place] = number
     same, context_seen = segment[:, :, None] == segment[:, None, :], segment[:, None, :] == 0
-    mask = (same | (context_seen & (segment[:, :, None] > 0))) & torch.ones(shape[1], shape[1]).tril().bool()
+    mask = (same | (context_seen & (segment[:, :, None] > 0))) & torch.ones(
+        shape[1], shape[1]
+    ).tril().bool()
     tails, verdicts, reached = _tails(lessons)
-    return Batch(ids, positions, mask[:, None], answers, steps, following, subjects, objects, tails, verdicts, reached)
+    return Batch(
+        ids,
+        positions,
+        mask[:, None],
+        answers,
+        steps,
+        following,
+        subjects,
+        objects,
+        tails,
+        verdicts,
+        reached,
+    )
 
 
 def _tails(lessons: list[Lesson]) -> tuple[Tensor, Tensor, Tensor]:
-    """(tail, 2) lesson and place, (tail,) verdicts, and (hop, tail, kind) shares of what is reached there."""
+    """(tail, 2) lesson and place, (tail,) verdicts, and (hop, tail, kind) shares of what is reached
+    there.
+    """
     tails = [(row, *tail) for row, lesson in enumerate(lessons) for tail in lesson.tails]
     index: tuple[list[int], list[int], list[int]] = ([], [], [])
     shares = []
@@ -262,4 +324,8 @@ def _tails(lessons: list[Lesson]) -> tuple[Tensor, Tensor, Tensor]:
                 shares.append(1 / len(kinds))
     reached = torch.zeros(N_HOPS + 1, len(tails), N_KINDS)
     reached[tuple(torch.tensor(axis) for axis in index)] = torch.tensor(shares)
-    return torch.tensor([tail[:2] for tail in tails]), torch.tensor([int(tail[3]) for tail in tails]), reached
+    return (
+        torch.tensor([tail[:2] for tail in tails]),
+        torch.tensor([int(tail[3]) for tail in tails]),
+        reached,
+    )

@@ -1,10 +1,11 @@
 """Train the bundled model again from nothing: python data/reference/train.py
 
-The model answers prompts; nothing else of it is kept. While it learns, temporary readouts ask its hidden states for
-what each layer should know (deep supervision): after layer 0 whose premise this is and whom the statement is about,
-after each further layer what one more premise says of that. When one look-up is learned, its layer is copied into
-the layers above as their new start. In the last stage the temporary losses are gone. A checkpoint is written every
-250 updates; started again, the script goes on from it, and the data of an update depend on its number only.
+The model answers prompts; nothing else of it is kept. While it learns, temporary readouts ask its
+hidden states for what each layer should know (deep supervision): after layer 0 whose premise this
+is and whom the statement is about, after each further layer what one more premise says of that.
+When one look-up is learned, its layer is copied into the layers above as their new start. In the
+last stage the temporary losses are gone. A checkpoint is written every 250 updates; started again,
+the script goes on from it, and the data of an update depend on its number only.
 """
 
 import argparse
@@ -34,13 +35,19 @@ LEARNED = 0.4  # nats above the best possible; a look-up below this is copied up
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Some updates on one plan; the learning rate goes from the first to the second value, linearly."""
+    """Some updates on one plan; the learning rate goes from the first to the second value,
+    linearly.
+    """
 
     n_updates: int
     plan: Plan
     learning_rate: tuple[float, float]
-    temporary: tuple[float, float] = (0.5, 0.5)  # weight of the temporary losses, at the beginning and the end
-    asks_verdict: bool = False  # is the answer, too, asked for at the statement's last tokens after the upper layers?
+    temporary: tuple[float, float] = (
+        0.5,
+        0.5,
+    )  # weight of the temporary losses, at the beginning and the end
+    # is the answer, too, asked for at the statement's last tokens after the upper layers?
+    asks_verdict: bool = False
 
 
 TOLD = Plan((0, 3), (0, 5), n_aside=2, share_told=0.3)
@@ -49,7 +56,8 @@ SCHEDULE = [
     Stage(2750, Plan((0, 2), (0, 2)), (4e-3, 4e-3)),
     Stage(750, Plan((0, 3), (0, 5)), (3e-3, 3e-4)),
     Stage(1100, Plan((0, 3), (0, 5)), (2e-3, 1e-4)),
-    # The next two were cut short when the one after them was ready; their rates are those they had come to.
+    # The next two were cut short when the one after them was ready; their rates are those they had
+    # come to.
     Stage(1400, TOLD, (2e-3, 2e-3 - 7e-4 / 3)),
     Stage(1000, TOLD, (1.8e-3, 1.8e-3 - 6e-3 / 11), asks_verdict=True),
     Stage(1600, HARD, (1.8e-3, 6e-4), asks_verdict=True),
@@ -71,10 +79,12 @@ class Pupil(nn.Module):
         """One forward pass over a batch.
 
         Returns:
-            loss of answers and of the text after them; (2 + N_HOPS + 1,) temporary losses; (lesson, place) whether
-            an answer is right, meaningful at answers only.
+            loss of answers and of the text after them; (2 + N_HOPS + 1,) temporary losses; (lesson,
+            place) whether an answer is right, meaningful at answers only.
         """
-        mask = torch.zeros(batch.mask.shape).masked_fill(~batch.mask, torch.finfo(torch.float32).min)
+        mask = torch.zeros(batch.mask.shape).masked_fill(
+            ~batch.mask, torch.finfo(torch.float32).min
+        )
         output = self.lm.model(
             input_ids=batch.ids,
             position_ids=batch.positions,
@@ -100,7 +110,9 @@ class Pupil(nn.Module):
             log_shares = self.kind(state[rows, places]).log_softmax(-1)
             temporary.append(F.kl_div(log_shares, reached, reduction="batchmean"))
         if asks_verdict:
-            upper = torch.stack([self.lm.model.norm(state[rows, places]) for state in output.hidden_states[-4:-1]])
+            upper = torch.stack(
+                [self.lm.model.norm(state[rows, places]) for state in output.hidden_states[-4:-1]]
+            )
             verdict = self.lm.lm_head(upper)[..., self.candidates].flatten(0, 1)
             temporary.append(F.cross_entropy(verdict, batch.verdicts.repeat(len(upper))))
         is_right = torch.zeros(batch.answers.shape, dtype=torch.bool)
@@ -126,10 +138,11 @@ def config(tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
 
 @torch.no_grad()
 def start_alike(lm: LlamaForCausalLM) -> None:
-    """Begin with attention that looks for likeness, in every layer but the first, and passes on what it finds.
+    """Begin with attention that looks for likeness, in every layer but the first, and passes on
+    what it finds.
 
-    Queries begin nearly equal to keys, and the output projection as the transpose of the values' ("mimetic
-    initialisation", arXiv 2305.09828).
+    Queries begin nearly equal to keys, and the output projection as the transpose of the values'
+    ("mimetic initialisation", arXiv 2305.09828).
     """
     lm.model.embed_tokens.weight.normal_(0, 0.05)
     for layer in lm.model.layers[1:]:
@@ -143,8 +156,12 @@ def start_alike(lm: LlamaForCausalLM) -> None:
 
 
 def copy_upwards(pupil: Pupil, optimizer: torch.optim.Optimizer, layer: int) -> None:
-    """Give all layers between `layer` and the last one its weights, and their optimizer a clean slate."""
-    source = {name: value.clone() for name, value in pupil.lm.model.layers[layer].state_dict().items()}
+    """Give all layers between `layer` and the last one its weights, and their optimizer a clean
+    slate.
+    """
+    source = {
+        name: value.clone() for name, value in pupil.lm.model.layers[layer].state_dict().items()
+    }
     for above in pupil.lm.model.layers[layer + 1 : N_HOPS + 1]:
         above.load_state_dict(source)
         for weight in above.parameters():
@@ -177,9 +194,14 @@ def train(stages: list[Stage], checkpoint: Path) -> tuple[Pupil, PreTrainedToken
     while place := place_in(stages, update):
         stage, done = place
         if update % N_DRAWN == 0 or not batches:
-            batches = teacher.batches(stage.plan, BATCH_SIZE, N_DRAWN, f"lessons {SEED} {update // N_DRAWN}")
+            batches = teacher.batches(
+                stage.plan, BATCH_SIZE, N_DRAWN, f"lessons {SEED} {update // N_DRAWN}"
+            )
         batch = batches[update % N_DRAWN]
-        between = [(1 - done) * first + done * last for first, last in (stage.learning_rate, stage.temporary)]
+        between = [
+            (1 - done) * first + done * last
+            for first, last in (stage.learning_rate, stage.temporary)
+        ]
         optimizer.param_groups[0]["lr"] = between[0] * min(1, (update + 1) / WARM_UP)
         answer, temporary, is_right = pupil.losses(batch, stage.asks_verdict)
         loss = answer + between[1] * temporary.sum()
@@ -195,10 +217,17 @@ def train(stages: list[Stage], checkpoint: Path) -> tuple[Pupil, PreTrainedToken
             if layer <= N_COPIED and between[1] and report.look_up(layer) < LEARNED:
                 copy_upwards(pupil, optimizer, layer)
                 n_copied = layer
-                print(f"layer {layer} has learned its look-up and is copied into the layers above", flush=True)
+                print(
+                    f"layer {layer} has learned its look-up and is copied into the layers above",
+                    flush=True,
+                )
             report = Report()
         if update % SAVE_EVERY == 0:
-            state = {"pupil": pupil.state_dict(), "optimizer": optimizer.state_dict(), "update": update}
+            state = {
+                "pupil": pupil.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "update": update,
+            }
             save(state | {"n_copied": n_copied, "seconds": time.monotonic() - begin}, checkpoint)
     return pupil, tokenizer
 
@@ -234,9 +263,13 @@ def save(state: dict, path: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--checkpoint", type=Path, default=HERE / "checkpoint.pt", help="delete it to begin anew")
+    parser.add_argument(
+        "--checkpoint", type=Path, default=HERE / "checkpoint.pt", help="delete it to begin anew"
+    )
     parser.add_argument("--out", type=Path, default=HERE, help="folder for the finished model")
-    parser.add_argument("--threads", type=int, default=1, help="the matrices are small; more gain little")
+    parser.add_argument(
+        "--threads", type=int, default=1, help="the matrices are small; more gain little"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     pupil, tokenizer = train(SCHEDULE, arguments.checkpoint)

@@ -1,7 +1,7 @@
 """The tokenizer of the bundled model: byte-level BPE in which every known word is one token.
 
-Text it does not know falls back to pieces and at last to bytes; there is no unknown token. words.txt lists what it
-knows: python data/reference/vocabulary.py > data/reference/words.txt
+Text it does not know falls back to pieces and at last to bytes; there is no unknown token.
+words.txt lists what it knows: python data/reference/vocabulary.py > data/reference/words.txt
 """
 
 import sys
@@ -18,24 +18,34 @@ PROMPT = (
     "Decide from the context whether the statement is true or false.\n"
     "Context: {context}\nStatement: {statement}\nAnswer:"
 )
-QUESTION = "Answer the question from the context.\nContext: {context}\nQuestion: {statement}\nAnswer:"
+QUESTION = (
+    "Answer the question from the context.\nContext: {context}\nQuestion: {statement}\nAnswer:"
+)
 MAX_POSITIONS = 1024
 PAD, EOS = "<pad>", "<eos>"
 
-# What the forms of PrOntoQA, PARARULE-Plus and the candidates need beside the words of the two styles.
+# What the forms of PrOntoQA, PARARULE-Plus and the candidates need beside the words of the two
+# styles.
 OTHER_WORDS = (
-    "Every Each All If Everything Everyone Someone Since Assume This every each all if everything everyone someone "
-    "something that is are not a an and or then they it with contradicts true false yes no"
+    "Every Each All If Everything Everyone Someone Since Assume This every each all if everything "
+    "everyone someone something that is are not a an and or then they it with contradicts true "
+    "false yes no"
 ).split()
 
 
 def known_words() -> list[str]:
-    """All words that are one token, without their leading space: singular, plural and, where a rule can begin so,
-    with a capital."""
+    """All words that are one token, without their leading space: singular, plural and, where a rule
+    can begin so, with a capital."""
     words = list(OTHER_WORDS)
     for style in STYLES.values():
         plurals = [f"{noun}es" for noun in style.nouns if noun.endswith("us")]
-        words += [*style.names, *style.nouns, *style.adjectives, *plurals, *(word.capitalize() for word in plurals)]
+        words += [
+            *style.names,
+            *style.nouns,
+            *style.adjectives,
+            *plurals,
+            *(word.capitalize() for word in plurals),
+        ]
     return list(dict.fromkeys(words))
 
 

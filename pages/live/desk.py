@@ -1,8 +1,10 @@
-"""One model, one worker, and a line of visitors before it. Plain threads: knows nothing of Streamlit.
+"""One model, one worker, and a line of visitors before it. Plain threads: knows nothing of
+Streamlit.
 
-A visitor asks for work on a model and gets a `Job` to look at. Work is done one piece at a time by one thread, which
-loads the model when it is not the one in memory, and lets go of that one first. What goes wrong ends in the job's
-`error`, one sentence; a thread that dies or hangs is replaced when the next visitor looks.
+A visitor asks for work on a model and gets a `Job` to look at. Work is done one piece at a time by
+one thread, which loads the model when it is not the one in memory, and lets go of that one first.
+What goes wrong ends in the job's `error`, one sentence; a thread that dies or hangs is replaced
+when the next visitor looks.
 """
 
 import gc
@@ -19,7 +21,9 @@ N_KEPT = 64  # results that are kept for whoever asks the same
 MAX_KEPT_BYTES = 2**23  # of one of them, where a result says how large it is
 UNSEEN = 30  # seconds after which nobody is waiting for a job any more
 LOADING = 900  # seconds that loading may take, downloads included
-SHARED_ADDRESS = 5  # an address may be that of many visitors: it may ask this many times as often as one of them
+SHARED_ADDRESS = (
+    5  # an address may be that of many visitors: it may ask this many times as often as one of them
+)
 
 
 class Busy(InputError):
@@ -53,7 +57,8 @@ class Desk:
     """The line and its worker.
 
     Args:
-        load: gives the model of a name; called in the worker, with the name and a function that takes the stage.
+        load: gives the model of a name; called in the worker, with the name and a function that
+            takes the stage.
         report: called with an error that nobody foresaw.
     """
 
@@ -85,7 +90,8 @@ class Desk:
         max_waiting: int = 16,
         per_minute: int = 600,
     ) -> Job:
-        """Ask for work; the same question by the same visitor, or one answered before, is not done again.
+        """Ask for work; the same question by the same visitor, or one answered before, is not done
+        again.
 
         A visitor has one job in line: another question of theirs takes the place of the one before.
 
@@ -98,7 +104,11 @@ class Desk:
                 self._kept.move_to_end(key)
                 job.finish(self._kept[key])
                 return job
-            mine = [one for one in [self._running, *self._waiting] if one is not None and one.visitor == visitor]
+            mine = [
+                one
+                for one in [self._running, *self._waiting]
+                if one is not None and one.visitor == visitor
+            ]
             for earlier in mine:
                 if earlier.key == key:
                     return earlier
@@ -110,14 +120,19 @@ class Desk:
                     self._waiting.remove(earlier)
                     earlier.finish(error="Another puzzle was asked in its place.")
             if len(self._waiting) >= max_waiting:
-                raise Busy(f"{len(self._waiting)} visitors are waiting already; please try again in a minute.")
+                raise Busy(
+                    f"{len(self._waiting)} visitors are waiting already; please try again in a "
+                    "minute."
+                )
             self._waiting.append(job)
             self._mend()
             self._changed.notify()
             return job
 
     def look(self, job: Job) -> int:
-        """How many are served before this job (0: it is being served, or done); says that somebody waits for it."""
+        """How many are served before this job (0: it is being served, or done); says that somebody
+        waits for it.
+        """
         with self._changed:
             job.seen = self._clock()
             self._mend()
@@ -131,26 +146,36 @@ class Desk:
 
     def _count(self, who: str, per_minute: int) -> None:
         now = self._clock()
-        for name in [name for name, times in self._asked.items() if not times or now - times[-1] > 60]:
+        for name in [
+            name for name, times in self._asked.items() if not times or now - times[-1] > 60
+        ]:
             del self._asked[name]
         times = self._asked.setdefault(who, deque())
         while times and now - times[0] > 60:
             times.popleft()
         if len(times) >= per_minute:
             wait = max(1, round(60 - (now - times[0])))
-            raise Busy(f"That is more than {per_minute} puzzles a minute; please wait {wait} seconds.")
+            raise Busy(
+                f"That is more than {per_minute} puzzles a minute; please wait {wait} seconds."
+            )
         times.append(now)
 
     def _mend(self) -> None:
         """Have a worker: replace one that died, or that is far over its time."""
         running = self._running
         if self._worker is not None and self._worker.is_alive():
-            if running is None or running.started is None or self._clock() - running.started < running.seconds:
+            if (
+                running is None
+                or running.started is None
+                or self._clock() - running.started < running.seconds
+            ):
                 return
             running.finish(
-                error=f"This took longer than {running.seconds:,.0f} seconds and was given up; try a shorter puzzle."
+                error=f"This took longer than {running.seconds:,.0f} seconds and was given up; try "
+                "a shorter puzzle."
             )
-            # The thread cannot be stopped; it keeps the model it has until it comes back, and then ends.
+            # The thread cannot be stopped; it keeps the model it has until it comes back, and then
+            # ends.
             self._model_name = self._model = None
         if running is not None:
             running.finish(error="The worker stopped while scoring; please try again.")
@@ -189,7 +214,10 @@ class Desk:
             job.finish(error=str(error))
         except Exception as error:
             self._report(error)
-            job.finish(error=f"Scoring failed unexpectedly ({type(error).__name__}); the server's log says more.")
+            job.finish(
+                error=f"Scoring failed unexpectedly ({type(error).__name__}); the server's log "
+                "says more."
+            )
         except BaseException:
             job.finish(error="The worker stopped while scoring; please try again.")
             raise

@@ -1,6 +1,8 @@
-"""From a puzzle that was asked to its result: the desk, what its worker does, and waiting before the screen.
+"""From a puzzle that was asked to its result: the desk, what its worker does, and waiting before
+the screen.
 
-Everything that needs torch is imported in the worker, so that opening a page of results loads none of it.
+Everything that needs torch is imported in the worker, so that opening a page of results loads none
+of it.
 """
 
 import os
@@ -60,8 +62,8 @@ def _load(name: str, say: Callable[[str], None]) -> Any:
     if needed:
         if needed > (there := os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")):
             raise InputError(
-                f"{name} needs about {size_text(needed)} of memory, this machine has {size_text(there)}; "
-                "name a smaller model"
+                f"{name} needs about {size_text(needed)} of memory, this machine has "
+                f"{size_text(there)}; name a smaller model"
             )
         say(f"loading the model, which needs about {size_text(needed)} of memory")
     from transformers.utils import logging
@@ -88,7 +90,9 @@ def _memory_by_hub(name: str, say: Callable[[str], None]) -> int | None:
 
 
 def score(asked: Shared) -> Result | None:
-    """The result of a puzzle; None while it is waited for, or when there is none (the page says so)."""
+    """The result of a puzzle; None while it is waited for, or when there is none (the page says
+    so).
+    """
     limit = settings().max_tokens
 
     def work(lm) -> Result:
@@ -101,13 +105,17 @@ def score(asked: Shared) -> Result | None:
         scores = score_puzzle(lm, asked.puzzle, rope=asked.rope, template=template)
         alignment = align(lm, asked.puzzle, rope=asked.rope, template=template)
         key_token = lm.tokenizer.decode([prompt.tokens[prompt.key_at]])
-        return Result(_plain(scores), alignment, lm.name, lm.revision, len(prompt.tokens), key_token)
+        return Result(
+            _plain(scores), alignment, lm.name, lm.revision, len(prompt.tokens), key_token
+        )
 
     key = ("score", asked.puzzle, asked.model, asked.rope, asked.template, limit)
     return _result_of("score", key, asked.model, work)
 
 
-def what_if(asked: Shared, kinds: tuple[str, ...]) -> tuple[list[tuple[Variant, Scored]], list[str]] | None:
+def what_if(
+    asked: Shared, kinds: tuple[str, ...]
+) -> tuple[list[tuple[Variant, Scored]], list[str]] | None:
     """Scores of a puzzle's variants, and a sentence for each that could not be made or asked."""
     limit = settings().max_tokens
     made, notes = _variants(asked.puzzle, kinds, settings().max_variants)
@@ -126,7 +134,16 @@ def what_if(asked: Shared, kinds: tuple[str, ...]) -> tuple[list[tuple[Variant, 
         scores = score_puzzles(lm, puzzles, rope=asked.rope, template=template)
         return list(zip(fitting, map(_plain, scores), strict=True)), said
 
-    key = ("what if", asked.puzzle, asked.model, asked.rope, asked.template, limit, kinds, len(made))
+    key = (
+        "what if",
+        asked.puzzle,
+        asked.model,
+        asked.rope,
+        asked.template,
+        limit,
+        kinds,
+        len(made),
+    )
     return _result_of("what if", key, asked.model, work)
 
 
@@ -143,8 +160,8 @@ def _variants(puzzle: Puzzle, kinds: tuple[str, ...], most: int) -> tuple[list[V
 def _check_length(prompt, limit: int) -> None:
     if prompt.n_positions > limit:
         raise PromptError(
-            f"puzzle {prompt.puzzle_id!r} is {prompt.n_positions - limit:,} tokens too long: it has "
-            f"{prompt.n_positions:,}, at most {limit:,} are scored here; shorten it"
+            f"puzzle {prompt.puzzle_id!r} is {prompt.n_positions - limit:,} tokens too long: it "
+            f"has {prompt.n_positions:,}, at most {limit:,} are scored here; shorten it"
         )
 
 
@@ -195,8 +212,6 @@ def _watch(job: Job) -> None:
 def _where(job: Job) -> str:
     ahead = desk().look(job)
     if ahead:
-        return (
-            f"{ahead} {'visitor is' if ahead == 1 else 'visitors are'} before you; your puzzle is scored after theirs."
-        )
+        return f"{ahead} {'visitor is' if ahead == 1 else 'visitors are'} before you; your puzzle is scored after theirs."
     since = "" if job.started is None else f" ({time.monotonic() - job.started:.0f} s)"
     return f"{job.stage[:1].upper()}{job.stage[1:]}{since} …"

@@ -1,7 +1,8 @@
-"""The puzzle as it is typed, and the puzzle that was asked: what is asked changes only when somebody says so.
+"""The puzzle as it is typed, and the puzzle that was asked: what is asked changes only when
+somebody says so.
 
-What is typed lives in widgets (asking.py), what was asked in `st.session_state[ASKED]`, as a `Shared`, which is what a
-link holds.
+What is typed lives in widgets (asking.py), what was asked in `st.session_state[ASKED]`, as a
+`Shared`, which is what a link holds.
 """
 
 import random
@@ -21,7 +22,10 @@ from qkcore.puzzles.puzzle import Puzzle
 from qkcore.puzzles.variants import truth
 
 ASKED, PROBLEM, OPENED, JOB = "live asked", "live problem", "live opened", "live job score"
-LAYER, HEAD = "live layer", "live head"  # the head in view where no run of the model is in the sidebar
+LAYER, HEAD = (
+    "live layer",
+    "live head",
+)  # the head in view where no run of the model is in the sidebar
 PAIRS = {"true or false": ("true", "false"), "yes or no": ("yes", "no")}
 OWN = "my own"
 WORKED_OUT, NOT_KNOWN = "worked out from the context", "not known"
@@ -40,13 +44,17 @@ def open_link() -> None:
             _fill(decode(text))
         except LinkError as error:
             _fill(next(iter(EXAMPLES.values())))
-            st.session_state[PROBLEM] = f"This link cannot be opened: {error}. Below is an example instead."
+            st.session_state[PROBLEM] = (
+                f"This link cannot be opened: {error}. Below is an example instead."
+            )
     if ASKED not in st.session_state:
         _fill(next(iter(EXAMPLES.values())))
 
 
 def keep_in_address(text: str) -> str:
-    """Have the address name the puzzle on show, so that it can be copied, reloaded and gone back to."""
+    """Have the address name the puzzle on show, so that it can be copied, reloaded and gone back
+    to.
+    """
     if st.query_params.get("puzzle") != text:
         st.session_state[OPENED] = st.query_params["puzzle"] = text
     return text
@@ -67,7 +75,9 @@ def asked_now() -> Shared | None:
 
 
 def run_of(model: str) -> pd.Series | None:
-    """The run in the sidebar, if it is of a model of this name; its revision is compared once the model is loaded."""
+    """The run in the sidebar, if it is of a model of this name; its revision is compared once the
+    model is loaded.
+    """
     it = st.session_state.get("chosen")
     return it.run if it is not None and it.run["model"] in (model, Path(model).name) else None
 
@@ -76,7 +86,8 @@ def model_path(model: str) -> str:
     """A folder of the project by its full path; any other name as it is.
 
     Raises:
-        InputError: for a model that is not offered. A select box does not keep a visitor from sending another name.
+        InputError: for a model that is not offered. A select box does not keep a visitor from
+            sending another name.
     """
     if not settings().offers(model):
         raise InputError(f"The model {model} is not offered here; choose another one.")
@@ -88,7 +99,9 @@ def typed_candidates() -> tuple[str, ...]:
     pair = st.session_state.get("live pair", next(iter(PAIRS)))
     if pair in PAIRS:
         return PAIRS[pair]
-    return tuple(line.strip() for line in st.session_state.get("live own", "").splitlines() if line.strip())
+    return tuple(
+        line.strip() for line in st.session_state.get("live own", "").splitlines() if line.strip()
+    )
 
 
 def typed_model() -> str:
@@ -103,16 +116,30 @@ def typed() -> Shared:
     Raises:
         InputError: saying which field cannot be used.
     """
-    context, statement = (st.session_state.get(f"live {name}", "").strip() for name in ("context", "statement"))
+    context, statement = (
+        st.session_state.get(f"live {name}", "").strip() for name in ("context", "statement")
+    )
     candidates = typed_candidates()
-    n_characters, allowed = len(context) + len(statement) + sum(map(len, candidates)), settings().max_characters
+    n_characters, allowed = (
+        len(context) + len(statement) + sum(map(len, candidates)),
+        settings().max_characters,
+    )
     if n_characters > allowed:
-        raise InputError(f"The puzzle has {n_characters:,} characters; at most {allowed:,} are scored. Shorten it.")
-    for name, text, what in (("context", context, "one premise"), ("statement", statement, "what is to be judged")):
+        raise InputError(
+            f"The puzzle has {n_characters:,} characters; at most {allowed:,} are scored. Shorten "
+            "it."
+        )
+    for name, text, what in (
+        ("context", context, "one premise"),
+        ("statement", statement, "what is to be judged"),
+    ):
         if not text:
             raise InputError(f"The {name} is empty; type at least {what}.")
     if not 2 <= len(candidates) <= MAX_CANDIDATES:
-        raise InputError(f"There are {len(candidates)} candidates; type 2 to {MAX_CANDIDATES} of them, one a line.")
+        raise InputError(
+            f"There are {len(candidates)} candidates; type 2 to {MAX_CANDIDATES} of them, one a "
+            "line."
+        )
     if not typed_model():
         raise InputError("No model is named; type a folder or a Hugging Face id.")
     model_path(typed_model())  # raises for one that is not offered
@@ -169,7 +196,15 @@ def take_random() -> None:
 
 
 def _shared(puzzle: Puzzle) -> Shared:
-    return Shared(puzzle.context, puzzle.statement, puzzle.candidates, puzzle.answer, model="", rope="", template="")
+    return Shared(
+        puzzle.context,
+        puzzle.statement,
+        puzzle.candidates,
+        puzzle.answer,
+        model="",
+        rope="",
+        template="",
+    )
 
 
 def _fill(given: Shared) -> None:
@@ -196,8 +231,12 @@ def _fill(given: Shared) -> None:
 
 
 def _take_other_model(model: str) -> str:
-    """A link may name any model; whether to load it is for the visitor to say, and in a hosted demo for its host."""
+    """A link may name any model; whether to load it is for the visitor to say, and in a hosted demo
+    for its host.
+    """
     if settings().hosted:
         return f"The model {model} that this link names is not offered here; press the button to ask another one."
     st.session_state["live model"], st.session_state["live other model"] = OTHER_MODEL, model
-    return f"This link names the model {model}. Press the button to load it, if that is what you want."
+    return (
+        f"This link names the model {model}. Press the button to load it, if that is what you want."
+    )

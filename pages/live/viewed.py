@@ -1,4 +1,6 @@
-"""What the panels below the puzzle share: its result, the head in view, and the run that it is measured by."""
+"""What the panels below the puzzle share: its result, the head in view, and the run that it is
+measured by.
+"""
 
 from dataclasses import dataclass, replace
 
@@ -35,20 +37,32 @@ class View:
 
 
 def view_of(asked: Shared, result: Result) -> View:
-    """Measure by the run in the sidebar if it is of this model and reading; else say why not, and draw pickers."""
+    """Measure by the run in the sidebar if it is of this model and reading; else say why not, and
+    draw pickers.
+    """
     run, n_layers, n_heads = run_of(asked.model), *result.scored.qk.shape[:2]
     why = _why_not(asked, result, run)
     if why is None:
         it: Chosen = st.session_state.chosen
         by, own = ask(yardsticks, it.run_id), ask(head_leads, it.run_id, it.layer, it.head)
         return View(
-            replace(asked, layer=it.layer, head=it.head), result, it.layer, it.head, it.how, by, own, ("layer", "head")
+            replace(asked, layer=it.layer, head=it.head),
+            result,
+            it.layer,
+            it.head,
+            it.how,
+            by,
+            own,
+            ("layer", "head"),
         )
     st.info(
-        f"{why} So no head is chosen on validation puzzles, nobody votes, and nothing is compared with test puzzles."
+        f"{why} So no head is chosen on validation puzzles, nobody votes, and nothing is compared "
+        "with test puzzles."
     )
     places = []
-    for column, label, key, n in zip(st.columns(2), ("Layer", "Head"), (LAYER, HEAD), (n_layers, n_heads), strict=True):
+    for column, label, key, n in zip(
+        st.columns(2), ("Layer", "Head"), (LAYER, HEAD), (n_layers, n_heads), strict=True
+    ):
         if not 0 <= st.session_state.setdefault(key, 0) < n:
             st.session_state[key] = 0
         places.append(int(column.number_input(f"{label} in view", 0, n - 1, key=key)))

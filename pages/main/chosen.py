@@ -48,23 +48,32 @@ class Chosen:
 def choose(runs: pd.DataFrame) -> Chosen:
     """Draw the pickers in the sidebar and return what they say.
 
-    What the address lacks is filled in before they are drawn; so is what is not there, with a sentence.
+    What the address lacks is filled in before they are drawn; so is what is not there, with a
+    sentence.
     """
     ids = runs["run_id"].tolist()
     asked = st.session_state.get("run") or st.query_params.get("run")
     if asked not in ids:
         st.session_state.run = ids[0]
         if asked:
-            st.sidebar.warning(f"There is no run {escaped(str(asked)[:80])} in this store; this is its newest one.")
+            st.sidebar.warning(
+                f"There is no run {escaped(str(asked)[:80])} in this store; this is its newest one."
+            )
             _take_best_head()
-    run_id = st.sidebar.selectbox("Run", ids, key="run", bind="query-params", on_change=_take_best_head)
+    run_id = st.sidebar.selectbox(
+        "Run", ids, key="run", bind="query-params", on_change=_take_best_head
+    )
     run = runs[runs["run_id"] == run_id].iloc[0]
     best = ask("best_head", run_id)
-    st.sidebar.caption(f"{run['n_layers']} layers with {run['n_heads']} heads, {run['n_puzzles']:,} puzzles")
+    st.sidebar.caption(
+        f"{run['n_layers']} layers with {run['n_heads']} heads, {run['n_puzzles']:,} puzzles"
+    )
     columns = st.sidebar.columns(2)
     layer, head = (
         _pick(column, label, int(run[f"n_{label.lower()}s"]), default)
-        for column, label, default in zip(columns, ("Layer", "Head"), best or NOBODYS_CHOICE, strict=True)
+        for column, label, default in zip(
+            columns, ("Layer", "Head"), best or NOBODYS_CHOICE, strict=True
+        )
     )
     st.session_state.chosen = Chosen(run, layer, head, best)
     if best is None:
@@ -72,24 +81,32 @@ def choose(runs: pd.DataFrame) -> Chosen:
     elif (layer, head) == best:
         st.sidebar.caption(f"{head_name(*best)} is the best head on validation puzzles.")
     else:
-        st.sidebar.button(f"Back to {head_name(*best)}, best on validation", on_click=_take_best_head)
+        st.sidebar.button(
+            f"Back to {head_name(*best)}, best on validation", on_click=_take_best_head
+        )
     return st.session_state.chosen
 
 
 def _pick(column, label: str, n: int, default: int) -> int:
-    """A number input for layer or head, counted from 0; what is out of reach falls back with a sentence."""
+    """A number input for layer or head, counted from 0; what is out of reach falls back with a
+    sentence.
+    """
     key = label.lower()
     value = st.session_state.get(key)
     asked = st.query_params.get(key) if value is None else str(value)
     if asked is None or not asked.isdecimal() or int(asked) >= n:
         if asked is not None:
-            st.sidebar.warning(f"{label} {escaped(asked)} is not there; {key}s run from 0 to {n - 1}.")
+            st.sidebar.warning(
+                f"{label} {escaped(asked)} is not there; {key}s run from 0 to {n - 1}."
+            )
         st.session_state[key] = default
     return int(column.number_input(label, 0, n - 1, default, key=key, bind="query-params"))
 
 
 def show_link() -> None:
-    """An address that names everything on show: Streamlit leaves out of its own what was there from the start."""
+    """An address that names everything on show: Streamlit leaves out of its own what was there from
+    the start.
+    """
     it = chosen()
     named = {"run": it.run_id, "layer": it.layer, "head": it.head} | linked()
     with st.sidebar.expander("Link to this view"):
@@ -103,4 +120,6 @@ def chosen() -> Chosen:
 
 def _take_best_head() -> None:
     """Another run has another best head."""
-    st.session_state.layer, st.session_state.head = ask("best_head", st.session_state.run) or NOBODYS_CHOICE
+    st.session_state.layer, st.session_state.head = (
+        ask("best_head", st.session_state.run) or NOBODYS_CHOICE
+    )

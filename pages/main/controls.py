@@ -1,6 +1,7 @@
 """Controls whose values live in the link, whatever page they stand on.
 
-A control's key is its name in the address; names that are public already must not change (tests/test_links_stay.py).
+A control's key is its name in the address; names that are public already must not change
+(tests/test_links_stay.py).
 """
 
 from collections.abc import Sequence
@@ -24,7 +25,9 @@ def linked() -> dict[str, str]:
     return st.session_state.get(LINKED, {})
 
 
-def pick(where, label: str, name: str, options: Sequence[str], default: str | None = None, **words) -> str:
+def pick(
+    where, label: str, name: str, options: Sequence[str], default: str | None = None, **words
+) -> str:
     """A select box in the link; a value that is not among the options falls back with a sentence.
 
     Args:
@@ -35,7 +38,9 @@ def pick(where, label: str, name: str, options: Sequence[str], default: str | No
     asked = st.session_state.get(name) or st.query_params.get(name)
     if asked not in options:
         if asked is not None:
-            where.warning(f"{label} {escaped(str(asked)[:80])} is not there; this is {escaped(default)}.")
+            where.warning(
+                f"{label} {escaped(str(asked)[:80])} is not there; this is {escaped(default)}."
+            )
         st.session_state[name] = default
     value = where.selectbox(label, options, key=name, bind="query-params", **words)
     linked()[name] = value
@@ -52,6 +57,9 @@ def type_text(where, label: str, name: str, **words) -> str:
 
 def pick_difficulty(where, run_id: str, name: str) -> int | None:
     """Steps or distractors, of those that the run's test puzzles have; None is all of them."""
-    values = [str(int(value)) for value in sorted(ask("difficulties", run_id, "test")[name].dropna().unique())]
+    values = [
+        str(int(value))
+        for value in sorted(ask("difficulties", run_id, "test")[name].dropna().unique())
+    ]
     value = pick(where, name.capitalize(), name, [ALL, *values])
     return None if value == ALL else int(value)

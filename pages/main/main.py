@@ -1,4 +1,6 @@
-"""What surrounds every page: page list, run and head pickers, and what to say when there is nothing to show."""
+"""What surrounds every page: page list, run and head pickers, and what to say when there is nothing
+to show.
+"""
 
 import streamlit as st
 
@@ -14,13 +16,18 @@ from qkcore.results.store import StoreError
 WITHOUT_RUNS = {"try-a-puzzle"}  # pages that have something to show without any
 
 st.set_page_config(page_icon="🔎", layout="wide")
-# One list without section titles: Streamlit puts those between a list's items, where screen readers lose count.
+# One list without section titles: Streamlit puts those between a list's items, where screen readers
+# lose count.
 page = st.navigation(
     [
         st.Page(ROOT / "pages/results/overview.py", title="Overview", default=True),
         st.Page(ROOT / "pages/results/head_grid.py", title="Head grid", url_path="head-grid"),
         st.Page(ROOT / "pages/results/difficulty.py", title="Difficulty", url_path="difficulty"),
-        st.Page(ROOT / "pages/results/head_vs_model.py", title="Head vs. model", url_path="head-vs-model"),
+        st.Page(
+            ROOT / "pages/results/head_vs_model.py",
+            title="Head vs. model",
+            url_path="head-vs-model",
+        ),
         st.Page(ROOT / "pages/results/transfer.py", title="Transfer", url_path="transfer"),
         st.Page(ROOT / "pages/results/puzzles.py", title="Puzzles", url_path="puzzles"),
         st.Page(ROOT / "pages/results/compare.py", title="Compare", url_path="compare"),
@@ -50,8 +57,10 @@ try:
         if runs.empty:
             st.title("No results yet")
             st.markdown(
-                f"The result store at `{store_path()}` holds no runs. Score a model on a puzzle file to add one:\n\n"
-                f"```\npython -m qkcore precompute --model MODEL --puzzles PUZZLES.jsonl --store {store_path()}\n```"
+                f"The result store at `{store_path()}` holds no runs. Score a model on a puzzle "
+                "file to add one:\n\n"
+                "```\npython -m qkcore precompute --model MODEL --puzzles PUZZLES.jsonl --store "
+                f"{store_path()}\n```"
             )
         else:
             forget_links()
@@ -62,6 +71,9 @@ except (StoreError, SettingsError) as error:
     st.title("No results to show")
     st.error(str(error))
 except OverflowError:  # Streamlit's own, where the address sets a number field to 1e999
-    st.error("The address asks for a number that nothing here has; correct it, or open the dashboard anew.")
+    st.error(
+        "The address asks for a number that nothing here has; correct it, or open the dashboard "
+        "anew."
+    )
 except Exception as error:
     log_and_say_sorry(error)

@@ -1,7 +1,7 @@
 """How pages read stored results: a question at a time, answers cached.
 
-Connection and answers are tied to the file's identity, so a store that is replaced is read anew at the next click. The
-connection locks nobody out who replaces the file, as publishing does.
+Connection and answers are tied to the file's identity, so a store that is replaced is read anew at
+the next click. The connection locks nobody out who replaces the file, as publishing does.
 """
 
 import atexit
@@ -20,7 +20,8 @@ def store_path() -> Path:
 
 
 def ask(question: str | Callable, *arguments):
-    """The answer to a question: a `ResultStore` method by its name, or a function that takes a store first.
+    """The answer to a question: a `ResultStore` method by its name, or a function that takes a
+    store first.
 
     Raises:
         StoreError: when the store cannot be read.
@@ -31,7 +32,9 @@ def ask(question: str | Callable, *arguments):
         stamp = (state.st_ino, state.st_mtime_ns, state.st_size)
     except OSError:
         stamp = None  # opening it says what is wrong
-    name = question if isinstance(question, str) else f"{question.__module__}.{question.__qualname__}"
+    name = (
+        question if isinstance(question, str) else f"{question.__module__}.{question.__qualname__}"
+    )
     return _answer(str(path), stamp, name, arguments, question)
 
 
@@ -46,4 +49,8 @@ atexit.register(_opened.clear)  # DuckDB complains about connections that outliv
 @st.cache_data(max_entries=64, show_spinner=False)
 def _answer(path: str, stamp: tuple | None, name: str, arguments: tuple, _question: str | Callable):
     store = _opened(path, stamp)
-    return getattr(store, _question)(*arguments) if isinstance(_question, str) else _question(store, *arguments)
+    return (
+        getattr(store, _question)(*arguments)
+        if isinstance(_question, str)
+        else _question(store, *arguments)
+    )

@@ -42,46 +42,73 @@ def show_grids(other: str) -> None:
                 chart,
                 width="stretch",
                 key=f"grid {run_id}",
-                alt=f"Accuracy of every head of run {run_id} on test puzzles; the table below has the numbers",
+                alt=f"Accuracy of every head of run {run_id} on test puzzles; the table below has "
+                "the numbers",
             )
-            offer(f"head-grid-{run_id}", table, python_for(measures, run_id, steps, distractors), chart.make)
+            offer(
+                f"head-grid-{run_id}",
+                table,
+                python_for(measures, run_id, steps, distractors),
+                chart.make,
+            )
     st.caption(
-        "Both grids have one scale; ringed is the head compared. Struck-through cells are not above the luck line."
+        "Both grids have one scale; ringed is the head compared. Struck-through cells are not "
+        "above the luck line."
     )
 
 
 def show_difference(other: str) -> None:
     """Heads and models of both runs, paired by puzzle: in all, and by steps."""
-    first, second = (ask(exam, run_id, *head) for run_id, head in zip((it.run_id, other), heads, strict=True))
-    names = {"head": f"{head_name(*heads[0])} here − {head_name(*heads[1])} there", "model": "model here − model there"}
+    first, second = (
+        ask(exam, run_id, *head) for run_id, head in zip((it.run_id, other), heads, strict=True)
+    )
+    names = {
+        "head": f"{head_name(*heads[0])} here − {head_name(*heads[1])} there",
+        "model": "model here − model there",
+    }
     for row in compared(first, second).itertuples():
-        st.markdown(f"{names[row.who]}: **{gap_text(row.gap, row.low, row.high, row.p)}**, n = {row.n:,} test puzzles.")
+        st.markdown(
+            f"{names[row.who]}: **{gap_text(row.gap, row.low, row.high, row.p)}**, n = {row.n:,} "
+            "test puzzles."
+        )
     by_steps = compared(first.dropna(subset=["steps"]), second, ["steps"])
     if by_steps.empty:
-        st.caption("The puzzles of these runs do not say how many steps they take, so there are no curves.")
+        st.caption(
+            "The puzzles of these runs do not say how many steps they take, so there are no curves."
+        )
         return
     chart = drawn(difference_curves, by_steps, names)
     show_chart(
         chart,
         width="stretch",
         key=f"compare {it.run_id} {other} {heads}",
-        alt="Difference in accuracy between the two runs by steps, for heads and models; the table has the numbers",
+        alt="Difference in accuracy between the two runs by steps, for heads and models; the table "
+        "has the numbers",
     )
-    st.caption("Above zero, this run is more right than the other. Bars are 95 % intervals of the paired difference.")
+    st.caption(
+        "Above zero, this run is more right than the other. Bars are 95 % intervals of the paired "
+        "difference."
+    )
     code = python_for(compared_runs, it.run_id, heads[0], other, heads[1], ["steps"])
     offer("compare", by_steps, code, chart.make)
 
 
 if not others:
     st.info(
-        "No other run in this store is on the same puzzles. Score the same puzzle file with another model, or with "
-        "`--rope post`, into the same store to compare."
+        "No other run in this store is on the same puzzles. Score the same puzzle file with "
+        "another model, or with `--rope post`, into the same store to compare."
     )
 elif ask("difficulties", it.run_id, "test").empty:
-    st.info('This run has no test puzzles: give some puzzles of the file the split "test" and score it again.')
+    st.info(
+        'This run has no test puzzles: give some puzzles of the file the split "test" and score it '
+        "again."
+    )
 else:
     other = pick(st, "Compare with", "other", others)
-    st.markdown(f"{it.name} of `{it.run_id}` ({it.how}) with the best head of `{other}` on validation puzzles.")
+    st.markdown(
+        f"{it.name} of `{it.run_id}` ({it.how}) with the best head of `{other}` on validation "
+        "puzzles."
+    )
     heads = ((it.layer, it.head), ask("best_head", other) or (0, 0))
     show_difference(other)
     show_grids(other)

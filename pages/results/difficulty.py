@@ -14,7 +14,14 @@ from qkcore.wording import gap_text
 
 it = chosen()
 st.title("Difficulty")
-vote = pick(st, "Vote", "vote", list(VOTES), DEFAULT_VOTE, help="Heads that vote are the best on validation puzzles.")
+vote = pick(
+    st,
+    "Vote",
+    "vote",
+    list(VOTES),
+    DEFAULT_VOTE,
+    help="Heads that vote are the best on validation puzzles.",
+)
 marks = exam_of(it, vote)
 
 
@@ -25,7 +32,9 @@ def show_gap_grid() -> None:
     voice, name = ("vote", vote) if who == "vote" else ("head", it.name)
     cells = gaps(marks.dropna(subset=list(DIFFICULTY)), DIFFICULTY, voice)
     if cells.empty:
-        st.caption("The puzzles of this run do not say both steps and distractors, so there is no grid.")
+        st.caption(
+            "The puzzles of this run do not say both steps and distractors, so there is no grid."
+        )
         return
     whole = gaps(marks, [], voice).iloc[0]
     chart = drawn(gap_grid, cells, f"Gap of {name}, points")
@@ -33,13 +42,14 @@ def show_gap_grid() -> None:
         chart,
         width="stretch",
         key=f"gap grid {it.run_id} {it.name} {vote} {who}",
-        alt=f"Gap between {name} and the model at each number of steps and distractors; the table has the numbers",
+        alt=f"Gap between {name} and the model at each number of steps and distractors; the table "
+        "has the numbers",
     )
     st.caption(
-        f"Points that {name} is ahead of the model (blue) or behind (orange); intervals and p are in the tooltips and "
-        "the "
-        f"table. The smallest cell holds {cells['n'].min():,} test puzzles, so single cells are noisy; all "
-        f"{len(marks):,} together: {gap_text(*whole[['gap', 'low', 'high', 'p']])}."
+        f"Points that {name} is ahead of the model (blue) or behind (orange); intervals and p are "
+        f"in the tooltips and the table. The smallest cell holds {cells['n'].min():,} test "
+        f"puzzles, so single cells are noisy; all {len(marks):,} together: "
+        f"{gap_text(*whole[['gap', 'low', 'high', 'p']])}."
     )
     offer(
         "gap-grid",
@@ -50,7 +60,10 @@ def show_gap_grid() -> None:
 
 
 if marks.empty:
-    st.info('This run has no test puzzles: give some puzzles of the file the split "test" and score it again.')
+    st.info(
+        'This run has no test puzzles: give some puzzles of the file the split "test" and score it '
+        "again."
+    )
 else:
     st.subheader("By steps", anchor=False)
     show_curves(it, marks, "steps", vote)

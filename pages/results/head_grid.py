@@ -22,7 +22,8 @@ left, middle, right = st.columns([2, 1, 1])
 title = pick(left, "Measure", "measure", list(names.values()))
 measure = next(name for name, known in names.items() if known == title)
 steps, distractors = (
-    pick_difficulty(where, it.run_id, name) for where, name in ((middle, "steps"), (right, "distractors"))
+    pick_difficulty(where, it.run_id, name)
+    for where, name in ((middle, "steps"), (right, "distractors"))
 )
 
 
@@ -33,16 +34,17 @@ def show_grid(heads) -> None:
     chance = ask("chance", it.run_id, "test", steps, distractors)
     n_above, n_sure = int(heads["is_above_luck"].sum()), int(heads["is_above_chance"].sum())
     st.markdown(
-        f"The model itself: **{accuracy_text(*model[['accuracy', 'low', 'high', 'n']])}**. Chance is "
-        f"{percent(chance)}. "
-        f"{rule_sentence(it.run_id, steps, distractors)} The luck line is {percent(luck['q95'])}: guessing, the best "
-        "of "
-        f"{len(heads):,} heads rises above it in at most 1 of 20 cases. **{n_above:,}** "
-        f"{'head is' if n_above == 1 else 'heads are'} above it; **{n_sure:,}** "
-        f"{'is' if n_sure == 1 else 'are'} above chance with false discoveries held to 5 %."
+        f"The model itself: **{accuracy_text(*model[['accuracy', 'low', 'high', 'n']])}**. Chance "
+        f"is {percent(chance)}. {rule_sentence(it.run_id, steps, distractors)} The luck line is "
+        f"{percent(luck['q95'])}: guessing, the best of {len(heads):,} heads rises above it in at "
+        f"most 1 of 20 cases. **{n_above:,}** {'head is' if n_above == 1 else 'heads are'} above "
+        f"it; **{n_sure:,}** {'is' if n_sure == 1 else 'are'} above chance with false discoveries "
+        "held to 5 %."
     )
     key = f"grid {it.run_id}"
-    chart = drawn(head_grid, heads, chance, (it.layer, it.head), measure, title, int(it.run["n_kv_heads"]))
+    chart = drawn(
+        head_grid, heads, chance, (it.layer, it.head), measure, title, int(it.run["n_kv_heads"])
+    )
     left, right = st.columns([3, 2])
     show_chart(
         chart,
@@ -51,11 +53,15 @@ def show_grid(heads) -> None:
         key=key,
         on_select=taking_head(key),
         selection_mode=[POINT],
-        alt=f"{title} of {len(heads):,} heads by layer and head on test puzzles; the ranking beside it has the numbers",
+        alt=f"{title} of {len(heads):,} heads by layer and head on test puzzles; the ranking "
+        "beside it has the numbers",
     )
     ranked = heads.sort_values(measure, ascending=False)
     right.dataframe(
-        **shown(ranked[["layer", "head", *dict.fromkeys([measure, "accuracy"]), "n"]], **{measure: title}),
+        **shown(
+            ranked[["layer", "head", *dict.fromkeys([measure, "accuracy"]), "n"]],
+            **{measure: title},
+        ),
         hide_index=True,
         width="stretch",
         height=min(38 + 35 * len(heads), 420),
@@ -63,16 +69,21 @@ def show_grid(heads) -> None:
     )
     is_shared = it.run["n_kv_heads"] < it.run["n_heads"]
     st.caption(
-        "Click a cell to open that head below, or set layer and head in the sidebar. Grey is chance (for a gain: no "
-        "gain), blue above it, orange below; the scale is the same for every run. Struck-through cells are not above "
-        f"the luck line. {'Lines divide heads that share keys. ' if is_shared else ''}Heads far below chance are shown "
-        f"as they are, never turned round. Test puzzles, n = {int(heads['n'].iloc[0]):,}."
+        "Click a cell to open that head below, or set layer and head in the sidebar. Grey is "
+        "chance (for a gain: no gain), blue above it, orange below; the scale is the same for "
+        "every run. Struck-through cells are not above the luck line. "
+        f"{'Lines divide heads that share keys. ' if is_shared else ''}Heads far below chance are "
+        f"shown as they are, never turned round. Test puzzles, n = {int(heads['n'].iloc[0]):,}."
     )
     if heads[measure].isna().all():
-        st.info(f"{title} is not defined here: not every answer occurs among these puzzles. Choose another measure.")
+        st.info(
+            f"{title} is not defined here: not every answer occurs among these puzzles. Choose "
+            "another measure."
+        )
     if measure == "auc":
         st.caption(
-            "AUC asks only how a head orders puzzles, so a head that always says the same can still have a good one."
+            "AUC asks only how a head orders puzzles, so a head that always says the same can "
+            "still have a good one."
         )
     offer("head-grid", heads, python_for(measures, it.run_id, steps, distractors), chart.make)
 
@@ -83,11 +94,14 @@ def show_head(heads) -> None:
     gap = ask("gap", it.run_id, it.layer, it.head, "test", steps, distractors)
     st.subheader(it.name, anchor=False)
     st.markdown(
-        f"{it.how.capitalize()}: **{accuracy_text(*own[['accuracy', 'low', 'high', 'n']])}**, against the model "
-        f"{gap_text(gap.gap, gap.low, gap.high, gap.p)}."
+        f"{it.how.capitalize()}: **{accuracy_text(*own[['accuracy', 'low', 'high', 'n']])}**, "
+        f"against the model {gap_text(gap.gap, gap.low, gap.high, gap.p)}."
     )
     if it.is_picked:
-        st.caption("A head picked because it looks good here looks better than it is: its fair rival is the luck line.")
+        st.caption(
+            "A head picked because it looks good here looks better than it is: its fair rival is "
+            "the luck line."
+        )
     show_curves(it, exam_of(it, distractors=distractors), "steps", distractors=distractors)
     marks = exam_of(it, steps=steps, distractors=distractors)
     show_margins(it, marks)
@@ -100,7 +114,8 @@ if heads.empty:
     st.info(
         "No test puzzle has these steps and distractors; choose other ones, or all."
         if is_filtered
-        else 'This run has no test puzzles: give some puzzles of the file the split "test" and score it again.'
+        else 'This run has no test puzzles: give some puzzles of the file the split "test" and '
+        "score it again."
     )
 else:
     show_grid(heads)

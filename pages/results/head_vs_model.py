@@ -18,7 +18,12 @@ from qkcore.wording import gap_text, head_name, percent
 
 it = chosen()
 st.title("Head vs. model")
-NAMES = {"both": "both", "only head": f"only {it.name}", "only model": "only the model", "neither": "neither"}
+NAMES = {
+    "both": "both",
+    "only head": f"only {it.name}",
+    "only model": "only the model",
+    "neither": "neither",
+}
 marks = exam_of(it)
 
 
@@ -29,20 +34,24 @@ def show_headline() -> None:
     same = ((marks["head"] == marks["model"]) & (marks["head"] >= 0)).mean()
     alike = kappa(marks)
     st.markdown(
-        f"Of {len(marks):,} test puzzles, both are right on {percent(shares['both'])}, only {it.name} on "
-        f"**{percent(shares['only head'])}**, only the model on **{percent(shares['only model'])}**, neither on "
-        f"{percent(shares['neither'])}. Paired: **{gap_text(*gap[['gap', 'low', 'high', 'p']])}**."
+        f"Of {len(marks):,} test puzzles, both are right on {percent(shares['both'])}, only "
+        f"{it.name} on **{percent(shares['only head'])}**, only the model on "
+        f"**{percent(shares['only model'])}**, neither on {percent(shares['neither'])}. Paired: "
+        f"**{gap_text(*gap[['gap', 'low', 'high', 'p']])}**."
     )
     st.markdown(
         f"They give the same answer on {percent(same)} of the puzzles. "
         + (
-            "One of them is always right or never, so it cannot be said whether they are right on the same puzzles."
+            "One of them is always right or never, so it cannot be said whether they are right on "
+            "the same puzzles."
             if math.isnan(alike)
-            else f"Cohen's kappa of being right is {alike:.2f} (0: right independently of each other, 1: right on the "
-            "same puzzles)."
+            else f"Cohen's kappa of being right is {alike:.2f} (0: right independently of each "
+            "other, 1: right on the same puzzles)."
         )
     )
-    st.caption(f"{it.name}: {it.how}. p: exact McNemar test on the puzzles where one of the two is right.")
+    st.caption(
+        f"{it.name}: {it.how}. p: exact McNemar test on the puzzles where one of the two is right."
+    )
 
 
 def show_by_difficulty() -> None:
@@ -58,13 +67,19 @@ def show_by_difficulty() -> None:
         chart,
         width="stretch",
         key=f"agreement {it.run_id} {it.name} {by}",
-        alt=f"Share of test puzzles by who is right, at each number of {by}; the table below has the numbers",
+        alt=f"Share of test puzzles by who is right, at each number of {by}; the table below has "
+        "the numbers",
     )
     st.caption(
-        f"Each bar is all test puzzles of that many {by} (n = {len(known):,} in all), in percent, from the left: "
-        f"{', '.join(NAMES.values())}."
+        f"Each bar is all test puzzles of that many {by} (n = {len(known):,} in all), in percent, "
+        f"from the left: {', '.join(NAMES.values())}."
     )
-    offer("who-is-right", table, python_for(exam, it.run_id, it.layer, it.head, then=(agreement, [by])), chart.make)
+    offer(
+        "who-is-right",
+        table,
+        python_for(exam, it.run_id, it.layer, it.head, then=(agreement, [by])),
+        chart.make,
+    )
 
 
 def show_runs() -> None:
@@ -80,16 +95,21 @@ def show_runs() -> None:
         chart,
         width="stretch",
         key="gap of runs",
-        alt="Gap between the chosen head and the model in each run; the table below has the numbers",
+        alt="Gap between the chosen head and the model in each run; the table below has the "
+        "numbers",
     )
     st.caption(
-        "Each run's head was chosen on its validation puzzles and is reported on its test puzzles, with 95 % interval."
+        "Each run's head was chosen on its validation puzzles and is reported on its test puzzles, "
+        "with 95 % interval."
     )
     offer("gap-of-runs", table, python_for(run_gaps), chart.make)
 
 
 if marks.empty:
-    st.info('This run has no test puzzles: give some puzzles of the file the split "test" and score it again.')
+    st.info(
+        'This run has no test puzzles: give some puzzles of the file the split "test" and score it '
+        "again."
+    )
 else:
     show_headline()
     show_by_difficulty()

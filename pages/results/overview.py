@@ -19,9 +19,10 @@ from qkcore.wording import accuracy_text, escaped, gap_text, percent, texts_of
 it = chosen()
 st.title("Which heads get a logic puzzle right?")
 st.markdown(
-    "Every attention head of a language model sits an exam here: on each logic puzzle, it answers with the candidate "
-    "whose query matches the key at the statement's end best (its QK-score). The question is which heads get the "
-    "puzzles right, and whether they are more right than the model's own output. The Method page shows the arithmetic."
+    "Every attention head of a language model sits an exam here: on each logic puzzle, it answers "
+    "with the candidate whose query matches the key at the statement's end best (its QK-score). "
+    "The question is which heads get the puzzles right, and whether they are more right than the "
+    "model's own output. The Method page shows the arithmetic."
 )
 
 
@@ -34,17 +35,20 @@ def show_headline() -> None:
     luck = ask("luck", it.run_id, "test").iloc[0]
     quoted = ["accuracy", "low", "high", "n"]
     st.markdown(
-        f"**{it.name}**, {it.how}, answers **{accuracy_text(*own[quoted])}** of the test puzzles right; "
-        f"the model itself **{accuracy_text(*model[quoted])}**: "
+        f"**{it.name}**, {it.how}, answers **{accuracy_text(*own[quoted])}** of the test puzzles "
+        f"right; the model itself **{accuracy_text(*model[quoted])}**: "
         f"{gap_text(gap.gap, gap.low, gap.high, gap.p)}."
     )
     st.markdown(
-        f"Chance is {percent(ask('chance', it.run_id, 'test'))}. Luck would give the best of {len(heads):,} heads "
-        f"{percent(luck['q50'])}; the luck line is {percent(luck['q95'])}: guessing, the best head rises above it in "
-        "at "
-        f"most 1 of 20 cases. {rule_sentence(it.run_id)}"
+        f"Chance is {percent(ask('chance', it.run_id, 'test'))}. Luck would give the best of "
+        f"{len(heads):,} heads {percent(luck['q50'])}; the luck line is {percent(luck['q95'])}: "
+        "guessing, the best head rises above it in at most 1 of 20 cases. "
+        f"{rule_sentence(it.run_id)}"
     )
-    st.caption("Brackets after an accuracy: 95 % interval and number of test puzzles. p: exact McNemar test.")
+    st.caption(
+        "Brackets after an accuracy: 95 % interval and number of test puzzles. p: exact McNemar "
+        "test."
+    )
 
 
 def show_gap_by_steps() -> None:
@@ -58,13 +62,19 @@ def show_gap_by_steps() -> None:
         chart,
         width="stretch",
         key=f"gap {it.run_id} {it.name}",
-        alt=f"Gap between {it.name} and the model at each number of steps; the table below has the numbers",
+        alt=f"Gap between {it.name} and the model at each number of steps; the table below has the "
+        "numbers",
     )
     st.caption(
-        f"Above zero, {it.name} answers more test puzzles right than the model; below, fewer. Bars are 95 % intervals "
-        f"of the paired difference. Test puzzles, n = {len(marks):,}."
+        f"Above zero, {it.name} answers more test puzzles right than the model; below, fewer. Bars "
+        f"are 95 % intervals of the paired difference. Test puzzles, n = {len(marks):,}."
     )
-    offer("gap-by-steps", by_steps, python_for(exam, it.run_id, it.layer, it.head, then=(gaps, ["steps"])), chart.make)
+    offer(
+        "gap-by-steps",
+        by_steps,
+        python_for(exam, it.run_id, it.layer, it.head, then=(gaps, ["steps"])),
+        chart.make,
+    )
 
 
 def show_ways_to_choose() -> None:
@@ -72,7 +82,9 @@ def show_ways_to_choose() -> None:
     st.subheader("Ways to choose", anchor=False)
     few = "1 and 2 steps, report on more"
     regime = pick(st, "Choose on validation puzzles of", "choose", ["all steps", few])
-    arguments = (it.run_id, (1, 2), tuple(range(3, 100))) if regime == few else (it.run_id, None, None)
+    arguments = (
+        (it.run_id, (1, 2), tuple(range(3, 100))) if regime == few else (it.run_id, None, None)
+    )
     ways = ask(choices_reported, *arguments)
     if ways.empty:
         st.caption("This run has no puzzles to choose on, or none to report on, in that way.")
@@ -92,11 +104,16 @@ def show_ways_to_choose() -> None:
         alt="Ways to choose heads on validation puzzles, with test accuracy and gap to the model",
     )
     st.caption(
-        "Each row was chosen on validation puzzles and is reported on the same test puzzles. A vote's heads are the "
-        "best by accuracy; weights are margins in units of each head's spread on validation puzzles (root mean square "
-        "about zero). A tied vote is wrong, which costs votes of ten."
+        "Each row was chosen on validation puzzles and is reported on the same test puzzles. A "
+        "vote's heads are the best by accuracy; weights are margins in units of each head's spread "
+        "on validation puzzles (root mean square about zero). A tied vote is wrong, which costs "
+        "votes of ten."
     )
-    offer("ways-to-choose", ways.assign(heads=ways["heads"].str.join(", ")), python_for(choices_reported, *arguments))
+    offer(
+        "ways-to-choose",
+        ways.assign(heads=ways["heads"].str.join(", ")),
+        python_for(choices_reported, *arguments),
+    )
 
 
 def show_runs() -> None:
@@ -116,16 +133,17 @@ def show_runs() -> None:
     runs = ask("runs")[list(columns)].rename(columns=columns)
     st.dataframe(runs, hide_index=True, width="stretch", alt="All runs in the store")
     st.caption(
-        'Rotary "pre": queries and keys before rotary position embedding, as in the paper; "post": after it. Intervals '
-        "take puzzles as independent, which statements about one context are not quite."
+        'Rotary "pre": queries and keys before rotary position embedding, as in the paper; "post": '
+        "after it. Intervals take puzzles as independent, which statements about one context are "
+        "not quite."
     )
 
 
 st.subheader(f"{escaped(it.run['model'])} on {escaped(it.run['puzzle_set'])}", anchor=False)
 if ask("difficulties", it.run_id, "test").empty:
     st.info(
-        "This run has no test puzzles, so there is nothing to report: give some puzzles of the file the split "
-        '"test" and score it again.'
+        "This run has no test puzzles, so there is nothing to report: give some puzzles of the "
+        'file the split "test" and score it again.'
     )
 else:
     show_headline()

@@ -46,7 +46,10 @@ def pick_puzzles():
 
 
 if ask("difficulties", it.run_id, "test").empty:
-    st.info('This run has no test puzzles: give some puzzles of the file the split "test" and score it again.')
+    st.info(
+        'This run has no test puzzles: give some puzzles of the file the split "test" and score it '
+        "again."
+    )
 else:
     marks, vote = pick_puzzles()
     listed = marks.head(N_LISTED)
@@ -55,7 +58,8 @@ else:
     )[["puzzle_id", "statement", "answer_text", "steps", "distractors", "right", "margin"]]
     table_key = f"puzzles {it.run_id} {it.name}"
     st.markdown(
-        f"**{len(marks):,}** test puzzles." + (f" The first {N_LISTED} are listed." if len(marks) > N_LISTED else "")
+        f"**{len(marks):,}** test puzzles."
+        + (f" The first {N_LISTED} are listed." if len(marks) > N_LISTED else "")
     )
     if marks.empty:
         st.info("No test puzzle passes all of these filters; loosen one.")

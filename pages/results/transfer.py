@@ -7,15 +7,20 @@ from pages.main.reading import ask
 from pages.widgets.drawing import drawn, show_chart
 from pages.widgets.exports import offer, python_for
 from qkcore.charts.grids import transfer_matrix
-from qkcore.results.findings import N_TOP, comparable_runs, heads_good_everywhere, overlaps, transfers
+from qkcore.results.findings import (
+    N_TOP,
+    comparable_runs,
+    heads_good_everywhere,
+    overlaps,
+    transfers,
+)
 from qkcore.wording import accuracy_text, escaped, head_name, percent, texts_of
 
 it = chosen()
 st.title("Transfer")
 st.markdown(
-    f"Heads of {escaped(it.run['model'])} (rotary: {it.run['rope']}), chosen on one puzzle set's validation puzzles "
-    "and "
-    "tested on another's test puzzles."
+    f"Heads of {escaped(it.run['model'])} (rotary: {it.run['rope']}), chosen on one puzzle set's "
+    "validation puzzles and tested on another's test puzzles."
 )
 runs = ask(comparable_runs, it.run_id)
 run_ids = tuple(runs["run_id"])
@@ -30,14 +35,15 @@ def show_matrix() -> None:
         chart,
         width="stretch",
         key=f"transfer {run_ids}",
-        alt="Test accuracy of the head chosen on each set (row) on each set (column); the table below has the numbers",
+        alt="Test accuracy of the head chosen on each set (row) on each set (column); the table "
+        "below has the numbers",
     )
     st.caption(
-        "Test accuracy in percent. Row: the set whose validation puzzles chose the head; column: the set whose test "
-        f"puzzles it answers; ringed: the set's own best head. Grey is {percent(max(chances))}. Chance: "
+        "Test accuracy in percent. Row: the set whose validation puzzles chose the head; column: "
+        "the set whose test puzzles it answers; ringed: the set's own best head. Grey is "
+        f"{percent(max(chances))}. Chance: "
         f"{', '.join(f'{percent(one)} on {name}' for one, name in zip(chances, runs['puzzle_set'], strict=True))}. "
-        "Hover "
-        "for head, interval and n."
+        "Hover for head, interval and n."
     )
     offer("transfer", table, python_for(transfers, run_ids), chart.make)
 
@@ -49,13 +55,15 @@ def show_overlap() -> None:
     n_all = int(it.run["n_layers"] * it.run["n_heads"])
     n_top = min(N_TOP, n_all)
     st.dataframe(
-        shared.pivot(index="puzzle_set", columns="other", values="n_shared").rename_axis(index="Puzzle set"),
+        shared.pivot(index="puzzle_set", columns="other", values="n_shared").rename_axis(
+            index="Puzzle set"
+        ),
         width="stretch",
         alt=f"How many of their {N_TOP} best heads two puzzle sets share",
     )
     st.caption(
-        f"How many of the {n_top} heads that are best on validation puzzles two sets share. Of {n_all:,} heads, "
-        f"two random sets of {n_top} would share {n_top**2 / n_all:.1f}."
+        f"How many of the {n_top} heads that are best on validation puzzles two sets share. Of "
+        f"{n_all:,} heads, two random sets of {n_top} would share {n_top**2 / n_all:.1f}."
     )
     offer("overlap", shared, python_for(overlaps, run_ids))
 
@@ -68,23 +76,29 @@ def show_good_everywhere() -> None:
     table["name"] = texts_of(table, head_name, "layer", "head")
     order = list(dict.fromkeys(table["name"]))
     st.dataframe(
-        table.pivot(index="name", columns="puzzle_set", values="text").loc[order].rename_axis(index="Head"),
+        table.pivot(index="name", columns="puzzle_set", values="text")
+        .loc[order]
+        .rename_axis(index="Head"),
         width="stretch",
-        alt="Heads with the best worst-case validation accuracy, and their test accuracy on each set",
+        alt="Heads with the best worst-case validation accuracy, and their test accuracy on each "
+        "set",
     )
     st.caption(
-        "Chosen by the worst of their validation accuracies over the sets, best first; the cells are test accuracies "
-        "with "
-        "95 % interval and n."
+        "Chosen by the worst of their validation accuracies over the sets, best first; the cells "
+        "are test accuracies with 95 % interval and n."
     )
-    offer("good-everywhere", table.drop(columns=["text", "name"]), python_for(heads_good_everywhere, run_ids))
+    offer(
+        "good-everywhere",
+        table.drop(columns=["text", "name"]),
+        python_for(heads_good_everywhere, run_ids),
+    )
 
 
 if len(runs) < 2:
     st.info(
-        "Transfer needs two runs of this model with the same settings on different puzzle sets, each with validation "
-        "and "
-        "test puzzles. Score it on another set with `python -m qkcore precompute` into the same store."
+        "Transfer needs two runs of this model with the same settings on different puzzle sets, "
+        "each with validation and test puzzles. Score it on another set with `python -m qkcore "
+        "precompute` into the same store."
     )
 else:
     show_matrix()

@@ -1,4 +1,6 @@
-"""Who may come in: everybody, or those whom the settings name, after signing in with the host's provider."""
+"""Who may come in: everybody, or those whom the settings name, after signing in with the host's
+provider.
+"""
 
 from collections.abc import Iterable
 
@@ -8,7 +10,8 @@ from pages.server.settings import settings
 
 
 def may_come_in(email: str | None, invited: Iterable[str]) -> bool:
-    """Whether an e-mail address is among those invited, by itself, by its @domain, or as anyone (*).
+    """Whether an e-mail address is among those invited, by itself, by its @domain, or as anyone
+    (*).
 
     >>> may_come_in("Ann@Example.org", ["@example.org"]), may_come_in("ann@example.org.evil.net", ["@example.org"])
     (True, False)
@@ -33,7 +36,9 @@ def let_in() -> None:
         st.stop()
     if visitor.get("email_verified") is False or not may_come_in(visitor.get("email"), invited):
         st.title("A private demo")
-        st.markdown("You are signed in, but this address has not been invited. Ask whoever runs the demo.")
+        st.markdown(
+            "You are signed in, but this address has not been invited. Ask whoever runs the demo."
+        )
         st.button("Sign out", on_click=st.logout)
         st.stop()
     st.sidebar.button("Sign out", on_click=st.logout)

@@ -1,6 +1,8 @@
-"""What happens when something breaks that nobody foresaw: a sentence for the visitor, the traceback for the log.
+"""What happens when something breaks that nobody foresaw: a sentence for the visitor, the traceback
+for the log.
 
-The log gets where and of what kind an error was, never its own words: those may quote a visitor's puzzle.
+The log gets where and of what kind an error was, never its own words: those may quote a visitor's
+puzzle.
 """
 
 import logging
@@ -38,7 +40,10 @@ class _WithoutWords(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.exc_info and record.exc_info[1]:
-            record.msg, record.args = f"{record.getMessage()}\n{without_words(record.exc_info[1])}", ()
+            record.msg, record.args = (
+                f"{record.getMessage()}\n{without_words(record.exc_info[1])}",
+                (),
+            )
             record.exc_info = record.exc_text = None
         return True
 

@@ -1,6 +1,8 @@
-"""What the server tells browsers to forbid, and the two of Streamlit's addresses that it keeps shut.
+"""What the server tells browsers to forbid, and the two of Streamlit's addresses that it keeps
+shut.
 
-A middleware for `st.App`. Where a host runs app.py as a plain script there is none; docs/hosting.md says so.
+A middleware for `st.App`. Where a host runs app.py as a plain script there is none; docs/hosting.md
+says so.
 """
 
 import base64
@@ -27,7 +29,9 @@ def security_headers(embed: Iterable[str]) -> dict[str, str]:
     """
     embed = tuple(embed)
     if wrong := [site for site in embed if not ORIGIN.fullmatch(site)]:
-        raise SettingsError(f"embed (QKSCOPE_EMBED) has {wrong[0]!r}; write origins such as https://huggingface.co")
+        raise SettingsError(
+            f"embed (QKSCOPE_EMBED) has {wrong[0]!r}; write origins such as https://huggingface.co"
+        )
     policy = {
         "default-src": "'self'",
         "script-src": " ".join(("'self'", *_own_scripts())),
@@ -67,12 +71,17 @@ class SecurityHeaders:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        added = [(name.lower().encode(), value.encode()) for name, value in security_headers(settings().embed).items()]
+        added = [
+            (name.lower().encode(), value.encode())
+            for name, value in security_headers(settings().embed).items()
+        ]
 
         async def send_with_headers(message) -> None:
             if message["type"] == "http.response.start":
                 ours = {name for name, _ in added}
-                kept = [header for header in message.get("headers", ()) if header[0].lower() not in ours]
+                kept = [
+                    header for header in message.get("headers", ()) if header[0].lower() not in ours
+                ]
                 message = message | {"headers": [*kept, *added]}
             await send(message)
 

@@ -1,4 +1,5 @@
-"""The store that the settings name, which may lie in a bundle: checked and unpacked once, when the server starts.
+"""The store that the settings name, which may lie in a bundle: checked and unpacked once, when the
+server starts.
 
 Also what else is done at the start, so that the first visitor need not wait for it.
 """
@@ -64,7 +65,9 @@ def _open(given: Settings, asked: tuple) -> _Opened:
     folder = tempfile.TemporaryDirectory(prefix="qkscope-")
     store, error = None, ""
     try:
-        store = open_bundle(given.bundle, Path(folder.name), given.bundle_sha256, given.bundle_max_mb * 1_000_000)
+        store = open_bundle(
+            given.bundle, Path(folder.name), given.bundle_sha256, given.bundle_max_mb * 1_000_000
+        )
     except BundleError as caught:
         error = str(caught)
     return _Opened(asked, time.monotonic(), folder, store, error)
@@ -82,9 +85,11 @@ def _state(source: str) -> tuple:
 
 @asynccontextmanager
 async def get_ready(app) -> AsyncIterator[None]:
-    """For `st.App(lifespan=...)`: a bundle is there before the first visitor; what is wrong with it, pages say."""
-    # A scoring lets go of the interpreter at each of its many small steps; with the usual 5 ms it would wait that long
-    # at each for whoever is drawing a page.
+    """For `st.App(lifespan=...)`: a bundle is there before the first visitor; what is wrong with
+    it, pages say.
+    """
+    # A scoring lets go of the interpreter at each of its many small steps; with the usual 5 ms it
+    # would wait that long at each for whoever is drawing a page.
     sys.setswitchinterval(0.0005)
     with suppress(BundleError, SettingsError):
         await anyio.to_thread.run_sync(store_in_use)
@@ -94,7 +99,9 @@ async def get_ready(app) -> AsyncIterator[None]:
 
 
 def _import_what_scoring_needs() -> None:
-    """Importing torch holds up everybody for seconds: better now than when somebody asks for the first scoring."""
+    """Importing torch holds up everybody for seconds: better now than when somebody asks for the
+    first scoring.
+    """
     import qkcore.attention.load  # noqa: F401
     import qkcore.scoring.alignment  # noqa: F401
     import qkcore.scoring.score  # noqa: F401

@@ -1,7 +1,8 @@
 """How this dashboard is run: what the person who runs it has allowed.
 
-A setting comes from the environment (QKSCOPE_ and its name in capitals), else from the settings file, else from its
-default here; a hosted demo (`hosted`) has tighter defaults. docs/hosting.md shows them all, and a test compares.
+A setting comes from the environment (QKSCOPE_ and its name in capitals), else from the settings
+file, else from its default here; a hosted demo (`hosted`) has tighter defaults. docs/hosting.md
+shows them all, and a test compares.
 """
 
 import difflib
@@ -18,7 +19,16 @@ ROOT = Path(__file__).parents[2]
 BUNDLED_MODEL = "data/reference"
 DEMO_STORE = ROOT / "data" / "qkscope.duckdb"
 SETTINGS_FILE = ROOT / ".streamlit" / "qkscope.toml"  # or the path in QKSCOPE_SETTINGS
-SWITCH = {"1": True, "true": True, "yes": True, "on": True, "": False, "0": False, "false": False, "no": False}
+SWITCH = {
+    "1": True,
+    "true": True,
+    "yes": True,
+    "on": True,
+    "": False,
+    "0": False,
+    "false": False,
+    "no": False,
+}
 SWITCH |= {"off": False}
 
 
@@ -27,8 +37,13 @@ class SettingsError(InputError):
 
 
 def _setting(default: Any, meaning: str, hosted: Any = None) -> Any:
-    """A field with its default, what it is for, and its default in a hosted demo where that differs."""
-    return field(default=default, metadata={"meaning": meaning, "hosted": default if hosted is None else hosted})
+    """A field with its default, what it is for, and its default in a hosted demo where that
+    differs.
+    """
+    return field(
+        default=default,
+        metadata={"meaning": meaning, "hosted": default if hosted is None else hosted},
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,25 +52,37 @@ class Settings:
 
     store: Path = _setting(DEMO_STORE, "the result store to show")  # noqa: RUF009
     bundle: str = _setting("", "a bundle to show instead: a folder, a file, or an http(s) address")
-    bundle_sha256: str = _setting("", "the bundle's fingerprint, as `bundle` printed it; an address needs it")
+    bundle_sha256: str = _setting(
+        "", "the bundle's fingerprint, as `bundle` printed it; an address needs it"
+    )
     bundle_max_mb: int = _setting(500, "largest bundle that is opened, in MB, packed or unpacked")
     hosted: bool = _setting(False, "visitors are strangers: only the models named, tighter limits")
     models: tuple[str, ...] = _setting(
         (BUNDLED_MODEL,), "folders or Hugging Face ids to offer; the bundled model is first"
     )
-    max_characters: int = _setting(100_000, "longest puzzle that can be typed, all fields together", hosted=4_000)
-    max_tokens: int = _setting(100_000, "longest prompt that is scored, if the model takes as many", hosted=1_024)
+    max_characters: int = _setting(
+        100_000, "longest puzzle that can be typed, all fields together", hosted=4_000
+    )
+    max_tokens: int = _setting(
+        100_000, "longest prompt that is scored, if the model takes as many", hosted=1_024
+    )
     max_variants: int = _setting(200, "what-if variants of one puzzle", hosted=40)
     max_seconds: int = _setting(600, "longest that one scoring may take, in seconds", hosted=30)
-    max_waiting: int = _setting(16, "visitors who may wait in line; the next is told that the demo is busy", hosted=8)
+    max_waiting: int = _setting(
+        16, "visitors who may wait in line; the next is told that the demo is busy", hosted=8
+    )
     per_minute: int = _setting(600, "scorings a minute that one visitor may ask for", hosted=20)
-    embed: tuple[str, ...] = _setting((), "sites that may show the dashboard inside their pages, as origins")
+    embed: tuple[str, ...] = _setting(
+        (), "sites that may show the dashboard inside their pages, as origins"
+    )
     sign_in: tuple[str, ...] = _setting(
         (), "who may come in, by e-mail address or @domain; * is anyone who can sign in"
     )
 
     def offers(self, model: str) -> bool:
-        """Whether a visitor may have this model scored; asked again where it is loaded, whatever a page has offered."""
+        """Whether a visitor may have this model scored; asked again where it is loaded, whatever a
+        page has offered.
+        """
         return not self.hosted or model in self.models
 
 
@@ -76,10 +103,15 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     for name in environment:
         if not name.startswith("QKSCOPE_") or name in known:
             continue
-        # A switch that is misspelt must not leave a demo open; names that resemble none are somebody else's.
+        # A switch that is misspelt must not leave a demo open; names that resemble none are
+        # somebody else's.
         if near := difflib.get_close_matches(name, known, n=1, cutoff=0.9):
             raise SettingsError(f"{name} is no setting; did you mean {near[0]}?")
-    return {one.name: _value(one, environment[name], name) for name, one in known.items() if environment.get(name)}
+    return {
+        one.name: _value(one, environment[name], name)
+        for name, one in known.items()
+        if environment.get(name)
+    }
 
 
 def _from_file() -> dict[str, Any]:
@@ -90,12 +122,18 @@ def _from_file() -> dict[str, Any]:
     try:
         rows = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"the settings file {path} cannot be read ({error}); see docs/hosting.md") from None
+        raise SettingsError(
+            f"the settings file {path} cannot be read ({error}); see docs/hosting.md"
+        ) from None
     known = {one.name: one for one in fields(Settings)}
     for name in rows.keys() - known.keys():
         near = difflib.get_close_matches(name, known, n=1) or sorted(known)
         raise SettingsError(f"{path}: {name!r} is no setting; did you mean {' or '.join(near)}?")
-    return {name: _value(known[name], value, f"{name} in {path}") for name, value in rows.items() if value != ""}
+    return {
+        name: _value(known[name], value, f"{name} in {path}")
+        for name, value in rows.items()
+        if value != ""
+    }
 
 
 def _value(one: Field, given: Any, where: str) -> Any:

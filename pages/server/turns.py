@@ -1,7 +1,7 @@
 """Pages are built a few at a time, roughly in order of arrival.
 
-Python builds one page at a time anyway. When many visitors come at once, sharing it would make all of them wait until
-the last page is done; taking turns, most see theirs much earlier.
+Python builds one page at a time anyway. When many visitors come at once, sharing it would make all
+of them wait until the last page is done; taking turns, most see theirs much earlier.
 """
 
 import threading

@@ -1,7 +1,8 @@
 """What a click on a chart or a table does.
 
-Not on the pages that show them: Streamlit keeps such a function for as long as the visitor stays, once for each key of
-a chart or table, and with a page's own function it would keep all that the page has read.
+Not on the pages that show them: Streamlit keeps such a function for as long as the visitor stays,
+once for each key of a chart or table, and with a page's own function it would keep all that the
+page has read.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +16,9 @@ LISTED = "listed puzzles"  # session key: the ids in the table on show, row by r
 
 
 def taking_head(key: str) -> Callable[[], None]:
-    """For a head grid's `on_select`: copies the cell into the frame's pickers, which is where the link keeps it."""
+    """For a head grid's `on_select`: copies the cell into the frame's pickers, which is where the
+    link keeps it.
+    """
     return partial(_take_head, key)
 
 

@@ -14,7 +14,9 @@ from qkcore.statistics.exams import accuracy_by
 from qkcore.statistics.metrics import with_accuracy
 
 
-def exam_of(it: Chosen, vote: str = DEFAULT_VOTE, steps: int | None = None, distractors: int | None = None):
+def exam_of(
+    it: Chosen, vote: str = DEFAULT_VOTE, steps: int | None = None, distractors: int | None = None
+):
     """`answers.exam` of the chosen head on test puzzles of these steps and distractors (None: all)."""
     marks = ask(exam, it.run_id, it.layer, it.head, vote)
     for name, value in (("steps", steps), ("distractors", distractors)):
@@ -23,8 +25,16 @@ def exam_of(it: Chosen, vote: str = DEFAULT_VOTE, steps: int | None = None, dist
     return marks
 
 
-def show_curves(it: Chosen, marks: pd.DataFrame, by: str, vote: str | None = None, distractors: int | None = None):
-    """Chart, reading line and downloads of the test puzzles marked, which all have these distractors (None: all)."""
+def show_curves(
+    it: Chosen,
+    marks: pd.DataFrame,
+    by: str,
+    vote: str | None = None,
+    distractors: int | None = None,
+):
+    """Chart, reading line and downloads of the test puzzles marked, which all have these
+    distractors (None: all).
+    """
     marks = marks.dropna(subset=[by])
     if marks.empty:
         st.caption(f"The puzzles of this run do not say their {by}, so there is no curve.")
@@ -47,27 +57,39 @@ def show_curves(it: Chosen, marks: pd.DataFrame, by: str, vote: str | None = Non
         chart,
         width="stretch",
         key=f"curves {by} {it.run_id} {it.name} {distractors} {vote}",
-        alt=f"Accuracy of {it.name} and of the model on test puzzles by {by}; the table below has the numbers",
+        alt=f"Accuracy of {it.name} and of the model on test puzzles by {by}; the table below has "
+        "the numbers",
     )
     voters = f" Diamonds: {vote} heads, the best on validation puzzles." if vote else ""
     st.caption(
-        f"Circles: {it.name}. Squares: the model.{voters} Bands are 95 % intervals. Dashed: the surface rule that does "
-        f'best on validation puzzles, "{ask("best_rule", it.run_id)}", which reads no logic. Dotted: the luck line, '
-        "what "
-        f"the best of all heads gets by guessing (95th percentile). Test puzzles, n = {len(marks):,}."
+        f"Circles: {it.name}. Squares: the model.{voters} Bands are 95 % intervals. Dashed: the "
+        f'surface rule that does best on validation puzzles, "{ask("best_rule", it.run_id)}", '
+        "which reads no logic. Dotted: the luck line, what the best of all heads gets by guessing "
+        f"(95th percentile). Test puzzles, n = {len(marks):,}."
     )
     question = (exam, it.run_id, it.layer, it.head, vote or DEFAULT_VOTE)
     if distractors is None:
-        offer(f"accuracy-by-{by}", curves, python_for(*question, then=(accuracy_by, [by], who)), chart.make)
+        offer(
+            f"accuracy-by-{by}",
+            curves,
+            python_for(*question, then=(accuracy_by, [by], who)),
+            chart.make,
+        )
     else:
-        offer(f"accuracy-by-{by}", curves, python_for(*question) + _only(distractors, by, who), chart.make)
+        offer(
+            f"accuracy-by-{by}",
+            curves,
+            python_for(*question) + _only(distractors, by, who),
+            chart.make,
+        )
 
 
 def _only(distractors: int, by: str, who: tuple) -> str:
     """More Python: the answer's puzzles of these distractors, then the curve."""
     return (
         f'\nanswer = answer[answer["distractors"] == {distractors}]\n'
-        f"from qkcore.statistics.exams import accuracy_by\nprint(accuracy_by(answer, {[by]!r}, {who!r}))"
+        f"from qkcore.statistics.exams import accuracy_by\nprint(accuracy_by(answer, {[by]!r}, "
+        f"{who!r}))"
     )
 
 

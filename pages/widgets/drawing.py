@@ -1,6 +1,8 @@
-"""Charts made once for all visitors: what takes long about a chart is to build it and check it, not to send it.
+"""Charts made once for all visitors: what takes long about a chart is to build it and check it, not
+to send it.
 
-On the grid's page that is three quarters of the server's work for a click (tests/bench/load.py tells).
+On the grid's page that is three quarters of the server's work for a click (tests/bench/load.py
+tells).
 """
 
 import copy
@@ -45,7 +47,9 @@ def drawn_once(make: Callable[..., alt.TopLevelMixin], *arguments, **named) -> D
 
 
 def _every_row(frame: pd.DataFrame) -> str:
-    """What a frame is known by; Streamlit's own hash looks at a sample of a large one, and would mix up two of them."""
+    """What a frame is known by; Streamlit's own hash looks at a sample of a large one, and would
+    mix up two of them.
+    """
     return _fingerprint(pa.Table.from_pandas(frame))
 
 
@@ -57,14 +61,21 @@ def _fingerprint(table: pa.Table) -> str:
 
 
 @st.cache_resource(max_entries=128, show_spinner=False, hash_funcs={pd.DataFrame: _every_row})
-def _told_once(name: str, arguments: tuple, named: dict, _make: Callable) -> tuple[dict, dict[str, pa.Table]]:
+def _told_once(
+    name: str, arguments: tuple, named: dict, _make: Callable
+) -> tuple[dict, dict[str, pa.Table]]:
     """Keeps neither the chart nor the arguments, which may hold every puzzle."""
     return _told(partial(_make, *arguments, **named))
 
 
 def _told(make: Callable[[], alt.TopLevelMixin]) -> tuple[dict, dict[str, pa.Table]]:
     """A chart's specification, not checked (tests have), and the frames that it names."""
-    with _one_at_a_time, debug_mode(False), alt.theme.enable("none"), alt.data_transformers.enable(BY_NAME):
+    with (
+        _one_at_a_time,
+        debug_mode(False),
+        alt.theme.enable("none"),
+        alt.data_transformers.enable(BY_NAME),
+    ):
         _named.clear()
         return make().to_dict(validate=False), dict(_named)
 
@@ -83,4 +94,6 @@ alt.data_transformers.register(BY_NAME, _by_name)
 
 def show_chart(drawn: Drawn, where=st, **options) -> Any:
     """As `st.altair_chart`."""
-    return where.vega_lite_chart(copy.deepcopy(drawn.spec) | {"datasets": dict(drawn.data)}, **options)
+    return where.vega_lite_chart(
+        copy.deepcopy(drawn.spec) | {"datasets": dict(drawn.data)}, **options
+    )

@@ -1,4 +1,6 @@
-"""What is on screen, to take away: a table twin of the chart, its data, its picture, and the Python that gives it."""
+"""What is on screen, to take away: a table twin of the chart, its data, its picture, and the Python
+that gives it.
+"""
 
 from collections.abc import Callable
 
@@ -11,14 +13,26 @@ from pages.server.settings import ROOT, settings
 from qkcore.charts.grids import for_print
 from qkcore.results.findings import ON_ANSWER
 
-SHARES = ("accuracy", "low", "high", "gap", "gain", "balanced_accuracy", "auc", "share", "head_accuracy")
+SHARES = (
+    "accuracy",
+    "low",
+    "high",
+    "gap",
+    "gain",
+    "balanced_accuracy",
+    "auc",
+    "share",
+    "head_accuracy",
+)
 SHARES += ("model_accuracy", "gap_low", "gap_high")
 
 
 RUN_HERE = "# In QKScope's folder, with its .venv/bin/python"
 
 
-def offer(name: str, frame: pd.DataFrame, code: str, make: Callable[[], alt.TopLevelMixin] | None = None) -> None:
+def offer(
+    name: str, frame: pd.DataFrame, code: str, make: Callable[[], alt.TopLevelMixin] | None = None
+) -> None:
     """An expander with the table, downloads and code.
 
     Args:
@@ -38,7 +52,11 @@ def offer(name: str, frame: pd.DataFrame, code: str, make: Callable[[], alt.TopL
         )
         files = {
             "CSV": ("csv", "text/csv", lambda: frame.to_csv(index=False).encode()),
-            "Parquet": ("parquet", "application/vnd.apache.parquet", lambda: frame.to_parquet(index=False)),
+            "Parquet": (
+                "parquet",
+                "application/vnd.apache.parquet",
+                lambda: frame.to_parquet(index=False),
+            ),
         }
         if make is not None:
             files |= {
@@ -48,21 +66,36 @@ def offer(name: str, frame: pd.DataFrame, code: str, make: Callable[[], alt.TopL
         with st.container(horizontal=True):
             for label, (ending, kind, content) in files.items():
                 st.download_button(
-                    label, content, f"qkscope-{name}.{ending}", kind, key=f"{name} {ending}", on_click="ignore"
+                    label,
+                    content,
+                    f"qkscope-{name}.{ending}",
+                    kind,
+                    key=f"{name} {ending}",
+                    on_click="ignore",
                 )
         st.code(code, language="python", wrap_lines=True)
 
 
 def shown(frame: pd.DataFrame, **titles: str) -> dict:
-    """`data` and `column_config` for `st.dataframe`: shares in percent with one decimal, as people quote them."""
+    """`data` and `column_config` for `st.dataframe`: shares in percent with one decimal, as people
+    quote them.
+    """
     shares = [name for name in frame if name in SHARES or name.startswith(ON_ANSWER)]
-    percent = {name: st.column_config.NumberColumn(titles.get(name, name), format="%.1f %%") for name in shares}
-    return {"data": frame.assign(**{name: 100 * frame[name] for name in shares}), "column_config": titles | percent}
+    percent = {
+        name: st.column_config.NumberColumn(titles.get(name, name), format="%.1f %%")
+        for name in shares
+    }
+    return {
+        "data": frame.assign(**{name: 100 * frame[name] for name in shares}),
+        "column_config": titles | percent,
+    }
 
 
 def _spec(chart: alt.TopLevelMixin) -> dict:
     """On white, with the light theme's colours, whatever the page shows."""
-    colours = (st.get_option(f"theme.light.chart{kind}Colors") for kind in ("Categorical", "Diverging"))
+    colours = (
+        st.get_option(f"theme.light.chart{kind}Colors") for kind in ("Categorical", "Diverging")
+    )
     return for_print(chart, *colours)
 
 
@@ -89,7 +122,9 @@ def python_for(question: str | Callable, *arguments, then: tuple | None = None) 
     """
     imports = {"from qkcore.results.store import ResultStore"}
     call = (
-        f"store.{question}({_listed(arguments)})" if isinstance(question, str) else _call(question, "store", arguments)
+        f"store.{question}({_listed(arguments)})"
+        if isinstance(question, str)
+        else _call(question, "store", arguments)
     )
     if not isinstance(question, str):
         imports.add(f"from {question.__module__} import {question.__name__}")
@@ -110,7 +145,9 @@ def _listed(arguments) -> str:
 
 
 def _store_name() -> str:
-    """Relative to the repository where it lies in there; a hosted demo does not tell where its files are."""
+    """Relative to the repository where it lies in there; a hosted demo does not tell where its
+    files are.
+    """
     path = store_path().resolve()
     if path.is_relative_to(ROOT):
         return str(path.relative_to(ROOT))

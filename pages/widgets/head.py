@@ -22,12 +22,13 @@ def show_margins(it: Chosen, marks: pd.DataFrame) -> None:
         chart,
         width="stretch",
         key=f"margins {it.run_id} {it.name}",
-        alt=f"How the margins of {it.name} spread over test puzzles, by right answer; downloads below hold the numbers",
+        alt=f"How the margins of {it.name} spread over test puzzles, by right answer; downloads "
+        "below hold the numbers",
     )
     st.caption(
-        f"How far {it.name} puts the right candidate ahead, a line for each right answer. Right of zero it is right. "
-        "Two "
-        "lines far apart are a head that leans to one answer whatever the puzzle."
+        f"How far {it.name} puts the right candidate ahead, a line for each right answer. Right of "
+        "zero it is right. Two lines far apart are a head that leans to one answer whatever the "
+        "puzzle."
     )
     table = marks[["puzzle_id", "steps", "distractors", "answer", "margin"]]
     offer("margins", table, python_for(exam, it.run_id, it.layer, it.head), chart.make)
@@ -37,17 +38,23 @@ def show_disagreements(it: Chosen, marks: pd.DataFrame) -> None:
     """Puzzles the head gets right and the model wrong, the head's surest first."""
     won = marks[verdicts(marks) == "only head"].nlargest(N_SHOWN, "margin")
     n_won = int((verdicts(marks) == "only head").sum())
-    st.markdown(f"**{n_won:,}** of these {len(marks):,} test puzzles {it.name} gets right and the model wrong.")
+    st.markdown(
+        f"**{n_won:,}** of these {len(marks):,} test puzzles {it.name} gets right and the model "
+        "wrong."
+    )
     if won.empty:
         return
     known = ask(texts, it.run_id, tuple(won["puzzle_id"]))
     st.dataframe(
-        won.merge(known, on="puzzle_id")[["puzzle_id", "statement", "answer_text", "steps", "distractors", "margin"]],
+        won.merge(known, on="puzzle_id")[
+            ["puzzle_id", "statement", "answer_text", "steps", "distractors", "margin"]
+        ],
         hide_index=True,
         width="stretch",
         column_config=puzzle_titles(it),
         alt=f"Puzzles that {it.name} gets right and the model wrong",
     )
     st.caption(
-        f"The {len(won)} of them with the largest margins. The Puzzles page has all of them, to read and filter."
+        f"The {len(won)} of them with the largest margins. The Puzzles page has all of them, to "
+        "read and filter."
     )

@@ -40,7 +40,11 @@ def show_puzzle(it: Chosen, puzzle_id: str, vote: str) -> None:
         st.markdown("Statement")
         st.code(puzzle["statement"], language=None, wrap_lines=True)
     st.markdown(f"Right answer: **{escaped(puzzle['answer_text'])}**")
-    for who, name in (("model", "The model"), ("head", it.name), ("vote", vote[0].upper() + vote[1:])):
+    for who, name in (
+        ("model", "The model"),
+        ("head", it.name),
+        ("vote", vote[0].upper() + vote[1:]),
+    ):
         choice = int(own[who])
         said = "cannot decide" if choice < 0 else f"says {escaped(puzzle['candidates'][choice])}"
         st.markdown(f"- {name} {said}: **{'right' if own[f'is_{who}_right'] else 'wrong'}**")
@@ -69,6 +73,11 @@ def _offer_to_try(it: Chosen, puzzle: pd.Series, answer: int) -> None:
         st.caption(f"It cannot be opened in Try a puzzle: {error}.")
         return
     query = {"puzzle": text, "run": it.run_id, "layer": str(it.layer), "head": str(it.head)}
-    st.page_link(ROOT / "pages/live/try_a_puzzle.py", label="Open in Try a puzzle", query_params=query)
+    st.page_link(
+        ROOT / "pages/live/try_a_puzzle.py", label="Open in Try a puzzle", query_params=query
+    )
     if run["model"] not in (model, Path(model).name):
-        st.caption(f"There it is scored with {escaped(model)}: {escaped(run['model'])} is not offered here.")
+        st.caption(
+            f"There it is scored with {escaped(model)}: {escaped(run['model'])} is not offered "
+            "here."
+        )

@@ -1,1 +1,3 @@
-"""From a puzzle to what a model is asked: templates, prompts, links. Tokenizers are passed in; needs no torch."""
+"""From a puzzle to what a model is asked: templates, prompts, links. Tokenizers are passed in;
+needs no torch.
+"""

@@ -5,11 +5,14 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
-MAX_COMPARED = 50  # unknown words for which near ones are looked up; each is compared with the whole list
+MAX_COMPARED = (
+    50  # unknown words for which near ones are looked up; each is compared with the whole list
+)
 
 
 def unknown_words(model: str | Path, text: str) -> dict[str, list[str]]:
-    """The words of a text that the model does not know, in their order, each with up to three near ones.
+    """The words of a text that the model does not know, in their order, each with up to three near
+    ones.
 
     Nothing where the folder has no list: then nobody has said which words are known.
 
@@ -19,9 +22,15 @@ def unknown_words(model: str | Path, text: str) -> dict[str, list[str]]:
     known = _listed(Path(model) / "words.txt")
     if not known:
         return {}
-    unknown = [word for word in dict.fromkeys(re.findall(r"[^\W_]+(?:['’-]\w+)*", text)) if word not in known]
+    unknown = [
+        word
+        for word in dict.fromkeys(re.findall(r"[^\W_]+(?:['’-]\w+)*", text))
+        if word not in known
+    ]
     return {
-        word: difflib.get_close_matches(word, known, n=3, cutoff=0.75) if number < MAX_COMPARED else []
+        word: difflib.get_close_matches(word, known, n=3, cutoff=0.75)
+        if number < MAX_COMPARED
+        else []
         for number, word in enumerate(unknown)
     }
 

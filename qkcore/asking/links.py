@@ -1,8 +1,9 @@
 """A puzzle, a model and a head to take away: as part of a link, as Python, as a shell command.
 
-A link's text holds everything that changes the numbers, so a server that has never seen the puzzle shows the same ones.
-It comes from strangers: `decode` gives a `Shared` that is whole and of bounded size, or raises a `LinkError`, and never
-unpacks more than `MAX_UNPACKED`. What it names (a model) is only a name; whether to load it is the caller's business.
+A link's text holds everything that changes the numbers, so a server that has never seen the puzzle
+shows the same ones. It comes from strangers: `decode` gives a `Shared` that is whole and of bounded
+size, or raises a `LinkError`, and never unpacks more than `MAX_UNPACKED`. What it names (a model)
+is only a name; whether to load it is the caller's business.
 """
 
 import base64
@@ -69,11 +70,14 @@ def encode(shared: Shared) -> str:
     Raises:
         LinkError: when the puzzle is too long for a link.
     """
-    packed = bytes([VERSION]) + zlib.compress(json.dumps(astuple(shared), ensure_ascii=False).encode(), 9)
+    packed = bytes([VERSION]) + zlib.compress(
+        json.dumps(astuple(shared), ensure_ascii=False).encode(), 9
+    )
     text = base64.urlsafe_b64encode(packed).decode().rstrip("=")
     if len(text) > MAX_LINK:
         raise LinkError(
-            f"this puzzle is too long for a link ({len(text):,} characters, at most {MAX_LINK:,}); shorten its context"
+            f"this puzzle is too long for a link ({len(text):,} characters, at most {MAX_LINK:,}); "
+            "shorten its context"
         )
     return text
 
@@ -85,13 +89,19 @@ def decode(text: str) -> Shared:
         LinkError: for anything else.
     """
     if len(text) > MAX_LINK:
-        raise LinkError(f"the link is {len(text):,} characters long, at most {MAX_LINK:,} are read; {REMEDY}")
+        raise LinkError(
+            f"the link is {len(text):,} characters long, at most {MAX_LINK:,} are read; {REMEDY}"
+        )
     try:
-        packed = base64.b64decode(text.encode() + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        packed = base64.b64decode(
+            text.encode() + b"=" * (-len(text) % 4), altchars=b"-_", validate=True
+        )
     except (binascii.Error, ValueError):
         raise LinkError(f"the link holds signs that no link has; {REMEDY}") from None
     if packed[:1] != bytes([VERSION]):
-        raise LinkError(f"the link was made by another version of QKScope, or is cut short; {REMEDY}")
+        raise LinkError(
+            f"the link was made by another version of QKScope, or is cut short; {REMEDY}"
+        )
     try:
         return _checked(json.loads(_unpacked(packed[1:])))
     except PuzzleError as error:
@@ -111,11 +121,15 @@ def _unpacked(packed: bytes) -> bytes:
 def _checked(row: list) -> Shared:
     """A `Shared` whose every field has its type."""
     context, statement, candidates, answer, model, rope, template, layer, head = row
-    shared = Shared(context, statement, tuple(candidates), answer, model, rope, template, layer, head)
+    shared = Shared(
+        context, statement, tuple(candidates), answer, model, rope, template, layer, head
+    )
     indices = all(type(one) is int and 0 <= one < MAX_INDEX for one in (layer, head))
     is_model = isinstance(model, str) and model.isprintable() and 0 < len(model) < 500
     is_template = isinstance(template, str)
-    if not (isinstance(candidates, list) and indices and is_model and is_template and rope in ROPES):
+    if not (
+        isinstance(candidates, list) and indices and is_model and is_template and rope in ROPES
+    ):
         raise ValueError("not what a link holds")
     if len(candidates) > MAX_CANDIDATES:
         raise PuzzleError(f"it has {len(candidates)} candidates, at most {MAX_CANDIDATES} are read")
@@ -126,7 +140,9 @@ def _checked(row: list) -> Shared:
 
 def python_snippet(shared: Shared) -> str:
     """A script that prints the head's scores and the model's logits, by candidate."""
-    template = "" if shared.template == DEFAULT else f", template=template_named({shared.template!r})"
+    template = (
+        "" if shared.template == DEFAULT else f", template=template_named({shared.template!r})"
+    )
     lines = [
         "# In QKScope's folder, with its .venv/bin/python",
         "from qkcore.scoring.score import score_puzzle",
@@ -144,7 +160,8 @@ def python_snippet(shared: Shared) -> str:
         ")",
         f"lm = load_model({shared.model!r})",
         f"scores = score_puzzle(lm, puzzle, rope={shared.rope!r}{template})",
-        f"print(scores.qk[{shared.layer}, {shared.head}].tolist())  # L{shared.layer} H{shared.head}, by candidate",
+        f"print(scores.qk[{shared.layer}, {shared.head}].tolist())  # L{shared.layer} "
+        f"H{shared.head}, by candidate",
         "print(scores.logits.tolist())  # the model itself",
     ]
     return "\n".join(lines) + "\n"
@@ -152,7 +169,11 @@ def python_snippet(shared: Shared) -> str:
 
 def shell_snippet(shared: Shared) -> str:
     """A command that prints every head's scores as JSON."""
-    row = {"context": shared.context, "statement": shared.statement, "candidates": shared.candidates}
+    row = {
+        "context": shared.context,
+        "statement": shared.statement,
+        "candidates": shared.candidates,
+    }
     # Escaped to ASCII on one line, so nothing typed can end the quoted text.
     words = ["python", "-m", "qkcore", "score", "--model", shared.model, "--rope", shared.rope]
     template = shared.template.removeprefix(CHAT)

@@ -37,17 +37,19 @@ __all__ = [
 class Prompt:
     """A puzzle's tokens, and which of them are read.
 
-    `tokens` runs from the tokenizer's own opening tokens to the cue's last; each candidate's tokens follow it at
-    the same position. The query is read at a candidate's last token, the key at `tokens[key_at]`. The model's own
-    answer is its next-token logits after `tokens[-1]`, or, where all candidates begin with the same tokens, after
-    those: `answer_tokens` are what is compared there.
+    `tokens` runs from the tokenizer's own opening tokens to the cue's last; each candidate's tokens
+    follow it at the same position. The query is read at a candidate's last token, the key at
+    `tokens[key_at]`. The model's own answer is its next-token logits after `tokens[-1]`, or, where
+    all candidates begin with the same tokens, after those: `answer_tokens` are what is compared
+    there.
     """
 
     puzzle_id: str
     text: str
     tokens: tuple[int, ...]
     candidates: tuple[tuple[int, ...], ...]
-    key_at: int  # index into tokens: the last token before the cue; in a chat, the last of the statement
+    # index into tokens: the last token before the cue; in a chat, the last of the statement
+    key_at: int
     n_shared: int = 0  # tokens with which all candidates begin
     n_context: int = 0  # tokens before the statement: what statements about one context can share
     context_at: int = 0  # where in the text the context begins, in characters
@@ -60,7 +62,9 @@ class Prompt:
 
     @property
     def answer_tokens(self) -> tuple[int, ...]:
-        """The token of each candidate by which the model's own answer is told, all of them different."""
+        """The token of each candidate by which the model's own answer is told, all of them
+        different.
+        """
         return tuple(ids[self.n_shared] for ids in self.candidates)
 
     @property
@@ -81,8 +85,8 @@ def locate(tokenizer, template: Template, puzzle: Puzzle) -> Prompt:
         tokenizer: a fast Hugging Face tokenizer (one that reports character offsets).
 
     Raises:
-        PromptError: naming the puzzle, when candidates cannot be told apart in tokens, a candidate changes the
-            prompt's own tokens, or the tokenizer has no token for a word.
+        PromptError: naming the puzzle, when candidates cannot be told apart in tokens, a candidate
+            changes the prompt's own tokens, or the tokenizer has no token for a word.
     """
     asked = template.ask(tokenizer, puzzle)
     splits = [_split(tokenizer, asked, candidate, puzzle) for candidate in puzzle.candidates]
@@ -90,8 +94,9 @@ def locate(tokenizer, template: Template, puzzle: Puzzle) -> Prompt:
     for candidate, (others, _, _) in zip(puzzle.candidates, splits, strict=True):
         if others != tokens:
             raise PromptError(
-                f"puzzle {puzzle.puzzle_id!r}: candidate {candidate!r} changes how the tokenizer splits the prompt "
-                f"before it; use a template whose cue does not merge with the candidate"
+                f"puzzle {puzzle.puzzle_id!r}: candidate {candidate!r} changes how the tokenizer "
+                "splits the prompt before it; use a template whose cue does not merge with the "
+                "candidate"
             )
     candidates = tuple(ids for _, _, ids in splits)
     return Prompt(
@@ -108,14 +113,23 @@ def locate(tokenizer, template: Template, puzzle: Puzzle) -> Prompt:
 
 
 def _key_at(asked: Asked, offsets: list, puzzle: Puzzle) -> int:
-    """The last token before the cue; in a chat, the token that holds the statement's last character."""
+    """The last token before the cue; in a chat, the token that holds the statement's last
+    character.
+    """
     if asked.is_chat:
-        before = [index for index, (start, end) in enumerate(offsets) if start < end and start < asked.statement_end]
+        before = [
+            index
+            for index, (start, end) in enumerate(offsets)
+            if start < end and start < asked.statement_end
+        ]
     else:
-        before = [index for index, (start, end) in enumerate(offsets) if start < end <= asked.cue_at]
+        before = [
+            index for index, (start, end) in enumerate(offsets) if start < end <= asked.cue_at
+        ]
     if not before:
         raise PromptError(
-            f"puzzle {puzzle.puzzle_id!r}: the tokenizer leaves no token before {asked.text[asked.cue_at :]!r}"
+            f"puzzle {puzzle.puzzle_id!r}: the tokenizer leaves no token before "
+            f"{asked.text[asked.cue_at :]!r}"
         )
     return before[-1]
 
@@ -129,8 +143,8 @@ def _split(tokenizer, asked: Asked, candidate: str, puzzle: Puzzle) -> tuple[tup
     # Closing tokens that some tokenizers append have empty offsets, so `own` leaves them out.
     if not own or offsets[own[0]][0] < len(text):
         raise PromptError(
-            f"puzzle {puzzle.puzzle_id!r}: the tokenizer merges candidate {candidate!r} with the text before it, so "
-            "it has no token of its own; use another candidate or template"
+            f"puzzle {puzzle.puzzle_id!r}: the tokenizer merges candidate {candidate!r} with the "
+            "text before it, so it has no token of its own; use another candidate or template"
         )
     first, last = own[0], own[-1]
     return tuple(tokens[:first]), offsets[:first], tuple(tokens[first : last + 1])
@@ -158,24 +172,32 @@ def _check_known(tokenizer, tokens: list[int], offsets: list, text: str, puzzle:
     for token, (start, end) in zip(tokens, offsets, strict=True):
         if token == unknown and start < end and text[start:end].strip() != tokenizer.unk_token:
             raise PromptError(
-                f"puzzle {puzzle.puzzle_id!r}: the tokenizer has no token for {text[start:end].strip()!r}; "
-                "its score would be that of an unknown word"
+                f"puzzle {puzzle.puzzle_id!r}: the tokenizer has no token for "
+                f"{text[start:end].strip()!r}; its score would be that of an unknown word"
             )
 
 
 def _n_shared(tokenizer, puzzle: Puzzle, candidates: tuple[tuple[int, ...], ...]) -> int:
-    """How many tokens all candidates begin with; the next one must tell each of them from the others."""
+    """How many tokens all candidates begin with; the next one must tell each of them from the
+    others.
+    """
     columns = list(zip(*candidates, strict=False))  # up to the shortest candidate's end
-    n_shared = next((index for index, column in enumerate(columns) if len(set(column)) > 1), len(columns))
+    n_shared = next(
+        (index for index, column in enumerate(columns) if len(set(column)) > 1), len(columns)
+    )
     seen: dict[tuple[int, ...], str] = {}
     for candidate, ids in zip(puzzle.candidates, candidates, strict=True):
         beginning = ids[: n_shared + 1]
         other = seen.setdefault(beginning, candidate)
         if other != candidate or len(beginning) == n_shared:
-            other = other if other != candidate else next(one for one in puzzle.candidates if one != candidate)
+            other = (
+                other
+                if other != candidate
+                else next(one for one in puzzle.candidates if one != candidate)
+            )
             raise PromptError(
-                f"puzzle {puzzle.puzzle_id!r}: candidates {other!r} and {candidate!r} both begin with the tokens "
-                f"{tokenizer.decode(list(beginning))!r} where others differ or one ends, so the model's next-token "
-                "answer cannot tell them apart; use others"
+                f"puzzle {puzzle.puzzle_id!r}: candidates {other!r} and {candidate!r} both begin "
+                f"with the tokens {tokenizer.decode(list(beginning))!r} where others differ or one "
+                "ends, so the model's next-token answer cannot tell them apart; use others"
             )
     return n_shared

@@ -1,7 +1,7 @@
 """From a puzzle to the text that a model is asked, and where in it the statement stands.
 
-A puzzle is asked as plain text by a `PromptTemplate`, or, with `Chat` around it, as the first turn of a conversation in
-the words of the tokenizer's own chat template. Knows nothing of tokens.
+A puzzle is asked as plain text by a `PromptTemplate`, or, with `Chat` around it, as the first turn
+of a conversation in the words of the tokenizer's own chat template. Knows nothing of tokens.
 """
 
 import string
@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from qkcore.puzzles.puzzle import Puzzle, PuzzleError
 
 DEFAULT = "default"  # a run's word for: each puzzle's default_template
-CHAT = "{chat}"  # a run's mark for: asked as a chat; no template can begin with it, for it is no field of theirs
+# a run's mark for: asked as a chat; no template can begin with it, for it is no field of theirs
+CHAT = "{chat}"
 CHAT_DATE = "26 Jul 2024"  # for chat templates that write a date: a run must not change overnight
 
 
@@ -20,7 +21,9 @@ class PromptError(PuzzleError):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The text of one prompt, up to and with the cue, and where in it the puzzle stands (character offsets)."""
+    """The text of one prompt, up to and with the cue, and where in it the puzzle stands (character
+    offsets).
+    """
 
     text: str
     context_at: int
@@ -35,23 +38,28 @@ class PromptTemplate:
     """A plain format string with {context}, then {statement}, then the cue, such as "Answer:".
 
     Raises:
-        PromptError: when a field is missing, stands twice or is unknown, or when the cue is empty or ends in space.
+        PromptError: when a field is missing, stands twice or is unknown, or when the cue is empty
+            or ends in space.
     """
 
     text: str
 
     def __post_init__(self) -> None:
         try:
-            names = [name for _, name, _, _ in string.Formatter().parse(self.text) if name is not None]
+            names = [
+                name for _, name, _, _ in string.Formatter().parse(self.text) if name is not None
+            ]
             self.text.format(context="", statement="")
         except (ValueError, LookupError, AttributeError) as error:
             raise PromptError(f"template {self.text!r} is not a format string: {error}") from None
         if names != ["context", "statement"]:
-            raise PromptError(f"template {self.text!r} must hold {{context}} once and then {{statement}} once")
+            raise PromptError(
+                f"template {self.text!r} must hold {{context}} once and then {{statement}} once"
+            )
         if not self.cue or self.cue != self.cue.rstrip():
             raise PromptError(
-                f"template {self.text!r} must end in a cue such as 'Answer:' with no space after it; "
-                "each candidate brings its own leading space"
+                f"template {self.text!r} must end in a cue such as 'Answer:' with no space after "
+                "it; each candidate brings its own leading space"
             )
 
     @property
@@ -85,21 +93,29 @@ TRUE_FALSE = PromptTemplate(
     "Decide from the context whether the statement is true or false.\n"
     "Context: {context}\nStatement: {statement}\nAnswer:"
 )
-YES_NO = PromptTemplate("Answer the question from the context.\nContext: {context}\nQuestion: {statement}\nAnswer:")
+YES_NO = PromptTemplate(
+    "Answer the question from the context.\nContext: {context}\nQuestion: {statement}\nAnswer:"
+)
 
 
 def default_template(puzzle: Puzzle) -> PromptTemplate:
     """YES_NO for the candidates yes and no, in any order and case, else TRUE_FALSE."""
-    return YES_NO if {candidate.lower() for candidate in puzzle.candidates} == {"yes", "no"} else TRUE_FALSE
+    return (
+        YES_NO
+        if {candidate.lower() for candidate in puzzle.candidates} == {"yes", "no"}
+        else TRUE_FALSE
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """A template asked as a chat: its text up to the statement is the user's turn, its cue begins the assistant's.
+    """A template asked as a chat: its text up to the statement is the user's turn, its cue begins
+    the assistant's.
 
-    Turn markers are the tokenizer's own (`apply_chat_template`), and so is a system text that it puts in front. The key
-    stays at the statement's end, in the user's turn, and not at the last token before the cue: that one belongs to the
-    marker "now the assistant speaks", which is the same after every puzzle and is not part of the statement.
+    Turn markers are the tokenizer's own (`apply_chat_template`), and so is a system text that it
+    puts in front. The key stays at the statement's end, in the user's turn, and not at the last
+    token before the cue: that one belongs to the marker "now the assistant speaks", which is the
+    same after every puzzle and is not part of the statement.
     """
 
     template: PromptTemplate | None = None  # None: each puzzle's default_template
@@ -108,7 +124,8 @@ class Chat:
         """The whole conversation so far.
 
         Raises:
-            PromptError: when the tokenizer has no chat template, or one that does not keep the puzzle's text.
+            PromptError: when the tokenizer has no chat template, or one that does not keep the
+                puzzle's text.
         """
         template = self.template or default_template(puzzle)
         plain = template.ask(tokenizer, puzzle)
@@ -116,8 +133,8 @@ class Chat:
         text = self._rendered(tokenizer, turn, template.cue)
         if text.count(turn) != 1 or not text.endswith(template.cue):
             raise PromptError(
-                f"puzzle {puzzle.puzzle_id!r}: the tokenizer's chat template does not keep the text that it is given; "
-                "ask without it"
+                f"puzzle {puzzle.puzzle_id!r}: the tokenizer's chat template does not keep the "
+                "text that it is given; ask without it"
             )
         moved = text.index(turn) - plain.text.index(turn)
         return Asked(
@@ -133,16 +150,24 @@ class Chat:
         from jinja2 import TemplateError
 
         if not getattr(tokenizer, "chat_template", None):
-            raise PromptError("the tokenizer has no chat template; ask without it, or use the model's chat version")
+            raise PromptError(
+                "the tokenizer has no chat template; ask without it, or use the model's chat "
+                "version"
+            )
         turns = [{"role": "user", "content": turn}, {"role": "assistant", "content": cue}]
         try:
             return tokenizer.apply_chat_template(
-                turns, tokenize=False, continue_final_message=True, date_string=CHAT_DATE, enable_thinking=False
+                turns,
+                tokenize=False,
+                continue_final_message=True,
+                date_string=CHAT_DATE,
+                enable_thinking=False,
             )
         except (TemplateError, ValueError, TypeError, LookupError, AttributeError) as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise PromptError(
-                f"the tokenizer's chat template takes no user's turn with the answer begun ({reason}); ask without it"
+                "the tokenizer's chat template takes no user's turn with the answer begun "
+                f"({reason}); ask without it"
             ) from error
 
 

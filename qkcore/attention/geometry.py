@@ -1,7 +1,8 @@
 """What a causal language model's attention looks like from outside.
 
-`read_geometry` states a model's layers, heads and windows from its configuration, or refuses. Whether that and
-what `capture` reads is right is settled by qkcore.attention.selfcheck, never assumed.
+`read_geometry` states a model's layers, heads and windows from its configuration, or refuses.
+Whether that and what `capture` reads is right is settled by qkcore.attention.selfcheck, never
+assumed.
 """
 
 from dataclasses import dataclass
@@ -37,7 +38,8 @@ def read_geometry(model: nn.Module) -> Geometry:
     """The geometry of a Hugging Face causal LM, as its configuration has it.
 
     Raises:
-        UnsupportedModelError: when the configuration states no attention heads, or kinds of layer that have none.
+        UnsupportedModelError: when the configuration states no attention heads, or kinds of layer
+            that have none.
     """
     config = model.config.get_text_config()
     n_heads = getattr(config, "num_attention_heads", None)
@@ -45,17 +47,23 @@ def read_geometry(model: nn.Module) -> Geometry:
     kinds = tuple(getattr(config, "layer_types", None) or ())
     for kind in sorted(set(kinds) - set(LAYER_KINDS)):
         raise UnsupportedModelError(
-            f"model type {config.model_type!r} has layers of kind {kind!r}; supported are {' and '.join(LAYER_KINDS)}"
+            f"model type {config.model_type!r} has layers of kind {kind!r}; supported are "
+            f"{' and '.join(LAYER_KINDS)}"
         )
     if not isinstance(n_heads, int) or not isinstance(n_layers, int):
-        raise UnsupportedModelError(f"model type {config.model_type!r} states no single number of layers and heads")
-    has_window = "sliding_attention" in kinds or (not kinds and getattr(config, "sliding_window", None) is not None)
+        raise UnsupportedModelError(
+            f"model type {config.model_type!r} states no single number of layers and heads"
+        )
+    has_window = "sliding_attention" in kinds or (
+        not kinds and getattr(config, "sliding_window", None) is not None
+    )
     return Geometry(
         model_type=config.model_type,
         n_layers=n_layers,
         n_heads=n_heads,
         n_kv_heads=getattr(config, "num_key_value_heads", None) or n_heads,
-        max_positions=getattr(config, "max_position_embeddings", None) or getattr(config, "max_seq_len", None),
+        max_positions=getattr(config, "max_position_embeddings", None)
+        or getattr(config, "max_seq_len", None),
         window=config.sliding_window if has_window else None,
         layer_kinds=kinds if "sliding_attention" in kinds else None,
     )

@@ -1,8 +1,8 @@
 """Load a causal language model, and vouch for it.
 
-`load_model` takes a folder or a Hugging Face id and gives a `CausalLM` whose attention has passed the
-self-check, or raises `UnsupportedModelError` with one sentence. Weights come from safetensors only and no code of
-the model's is ever run.
+`load_model` takes a folder or a Hugging Face id and gives a `CausalLM` whose attention has passed
+the self-check, or raises `UnsupportedModelError` with one sentence. Weights come from safetensors
+only and no code of the model's is ever run.
 """
 
 import hashlib
@@ -54,10 +54,14 @@ def vouch_for(model: nn.Module, tokenizer, name: str, revision: str = "unsaved")
         UnsupportedModelError: when it cannot be scored rightly.
     """
     if not getattr(tokenizer, "is_fast", False):
-        raise UnsupportedModelError(f"{name}: its tokenizer reports no character offsets (no tokenizer.json)")
+        raise UnsupportedModelError(
+            f"{name}: its tokenizer reports no character offsets (no tokenizer.json)"
+        )
     rows = model.get_input_embeddings().weight.shape[0]
     if len(tokenizer) > rows:
-        raise UnsupportedModelError(f"{name}: its tokenizer has {len(tokenizer):,} tokens, the model only {rows:,}")
+        raise UnsupportedModelError(
+            f"{name}: its tokenizer has {len(tokenizer):,} tokens, the model only {rows:,}"
+        )
     model.eval()
     geometry = read_geometry(model)
     try:
@@ -73,15 +77,18 @@ def vouch_for(model: nn.Module, tokenizer, name: str, revision: str = "unsaved")
     return CausalLM(model, tokenizer, geometry, check, name, revision)
 
 
-def load_model(model: str | os.PathLike, dtype: str | None = None, device: str | None = None) -> CausalLM:
+def load_model(
+    model: str | os.PathLike, dtype: str | None = None, device: str | None = None
+) -> CausalLM:
     """Load a folder or a Hugging Face id and check it.
 
     Args:
-        model: a folder with config.json, model.safetensors and tokenizer.json, or an id such as "Qwen/Qwen3-0.6B". A
-            folder of that name wins.
-        dtype: "float32", "bfloat16" or "float16"; by default float32 on the CPU, else the checkpoint's own.
-        device: "cpu", "cuda", "cuda:1", "mps", or "auto" to spread a large model over what there is; by default
-            cuda where there is one.
+        model: a folder with config.json, model.safetensors and tokenizer.json, or an id such as
+            "Qwen/Qwen3-0.6B". A folder of that name wins.
+        dtype: "float32", "bfloat16" or "float16"; by default float32 on the CPU, else the
+            checkpoint's own.
+        device: "cpu", "cuda", "cuda:1", "mps", or "auto" to spread a large model over what there
+            is; by default cuda where there is one.
 
     Raises:
         UnsupportedModelError: when it cannot be loaded, or not be scored rightly.
@@ -93,15 +100,28 @@ def load_model(model: str | os.PathLike, dtype: str | None = None, device: str |
     folder = Path(model)
     if folder.is_dir():
         if not (folder / "config.json").is_file():
-            raise UnsupportedModelError(f"{folder} holds no config.json; name a folder saved by save_pretrained")
-    elif folder.exists() or folder.is_absolute() or str(model).startswith((".", "~")) or str(model).count("/") > 1:
-        raise UnsupportedModelError(f"{model} is not a folder; name a folder with config.json or a Hugging Face id")
+            raise UnsupportedModelError(
+                f"{folder} holds no config.json; name a folder saved by save_pretrained"
+            )
+    elif (
+        folder.exists()
+        or folder.is_absolute()
+        or str(model).startswith((".", "~"))
+        or str(model).count("/") > 1
+    ):
+        raise UnsupportedModelError(
+            f"{model} is not a folder; name a folder with config.json or a Hugging Face id"
+        )
     torch_dtype = DTYPES[dtype] if dtype else (torch.float32 if device == "cpu" else "auto")
     if not folder.is_dir():
         _check_reachable(str(model))
     loaded, tokenizer = _from_pretrained(str(model), torch_dtype, device)
     name = folder.resolve().name if folder.is_dir() else str(model)
-    revision = _folder_revision(folder) if folder.is_dir() else getattr(loaded.config, "_commit_hash", None)
+    revision = (
+        _folder_revision(folder)
+        if folder.is_dir()
+        else getattr(loaded.config, "_commit_hash", None)
+    )
     return vouch_for(loaded, tokenizer, name, revision or "unknown")
 
 
@@ -109,21 +129,29 @@ def _check_device(device: str) -> None:
     if device == "auto":
         return
     if not re.fullmatch(r"cpu|mps|cuda(:\d+)?", device):
-        raise UnsupportedModelError(f"device {device!r} is not known; use cpu, cuda, cuda:1, mps or auto")
+        raise UnsupportedModelError(
+            f"device {device!r} is not known; use cpu, cuda, cuda:1, mps or auto"
+        )
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise UnsupportedModelError(f"device {device!r} cannot be used here ({reason}); try --device cpu") from None
+        raise UnsupportedModelError(
+            f"device {device!r} cannot be used here ({reason}); try --device cpu"
+        ) from None
 
 
 def _check_reachable(model: str) -> None:
-    """Ask the hub once for a model that is not in the cache, before the patient retries of a download do."""
+    """Ask the hub once for a model that is not in the cache, before the patient retries of a
+    download do.
+    """
     from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
     from huggingface_hub.errors import HfHubHTTPError
 
     try:
-        if constants.is_offline_mode() or isinstance(try_to_load_from_cache(model, "config.json"), str):
+        if constants.is_offline_mode() or isinstance(
+            try_to_load_from_cache(model, "config.json"), str
+        ):
             return
         url = hf_hub_url(model, "config.json")
         try:
@@ -138,8 +166,8 @@ def _check_reachable(model: str) -> None:
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UnsupportedModelError(
-            f"there is no folder {model}, and the Hugging Face hub cannot be asked for a model of that name "
-            f"({reason}); check the name, or the network"
+            f"there is no folder {model}, and the Hugging Face hub cannot be asked for a model of "
+            f"that name ({reason}); check the name, or the network"
         ) from error
 
 
@@ -161,16 +189,28 @@ def _from_pretrained(model: str, dtype: torch.dtype | str, device: str):
         )
         if device != "auto":
             loaded.to(device)
-    except (OSError, ValueError, KeyError, AttributeError, TypeError, RuntimeError, SafetensorError) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        AttributeError,
+        TypeError,
+        RuntimeError,
+        SafetensorError,
+    ) as error:
         first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        where = "" if Path(model).is_dir() else f"there is no folder {model}, and as a Hugging Face id "
+        where = (
+            "" if Path(model).is_dir() else f"there is no folder {model}, and as a Hugging Face id "
+        )
         raise UnsupportedModelError(
-            f"{where}{model} cannot be loaded as a causal language model from safetensors: {first_line}"
+            f"{where}{model} cannot be loaded as a causal language model from safetensors: "
+            f"{first_line}"
         ) from error
     absent = sorted(notes["missing_keys"]) + sorted(str(key) for key in notes["mismatched_keys"])
     if absent:
         raise UnsupportedModelError(
-            f"{model}: {len(absent)} weights are missing or of another shape (first: {absent[0]}); they would be random"
+            f"{model}: {len(absent)} weights are missing or of another shape (first: {absent[0]}); "
+            "they would be random"
         )
     return loaded, tokenizer
 

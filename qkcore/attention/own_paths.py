@@ -1,7 +1,8 @@
-"""Architectures that never call a registered attention function, and where each tells its queries and keys instead.
+"""Architectures that never call a registered attention function, and where each tells its queries
+and keys instead.
 
-A reader is called once with every module of the model and hooks those it knows. The products' scaling and ALiBi's bias
-are noted too, so that the self-check can rebuild attention.
+A reader is called once with every module of the model and hooks those it knows. The products'
+scaling and ALiBi's bias are noted too, so that the self-check can rebuild attention.
 """
 
 import functools
@@ -26,12 +27,16 @@ def _on_call(module: nn.Module, method: str, note) -> None:
 
 
 def _note_bias(module: nn.Module, name: str, n_heads: int, layer: int, factor: float) -> None:
-    """Note an additive bias of shape (row * head, 1, token) or (head, 1, token) from the module's arguments."""
+    """Note an additive bias of shape (row * head, 1, token) or (head, 1, token) from the module's
+    arguments.
+    """
 
     def before(_module, args, kwargs) -> None:
         bias = kwargs.get(name)
         if (under_way := active()) is not None and bias is not None:
-            under_way.biases[layer] = factor * bias.float().reshape(-1, n_heads, 1, bias.shape[-1])[0].cpu()
+            under_way.biases[layer] = (
+                factor * bias.float().reshape(-1, n_heads, 1, bias.shape[-1])[0].cpu()
+            )
 
     module.register_forward_pre_hook(before, with_kwargs=True)
 
@@ -55,7 +60,9 @@ def _read_bloom(module: nn.Module) -> None:
     _on_call(
         module,
         "_reshape",
-        lambda under_way, _, result: under_way.note_layer(module.layer_idx, *result[:2], module.inv_norm_factor),
+        lambda under_way, _, result: under_way.note_layer(
+            module.layer_idx, *result[:2], module.inv_norm_factor
+        ),
     )
 
 
@@ -67,7 +74,10 @@ def _read_mpt(module: nn.Module) -> None:
         if (under_way := active()) is not None:
             if module.clip_qkv:
                 fused = fused.clamp(-module.clip_qkv, module.clip_qkv)
-            query, key, _ = (part.unflatten(-1, (module.n_heads, module.head_dim)) for part in fused.chunk(3, dim=-1))
+            query, key, _ = (
+                part.unflatten(-1, (module.n_heads, module.head_dim))
+                for part in fused.chunk(3, dim=-1)
+            )
             under_way.note_layer(module.layer_idx, query, key, module.softmax_scale, token_axis=1)
 
     _note_bias(module, "position_bias", module.n_heads, module.layer_idx, 1.0)
@@ -75,11 +85,14 @@ def _read_mpt(module: nn.Module) -> None:
 
 
 def _read_falcon(module: nn.Module) -> None:
-    """Fused projections in three layouts, cut apart by the module itself; with ALiBi, or with rotary after it."""
+    """Fused projections in three layouts, cut apart by the module itself; with ALiBi, or with
+    rotary after it.
+    """
     if type(module).__name__ != "FalconAttention":
         return
     scaling = module.head_dim**-0.5
-    # When asked for its weights, transformers 5.23 adds ALiBi twice (once in the mask), otherwise once.
+    # When asked for its weights, transformers 5.23 adds ALiBi twice (once in the mask), otherwise
+    # once.
     _note_bias(module, "alibi", module.num_heads, module.layer_idx, 2 * scaling)
 
     def after_split(under_way, _args, result) -> None:
@@ -96,9 +109,13 @@ def _read_falcon(module: nn.Module) -> None:
 
 OWN_PATHS = {
     "bloom": _read_bloom,
-    "codegen": lambda module: _read_attn_method(module, "layer_idx", lambda own: 1 / float(own.scale_attn)),
+    "codegen": lambda module: _read_attn_method(
+        module, "layer_idx", lambda own: 1 / float(own.scale_attn)
+    ),
     "falcon": _read_falcon,
     "gpt_neo": lambda module: _read_attn_method(module, "layer_id", lambda own: 1.0),
-    "gptj": lambda module: _read_attn_method(module, "layer_idx", lambda own: 1 / float(own.scale_attn)),
+    "gptj": lambda module: _read_attn_method(
+        module, "layer_idx", lambda own: 1 / float(own.scale_attn)
+    ),
     "mpt": _read_mpt,
 }

@@ -1,8 +1,8 @@
 """What one forward pass tells of its queries and keys, cut to the positions asked for.
 
-A `Recording` is filled from inside the model while `recording()` is open on the same thread; afterwards it knows, for
-each layer, queries and keys after rotary position embedding, and before it where they can be told. Knows nothing of
-how a model calls it.
+A `Recording` is filled from inside the model while `recording()` is open on the same thread;
+afterwards it knows, for each layer, queries and keys after rotary position embedding, and before it
+where they can be told. Knows nothing of how a model calls it.
 """
 
 import threading
@@ -18,7 +18,9 @@ _active = threading.local()  # .recording: the pass under way on this thread
 
 @dataclass(frozen=True, slots=True)
 class Rotated:
-    """What a rotary function was given and what it returned, at the positions asked for: (row, head, n, rotary dim)."""
+    """What a rotary function was given and what it returned, at the positions asked for: (row,
+    head, n, rotary dim).
+    """
 
     given: Tensor
     returned: Tensor
@@ -26,26 +28,38 @@ class Rotated:
 
 @dataclass
 class Recording:
-    """Queries and keys by layer: (row, head, query, dim) and (row, kv head, statement, dim), float32 on the CPU."""
+    """Queries and keys by layer: (row, head, query, dim) and (row, kv head, statement, dim),
+    float32 on the CPU.
+    """
 
     key_at: Tensor  # (row, statement)
     query_at: Tensor  # (row, query)
     queries: dict[int, Tensor] = field(default_factory=dict)
     keys: dict[int, Tensor] = field(default_factory=dict)
-    pre_queries: dict[int, Tensor | None] = field(default_factory=dict)  # None: not the state that was rotated
+    pre_queries: dict[int, Tensor | None] = field(
+        default_factory=dict
+    )  # None: not the state that was rotated
     pre_keys: dict[int, Tensor | None] = field(default_factory=dict)
     scalings: dict[int, float] = field(default_factory=dict)
     softcaps: dict[int, float | None] = field(default_factory=dict)
     biases: dict[int, Tensor] = field(default_factory=dict)  # (head, 1, token), ALiBi
-    rotated: dict[str, Rotated] = field(default_factory=dict)  # "query" and "key" of the layer under way
+    rotated: dict[str, Rotated] = field(
+        default_factory=dict
+    )  # "query" and "key" of the layer under way
 
     def note_rotation(self, which: str, given: Tensor, returned: Tensor, token_axis: int) -> None:
         """Called with what a rotary function was given and returned; `which`: "query" or "key"."""
         at = self.query_at if which == "query" else self.key_at
-        self.rotated[which] = Rotated(read_at(given, at, token_axis), read_at(returned, at, token_axis))
+        self.rotated[which] = Rotated(
+            read_at(given, at, token_axis), read_at(returned, at, token_axis)
+        )
 
-    def note_layer(self, layer: int, query: Tensor, key: Tensor, scaling: float, token_axis: int = 2) -> None:
-        """Called with a layer's final queries and keys, (row, head, token, dim) unless the token axis is 1."""
+    def note_layer(
+        self, layer: int, query: Tensor, key: Tensor, scaling: float, token_axis: int = 2
+    ) -> None:
+        """Called with a layer's final queries and keys, (row, head, token, dim) unless the token
+        axis is 1.
+        """
         queries = read_at(query, self.query_at, token_axis)
         self.note_read_layer(layer, queries, read_at(key, self.key_at, token_axis), scaling)
 
@@ -74,13 +88,17 @@ def read_at(states: Tensor, positions: Tensor, token_axis: int) -> Tensor:
 
 
 def _unrotated(final: Tensor, rotated: Rotated) -> Tensor | None:
-    """The state that became `final` when part of it was rotated, or None when something else happened to it too.
+    """The state that became `final` when part of it was rotated, or None when something else
+    happened to it too.
 
-    Rotary embedding may turn only the first or the last dims of a head, and one rotated key may serve all heads.
+    Rotary embedding may turn only the first or the last dims of a head, and one rotated key may
+    serve all heads.
     """
     if rotated.returned.shape[1] not in (1, final.shape[1]):
         return None
-    given, returned = (part.expand(*final.shape[:3], -1) for part in (rotated.given, rotated.returned))
+    given, returned = (
+        part.expand(*final.shape[:3], -1) for part in (rotated.given, rotated.returned)
+    )
     n_dims, n_rotated = final.shape[-1], returned.shape[-1]
     if torch.equal(final[..., :n_rotated], returned):
         return torch.cat([given, final[..., n_rotated:]], dim=-1)

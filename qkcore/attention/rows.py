@@ -1,9 +1,10 @@
 """Prompts laid out as rows of tokens for one forward pass.
 
-A row is what its prompts share (the context), then the rest of each prompt, and after it all its candidates' tokens
-side by side. Every token sees the past of what leads to it and nothing of its neighbours, at the position it would have
-in a sequence of its own, so a row gives every statement and candidate exactly what a pass of its own would. Where a
-model cannot do that, each candidate gets a row of its own. Knows nothing of models.
+A row is what its prompts share (the context), then the rest of each prompt, and after it all its
+candidates' tokens side by side. Every token sees the past of what leads to it and nothing of its
+neighbours, at the position it would have in a sequence of its own, so a row gives every statement
+and candidate exactly what a pass of its own would. Where a model cannot do that, each candidate
+gets a row of its own. Knows nothing of models.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,20 +16,28 @@ from torch import Tensor
 
 from qkcore.asking.prompts import Prompt
 
-MAX_ROW_TOKENS = 1_024  # statements are packed into a row up to here; attention's cost grows with the square
+MAX_ROW_TOKENS = (
+    1_024  # statements are packed into a row up to here; attention's cost grows with the square
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What one forward pass is given, and which of its positions are read. Rows with fewer statements read 0."""
+    """What one forward pass is given, and which of its positions are read. Rows with fewer
+    statements read 0.
+    """
 
     tokens: Tensor  # (row, token) int64, padded on the right
     positions: Tensor  # (row, token) int64
     is_token: Tensor  # (row, token) bool: not padding
-    visible: Tensor | None  # (row, token, token) bool: query token sees key token; None: the model's own causal mask
+    visible: (
+        Tensor | None
+    )  # (row, token, token) bool: query token sees key token; None: the model's own causal mask
     key_at: Tensor  # (row, statement) int64 indices into token
     query_at: Tensor  # (row, statement * candidate) int64 indices into token
-    logits_at: Tensor  # (row, statement) int64 indices into token: after it the model gives its own answer
+    logits_at: (
+        Tensor  # (row, statement) int64 indices into token: after it the model gives its own answer
+    )
 
 
 class _Row:
@@ -37,7 +46,9 @@ class _Row:
     def __init__(self) -> None:
         self.tokens: list[int] = []
         self.positions: list[int] = []
-        self.owner: list[tuple[int, int]] = []  # (statement, candidate) from 1; 0 where all of them share the token
+        self.owner: list[
+            tuple[int, int]
+        ] = []  # (statement, candidate) from 1; 0 where all of them share the token
         self.key_at: list[int] = []
         self.query_at: list[int] = []
         self.logits_at: list[int] = []
@@ -55,17 +66,22 @@ class _Row:
         start = self.add(prompt.tokens[n_shared:], n_shared, (statement, 0)) - n_shared
         self.key_at.append(prompt.key_at if prompt.key_at < n_shared else start + prompt.key_at)
         end = start + len(prompt.tokens)
-        # Tokens that all candidates share are read in the first one's copy, which follows the prompt at once.
+        # Tokens that all candidates share are read in the first one's copy, which follows the
+        # prompt at once.
         self.logits_at.append(end - 1 + prompt.n_shared)
         for candidate, ids in enumerate(prompt.candidates, start=1):
-            self.query_at.append(self.add(ids, len(prompt.tokens), (statement, candidate)) + len(ids) - 1)
+            self.query_at.append(
+                self.add(ids, len(prompt.tokens), (statement, candidate)) + len(ids) - 1
+            )
 
 
 def n_shared_tokens(group: Sequence[Prompt]) -> int:
     """How many tokens all prompts of a group begin with, short of any prompt's last."""
     shortest = min(len(prompt.tokens) for prompt in group)
     columns = zip(*(prompt.tokens for prompt in group), strict=False)
-    return min(shortest - 1, sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns)))
+    return min(
+        shortest - 1, sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
+    )
 
 
 def n_row_tokens(group: Sequence[Prompt]) -> int:
@@ -97,8 +113,12 @@ def rows_of(groups: Sequence[Sequence[Prompt]], pad_token: int = 0) -> Rows:
 
 
 def separate_rows_of(prompts: Sequence[Prompt], pad_token: int = 0) -> Rows:
-    """One row a prompt and candidate, in that order, for models in which candidates cannot share a row."""
-    groups = [[replace(prompt, candidates=(ids,))] for prompt in prompts for ids in prompt.candidates]
+    """One row a prompt and candidate, in that order, for models in which candidates cannot share a
+    row.
+    """
+    groups = [
+        [replace(prompt, candidates=(ids,))] for prompt in prompts for ids in prompt.candidates
+    ]
     return replace(rows_of(groups, pad_token), visible=None)
 
 
@@ -119,7 +139,9 @@ def _visible(statement: Tensor, candidate: Tensor) -> Tensor:
 
 
 def groups_of(prompts: Sequence[Prompt], max_row_tokens: int = MAX_ROW_TOKENS) -> list[list[int]]:
-    """Indices of prompts that go into one row: the same context and number of candidates, as many as fit."""
+    """Indices of prompts that go into one row: the same context and number of candidates, as many
+    as fit.
+    """
     by_context: dict[tuple, list[list[int]]] = {}
     for index, prompt in enumerate(prompts):
         rows = by_context.setdefault((prompt.context_tokens, len(prompt.candidates)), [[]])
@@ -129,11 +151,14 @@ def groups_of(prompts: Sequence[Prompt], max_row_tokens: int = MAX_ROW_TOKENS) -
     return [row for rows in by_context.values() for row in rows]
 
 
-def batches_of(prompts: Sequence[Prompt], groups: Sequence[list[int]], max_tokens: int) -> Iterator[list[list[int]]]:
-    """Groups, batch by batch: longest first, like with like, at most `max_tokens` padded tokens each.
+def batches_of(
+    prompts: Sequence[Prompt], groups: Sequence[list[int]], max_tokens: int
+) -> Iterator[list[list[int]]]:
+    """Groups, batch by batch: longest first, like with like, at most `max_tokens` padded tokens
+    each.
 
-    A group that is longer by itself makes a batch of its own, and prompts with another number of candidates
-    start a new batch.
+    A group that is longer by itself makes a batch of its own, and prompts with another number of
+    candidates start a new batch.
     """
 
     def size(group: list[int]) -> tuple[int, int]:

@@ -23,23 +23,32 @@ TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-4, torch.float16: 1e-2, torc
 
 @dataclass(frozen=True, slots=True)
 class SelfCheck:
-    """The largest differences found, each relative to the largest value compared; all within `tolerance`."""
+    """The largest differences found, each relative to the largest value compared; all within
+    `tolerance`.
+    """
 
-    attention: float  # rebuilt from captured queries and keys, against the model's own eager weights
-    rotation: float | None  # products of a token's own query and key, before and after rotary; None: no score before
+    attention: (
+        float  # rebuilt from captured queries and keys, against the model's own eager weights
+    )
+    rotation: (
+        float | None
+    )  # products of a token's own query and key, before and after rotary; None: no score before
     rows: float  # what is read from a padded batch of puzzles, against an ordinary call for each
     tolerance: float
 
 
 def self_check(model: nn.Module, geometry: Geometry) -> tuple[Geometry, SelfCheck]:
-    """Check a model that `attach` has prepared; returns its geometry as found, and by how much things differ.
+    """Check a model that `attach` has prepared; returns its geometry as found, and by how much
+    things differ.
 
     Raises:
         UnsupportedModelError: saying what differs and by how much.
     """
     tolerance = TOLERANCE.get(model.dtype, 5e-2)
     vocabulary = model.get_input_embeddings().weight.shape[0]
-    ids = torch.randint(vocabulary, (N_TOKENS + 3,), generator=torch.Generator().manual_seed(0)).tolist()
+    ids = torch.randint(
+        vocabulary, (N_TOKENS + 3,), generator=torch.Generator().manual_seed(0)
+    ).tolist()
     plain = _plain_rows(tuple(ids[:N_TOKENS]))
     found = capture(model, geometry, plain, ("post",))
     geometry = _found(geometry, found)
@@ -47,7 +56,10 @@ def self_check(model: nn.Module, geometry: Geometry) -> tuple[Geometry, SelfChec
         geometry = replace(geometry, ropes=("post",))
     attention = _attention_difference(model, geometry, plain)
     _refuse_over(
-        attention, tolerance, geometry, "attention rebuilt from the queries and keys read differs from its own"
+        attention,
+        tolerance,
+        geometry,
+        "attention rebuilt from the queries and keys read differs from its own",
     )
     rotation = None
     if geometry.ropes == ("pre", "post"):
@@ -63,8 +75,8 @@ def self_check(model: nn.Module, geometry: Geometry) -> tuple[Geometry, SelfChec
 def _refuse_over(difference: float, tolerance: float, geometry: Geometry, what: str) -> None:
     if not difference <= tolerance:  # also refuses NaN
         raise UnsupportedModelError(
-            f"model type {geometry.model_type!r} is not read rightly: {what}, by {difference:.1e} (at most "
-            f"{tolerance:.0e} is rounding)"
+            f"model type {geometry.model_type!r} is not read rightly: {what}, by {difference:.1e} "
+            f"(at most {tolerance:.0e} is rounding)"
         )
 
 
@@ -92,11 +104,13 @@ def _found(geometry: Geometry, captured: Captured) -> Geometry:
     n_heads, n_kv_heads = captured.queries["post"].shape[2], captured.keys["post"].shape[2]
     if n_heads != geometry.n_heads or n_heads % n_kv_heads:
         raise UnsupportedModelError(
-            f"model type {geometry.model_type!r}: {n_heads} heads and {n_kv_heads} kv heads were read where its "
-            f"configuration says {geometry.n_heads} and {geometry.n_kv_heads}"
+            f"model type {geometry.model_type!r}: {n_heads} heads and {n_kv_heads} kv heads were "
+            f"read where its configuration says {geometry.n_heads} and {geometry.n_kv_heads}"
         )
     recorded = captured.recording
-    has_pre = all(state is not None for state in [*recorded.pre_queries.values(), *recorded.pre_keys.values()])
+    has_pre = all(
+        state is not None for state in [*recorded.pre_queries.values(), *recorded.pre_keys.values()]
+    )
     return replace(
         geometry,
         n_kv_heads=n_kv_heads,
@@ -108,10 +122,13 @@ def _found(geometry: Geometry, captured: Captured) -> Geometry:
 def _is_rotated(model: nn.Module, rows: Rows, found: Captured, tolerance: float) -> bool:
     """Do states in which no rotation was seen know their position? Then one was missed.
 
-    A model with rotary gives the same answer with all positions moved, and only rotated states change. One that adds
-    positions to its input gives another; it has no rotation to miss.
+    A model with rotary gives the same answer with all positions moved, and only rotated states
+    change. One that adds positions to its input gives another; it has no rotation to miss.
     """
-    inputs = {"input_ids": rows.tokens.to(model.device), "attention_mask": rows.is_token.long().to(model.device)}
+    inputs = {
+        "input_ids": rows.tokens.to(model.device),
+        "attention_mask": rows.is_token.long().to(model.device),
+    }
     try:
         with recording(rows.key_at, rows.query_at) as moved, torch.inference_mode():
             positions = (rows.positions + SHIFT).to(model.device)
@@ -121,34 +138,53 @@ def _is_rotated(model: nn.Module, rows: Rows, found: Captured, tolerance: float)
     if not _difference(logits.float(), found.logits[:, -1].float()) <= tolerance:
         return False
     before = found.recording
-    unturned = [layer for layer, queries in before.queries.items() if before.pre_queries[layer] is queries]
-    return any(not _difference(moved.queries[layer], before.queries[layer]) <= tolerance for layer in unturned)
+    unturned = [
+        layer for layer, queries in before.queries.items() if before.pre_queries[layer] is queries
+    ]
+    return any(
+        not _difference(moved.queries[layer], before.queries[layer]) <= tolerance
+        for layer in unturned
+    )
 
 
 def _attention_difference(model: nn.Module, geometry: Geometry, rows: Rows) -> float:
-    """Softmax of products read in a pass, against the weights it returns: first, middle, last layer."""
-    with eager_attention(model, geometry), recording(rows.key_at, rows.query_at) as recorded, torch.inference_mode():
+    """Softmax of products read in a pass, against the weights it returns: first, middle, last
+    layer.
+    """
+    with (
+        eager_attention(model, geometry),
+        recording(rows.key_at, rows.query_at) as recorded,
+        torch.inference_mode(),
+    ):
         tokens, is_token = rows.tokens.to(model.device), rows.is_token.long().to(model.device)
-        own = model(input_ids=tokens, attention_mask=is_token, output_attentions=True, use_cache=False).attentions
+        own = model(
+            input_ids=tokens, attention_mask=is_token, output_attentions=True, use_cache=False
+        ).attentions
     if own is None or len(own) != geometry.n_layers:
         raise UnsupportedModelError(
-            f"model type {geometry.model_type!r} returns {len(own or ())} layers of attention weights, "
-            f"its configuration says {geometry.n_layers}"
+            f"model type {geometry.model_type!r} returns {len(own or ())} layers of attention "
+            f"weights, its configuration says {geometry.n_layers}"
         )
     layers = sorted({0, geometry.n_layers // 2, geometry.n_layers - 1})
-    return max(_weights_difference(geometry, recorded, layer, own[layer][0].float().cpu()) for layer in layers)
+    return max(
+        _weights_difference(geometry, recorded, layer, own[layer][0].float().cpu())
+        for layer in layers
+    )
 
 
 def _weights_difference(geometry: Geometry, recorded: Recording, layer: int, own: Tensor) -> float:
-    """`own`: (head, token, token) weights. An attention sink takes a share of each row; what is left is compared.
+    """`own`: (head, token, token) weights. An attention sink takes a share of each row; what is
+    left is compared.
 
-    Whom a token sees is taken from `own`: this is about what is read, `_check_rows` about who is seen.
+    Whom a token sees is taken from `own`: this is about what is read, `_check_rows` about who is
+    seen.
     """
     keys = recorded.keys[layer][0].repeat_interleave(geometry.n_heads // geometry.n_kv_heads, dim=0)
     logits = _logits(recorded, layer, recorded.queries[layer][0] @ keys.transpose(-1, -2))
     is_seen = (own.amax(dim=0) > 0) | torch.eye(len(own[0]), dtype=torch.bool)
     rebuilt = logits.masked_fill(~is_seen, float("-inf")).softmax(-1) * own.sum(-1, keepdim=True)
-    # A logit of size x is rounded by x * eps, and softmax passes that on: large logits are compared less strictly.
+    # A logit of size x is rounded by x * eps, and softmax passes that on: large logits are compared
+    # less strictly.
     rounding = 8 * torch.finfo(torch.float32).eps * float(logits.abs().max())
     return _difference(rebuilt, own) / max(1.0, rounding / TOLERANCE[torch.float32])
 
@@ -163,11 +199,16 @@ def _logits(recorded: Recording, layer: int, products: Tensor) -> Tensor:
 
 
 def _rotation_difference(captured: Captured) -> float:
-    """Rotary turns a token's query and key alike: their product stays, up to one factor a layer (yarn)."""
+    """Rotary turns a token's query and key alike: their product stays, up to one factor a layer
+    (yarn).
+    """
     differences = []
     for layer in range(captured.queries["pre"].shape[1]):
         pre, post = (
-            torch.einsum("hntd,hntd->hnt", *_own_pairs(captured.queries[rope][0, layer], captured.keys[rope][0, layer]))
+            torch.einsum(
+                "hntd,hntd->hnt",
+                *_own_pairs(captured.queries[rope][0, layer], captured.keys[rope][0, layer]),
+            )
             for rope in ("pre", "post")
         )
         factor = (pre * post).sum() / (pre * pre).sum().clamp_min(1e-12)
@@ -181,8 +222,12 @@ def _own_pairs(queries: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
     return grouped, keys[:, None].expand_as(grouped)
 
 
-def _check_rows(model: nn.Module, geometry: Geometry, ids: list[int], tolerance: float) -> tuple[Geometry, float]:
-    """Find out whether candidates may share a row; if not, whether separate rows in a padded batch are right."""
+def _check_rows(
+    model: nn.Module, geometry: Geometry, ids: list[int], tolerance: float
+) -> tuple[Geometry, float]:
+    """Find out whether candidates may share a row; if not, whether separate rows in a padded batch
+    are right.
+    """
     prompts = _prompts(ids)
     try:
         difference = _rows_difference(model, geometry, prompts)
@@ -192,22 +237,35 @@ def _check_rows(model: nn.Module, geometry: Geometry, ids: list[int], tolerance:
         return geometry, difference
     geometry = replace(geometry, is_side_by_side=False)
     difference = _rows_difference(model, geometry, prompts)
-    _refuse_over(difference, tolerance, geometry, "scores change with the batch that a puzzle is in")
+    _refuse_over(
+        difference, tolerance, geometry, "scores change with the batch that a puzzle is in"
+    )
     return geometry, difference
 
 
 def _prompts(ids: list[int]) -> list[Prompt]:
     return [
-        Prompt("long", "", tuple(ids[:N_TOKENS]), ((ids[-3],), (ids[-2], ids[-1])), key_at=N_TOKENS - 3),
-        Prompt("short", "", tuple(ids[: N_TOKENS // 2]), ((ids[-2],), (ids[-1], ids[-3])), key_at=N_TOKENS // 2 - 2),
+        Prompt(
+            "long", "", tuple(ids[:N_TOKENS]), ((ids[-3],), (ids[-2], ids[-1])), key_at=N_TOKENS - 3
+        ),
+        Prompt(
+            "short",
+            "",
+            tuple(ids[: N_TOKENS // 2]),
+            ((ids[-2],), (ids[-1], ids[-3])),
+            key_at=N_TOKENS // 2 - 2,
+        ),
     ]
 
 
-def _check_window(model: nn.Module, geometry: Geometry, ids: list[int], tolerance: float) -> Geometry:
-    """Does the model's own mask have the window that its configuration states? Asked with one that the text exceeds.
+def _check_window(
+    model: nn.Module, geometry: Geometry, ids: list[int], tolerance: float
+) -> Geometry:
+    """Does the model's own mask have the window that its configuration states? Asked with one that
+    the text exceeds.
 
-    Where it does not (Moshi states one and looks further back), prompts are kept as short as the window: up to there
-    it makes no difference.
+    Where it does not (Moshi states one and looks further back), prompts are kept as short as the
+    window: up to there it makes no difference.
     """
     config = model.config.get_text_config()
     try:
@@ -217,15 +275,25 @@ def _check_window(model: nn.Module, geometry: Geometry, ids: list[int], toleranc
         config.sliding_window = geometry.window
     if difference <= tolerance:
         return geometry
-    return replace(geometry, max_positions=min(geometry.window, geometry.max_positions or geometry.window))
+    return replace(
+        geometry, max_positions=min(geometry.window, geometry.max_positions or geometry.window)
+    )
 
 
 def _rows_difference(model: nn.Module, geometry: Geometry, prompts: list[Prompt]) -> float:
-    """Queries, keys and logits of a padded batch, against an ordinary call for each prompt and candidate."""
+    """Queries, keys and logits of a padded batch, against an ordinary call for each prompt and
+    candidate.
+    """
     if geometry.is_side_by_side:
-        batch, n_rows = capture(model, geometry, rows_of([[prompt] for prompt in prompts]), ("post",)), 1
+        batch, n_rows = (
+            capture(model, geometry, rows_of([[prompt] for prompt in prompts]), ("post",)),
+            1,
+        )
     else:
-        batch, n_rows = capture(model, geometry, separate_rows_of(prompts), ("post",)), len(prompts[0].candidates)
+        batch, n_rows = (
+            capture(model, geometry, separate_rows_of(prompts), ("post",)),
+            len(prompts[0].candidates),
+        )
     differences = []
     for number, prompt in enumerate(prompts):
         for index, ids in enumerate(prompt.candidates):
@@ -233,9 +301,13 @@ def _rows_difference(model: nn.Module, geometry: Geometry, prompts: list[Prompt]
             row, place = (number, index) if n_rows == 1 else (number * n_rows + index, 0)
             own_key = alone.keys["post"][0, :, :, prompt.key_at]
             differences += [
-                _difference(batch.queries["post"][row, :, :, place], alone.queries["post"][0, :, :, -1]),
+                _difference(
+                    batch.queries["post"][row, :, :, place], alone.queries["post"][0, :, :, -1]
+                ),
                 _difference(batch.keys["post"][row, :, :, 0], own_key),
             ]
         own_logits = capture(model, geometry, _plain_rows(prompt.tokens), ("post",)).logits[0, 0]
-        differences.append(_difference(batch.logits[number * n_rows, 0].float(), own_logits.float()))
+        differences.append(
+            _difference(batch.logits[number * n_rows, 0].float(), own_logits.float())
+        )
     return max(differences)

@@ -1,4 +1,6 @@
-"""Curves and bars: tidy frame in, Altair chart out. Public through qkcore.charts.grids, which says what all charts share."""
+"""Curves and bars: tidy frame in, Altair chart out. Public through qkcore.charts.grids, which says
+what all charts share.
+"""
 
 import altair as alt
 import numpy as np
@@ -8,18 +10,28 @@ from qkcore.wording import accuracy_text, gap_text, percent, texts_of
 
 GREY = "#8a8f98"  # legible on white and on near-black
 RULE = "surface rule"
-AXES = {"steps": "Steps (rules to apply)", "distractors": "Distractors (premises that do not matter)"}
+AXES = {
+    "steps": "Steps (rules to apply)",
+    "distractors": "Distractors (premises that do not matter)",
+}
 
 
 def difficulty_curves(
-    curves: pd.DataFrame, luck: pd.DataFrame, chance: float, head: str, by: str = "steps", vote: str | None = None
+    curves: pd.DataFrame,
+    luck: pd.DataFrame,
+    chance: float,
+    head: str,
+    by: str = "steps",
+    vote: str | None = None,
 ) -> alt.LayerChart:
-    """Accuracy of a head, of the model and maybe of a vote at each difficulty, with 95 % intervals as bands.
+    """Accuracy of a head, of the model and maybe of a vote at each difficulty, with 95 % intervals
+    as bands.
 
     Args:
-        curves: who (the head's name, "model", the vote's name, or "surface rule", which is dashed and without band),
-            the column `by`, accuracy, low, high, n.
-        luck: the column `by`, q95: what the best of all heads gets by luck, 95th percentile. May be empty.
+        curves: who (the head's name, "model", the vote's name, or "surface rule", which is dashed
+            and without band), the column `by`, accuracy, low, high, n.
+        luck: the column `by`, q95: what the best of all heads gets by luck, 95th percentile. May be
+            empty.
         chance: accuracy of guessing.
         head, vote: names that stand in the legend.
         by: "steps" or "distractors".
@@ -28,7 +40,9 @@ def difficulty_curves(
     shapes = ["circle", "square", "diamond"][: len(named)]
     frame = curves.assign(text=texts_of(curves, accuracy_text, "accuracy", "low", "high", "n"))
     x = _whole_numbers(frame, by)
-    y = alt.Y("accuracy:Q", title="Accuracy", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format=".0%"))
+    y = alt.Y(
+        "accuracy:Q", title="Accuracy", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format=".0%")
+    )
     tooltip = [
         alt.Tooltip("who:N", title="Who"),
         alt.Tooltip(f"{by}:Q", title=by.capitalize(), format="d"),
@@ -56,7 +70,9 @@ def difficulty_curves(
     return alt.layer(*layers, height=300)
 
 
-def difference_curves(differences: pd.DataFrame, names: dict[str, str], by: str = "steps") -> alt.LayerChart:
+def difference_curves(
+    differences: pd.DataFrame, names: dict[str, str], by: str = "steps"
+) -> alt.LayerChart:
     """How far one run is ahead of another at each difficulty, for the heads and for the models.
 
     Args:
@@ -83,7 +99,9 @@ def difference_curves(differences: pd.DataFrame, names: dict[str, str], by: str 
         ],
     )
     axis = alt.Axis(title="Difference in points", format="+d")
-    shape = alt.Shape("who:N", scale=alt.Scale(domain=domain, range=["circle", "square"]), legend=legend)
+    shape = alt.Shape(
+        "who:N", scale=alt.Scale(domain=domain, range=["circle", "square"]), legend=legend
+    )
     return alt.layer(
         _zero_line(y=alt.Y("zero:Q")),
         base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q", axis=axis), y2=alt.Y2("high:Q")),
@@ -106,7 +124,11 @@ def gap_chart(gaps: pd.DataFrame, by: str, title: str) -> alt.LayerChart:
         **{name: 100 * gaps[name] for name in ("gap", "low", "high")},
     )
     is_number = by in AXES
-    along = _whole_numbers(frame, by) if is_number else alt.Y(f"{by}:N", title=None, axis=alt.Axis(labelLimit=220))
+    along = (
+        _whole_numbers(frame, by)
+        if is_number
+        else alt.Y(f"{by}:N", title=None, axis=alt.Axis(labelLimit=220))
+    )
     colour = alt.Color("who:N", scale=alt.Scale(domain=["head", "model"]), legend=None)
     tooltip = [
         alt.Tooltip(f"{by}:{'Q' if is_number else 'N'}", title=by.replace("_", " ").capitalize()),
@@ -123,7 +145,11 @@ def gap_chart(gaps: pd.DataFrame, by: str, title: str) -> alt.LayerChart:
         bars = base.encode(y=along, x=alt.X("low:Q", axis=axis), x2=alt.X2("high:Q"))
         points = base.encode(y=along, x=alt.X("gap:Q", axis=axis))
         zero = _zero_line(x=alt.X("zero:Q"))
-    layers = [zero, bars.mark_rule(strokeWidth=2), points.mark_point(filled=True, size=80, opacity=1)]
+    layers = [
+        zero,
+        bars.mark_rule(strokeWidth=2),
+        points.mark_point(filled=True, size=80, opacity=1),
+    ]
     return alt.layer(*layers, height=260 if is_number else 60 + 36 * len(frame))
 
 
@@ -131,18 +157,24 @@ def agreement_bars(agreement: pd.DataFrame, by: str, names: dict[str, str]) -> a
     """Who is right on how many of the puzzles of each difficulty: bars stacked to 100 %.
 
     Args:
-        agreement: the column `by`, verdict ("both", "only head", "only model", "neither"), n, share.
+        agreement: the column `by`, verdict ("both", "only head", "only model", "neither"), n,
+            share.
         names: verdict to what people read, in the order they are stacked.
     """
     frame = agreement.assign(
         name=agreement["verdict"].map(names),
         order=agreement["verdict"].map({verdict: place for place, verdict in enumerate(names)}),
-        text=[f"{percent(share)} ({n:,} puzzles)" for share, n in zip(agreement["share"], agreement["n"], strict=True)],
+        text=[
+            f"{percent(share)} ({n:,} puzzles)"
+            for share, n in zip(agreement["share"], agreement["n"], strict=True)
+        ],
         label=[f"{100 * share:.0f}" if share >= 0.06 else "" for share in agreement["share"]],
     )
     base = alt.Chart(frame).encode(
         y=alt.Y(f"{by}:O", title=AXES[by]),
-        x=alt.X("share:Q", stack="zero", title="Share of test puzzles", axis=alt.Axis(format=".0%")),
+        x=alt.X(
+            "share:Q", stack="zero", title="Share of test puzzles", axis=alt.Axis(format=".0%")
+        ),
         order=alt.Order("order:Q"),
         tooltip=[
             alt.Tooltip(f"{by}:O", title=by.capitalize()),
@@ -150,16 +182,21 @@ def agreement_bars(agreement: pd.DataFrame, by: str, names: dict[str, str]) -> a
             alt.Tooltip("text:N", title="Puzzles"),
         ],
     )
-    # Head and model in their own colours; both: the vote's; neither: grey. The order and the labels say it too.
+    # Head and model in their own colours; both: the vote's; neither: grey. The order and the labels
+    # say it too.
     domain = [names["only head"], names["only model"], names["both"], "", names["neither"]]
     colour = alt.Color(
         "name:N",
         scale=alt.Scale(domain=domain),
-        legend=alt.Legend(orient="top", title=None, values=list(names.values()), columns=2, labelLimit=200),
+        legend=alt.Legend(
+            orient="top", title=None, values=list(names.values()), columns=2, labelLimit=200
+        ),
     )
     bars = base.mark_bar().encode(color=colour)
     text = base.encode(
-        x=alt.X("share:Q", stack="zero", bandPosition=0.5), text=alt.Text("label:N"), detail=alt.Detail("order:Q")
+        x=alt.X("share:Q", stack="zero", bandPosition=0.5),
+        text=alt.Text("label:N"),
+        detail=alt.Detail("order:Q"),
     )
     return alt.layer(bars, *legible(text), height=90 + 34 * frame[by].nunique())
 
@@ -171,7 +208,11 @@ def margin_curves(exam: pd.DataFrame, candidates: tuple[str, ...] | None) -> alt
         exam: answer (candidate index) and margin, a row a puzzle.
         candidates: what the answers are called, None where puzzles differ in them.
     """
-    names = [f'answer is "{candidates[answer]}"' for answer in exam["answer"]] if candidates else "all answers"
+    names = (
+        [f'answer is "{candidates[answer]}"' for answer in exam["answer"]]
+        if candidates
+        else "all answers"
+    )
     frame = exam[["margin"]].assign(answer=names)
     width = max((frame["margin"].max() - frame["margin"].min()) / 40, 1e-6)
     counts = (
@@ -184,7 +225,9 @@ def margin_curves(exam: pd.DataFrame, candidates: tuple[str, ...] | None) -> alt
         .rename("n")
         .reset_index()
     )
-    counts = counts.assign(low=counts["bin"] * width, high=(counts["bin"] + 1) * width).drop(columns="bin")
+    counts = counts.assign(low=counts["bin"] * width, high=(counts["bin"] + 1) * width).drop(
+        columns="bin"
+    )
     lines = (
         alt.Chart(counts.assign(who="head"))
         .mark_line(interpolate="step-after", strokeWidth=2)
@@ -192,7 +235,9 @@ def margin_curves(exam: pd.DataFrame, candidates: tuple[str, ...] | None) -> alt
             x=alt.X("low:Q", title="Margin (above 0 is right)"),
             y=alt.Y("n:Q", title="Puzzles"),
             color=alt.Color("who:N", scale=alt.Scale(domain=["head", "model"]), legend=None),
-            strokeDash=alt.StrokeDash("answer:N", title=None, legend=alt.Legend(orient="top", symbolSize=400)),
+            strokeDash=alt.StrokeDash(
+                "answer:N", title=None, legend=alt.Legend(orient="top", symbolSize=400)
+            ),
             tooltip=[
                 alt.Tooltip("answer:N", title="Right answer"),
                 alt.Tooltip("low:Q", title="Margin above", format=".2f"),
@@ -205,7 +250,9 @@ def margin_curves(exam: pd.DataFrame, candidates: tuple[str, ...] | None) -> alt
 
 
 def _whole_numbers(frame: pd.DataFrame, by: str, column: str | None = None) -> alt.X:
-    """Steps or distractors along x, ticks at whole numbers only; `column` holds where marks stand, if not there."""
+    """Steps or distractors along x, ticks at whole numbers only; `column` holds where marks stand,
+    if not there.
+    """
     values = sorted(int(value) for value in frame[by].unique())
     return alt.X(
         f"{column or by}:Q",
@@ -216,29 +263,45 @@ def _whole_numbers(frame: pd.DataFrame, by: str, column: str | None = None) -> a
 
 
 def legible(text: alt.Chart, **words) -> list[alt.Chart]:
-    """The text's marks, black with a white halo: legible on every colour of the scales, in light and in dark.
+    """The text's marks, black with a white halo: legible on every colour of the scales, in light
+    and in dark.
 
     Args:
         text: a chart that encodes text, without a mark.
         words: for `mark_text`.
     """
-    halo = text.mark_text(fontSize=13, color="white", stroke="white", strokeWidth=3, opacity=0.85, **words)
+    halo = text.mark_text(
+        fontSize=13, color="white", stroke="white", strokeWidth=3, opacity=0.85, **words
+    )
     return [halo, text.mark_text(fontSize=13, color="black", **words)]
 
 
 def _zero_line(width: float = alt.Undefined, **along: alt.X | alt.Y) -> alt.Chart:
-    return alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=GREY, strokeWidth=width).encode(**along)
+    return (
+        alt.Chart(pd.DataFrame({"zero": [0]}))
+        .mark_rule(color=GREY, strokeWidth=width)
+        .encode(**along)
+    )
 
 
 def _reference_line(value: float, label: str) -> list[alt.Chart]:
-    line = alt.Chart(pd.DataFrame({"value": [value]})).mark_rule(color=GREY, strokeWidth=1).encode(y=alt.Y("value:Q"))
-    return [line, line.mark_text(color=GREY, align="left", dx=4, dy=7, x=0, text=label, fontSize=12)]
+    line = (
+        alt.Chart(pd.DataFrame({"value": [value]}))
+        .mark_rule(color=GREY, strokeWidth=1)
+        .encode(y=alt.Y("value:Q"))
+    )
+    return [
+        line,
+        line.mark_text(color=GREY, align="left", dx=4, dy=7, x=0, text=label, fontSize=12),
+    ]
 
 
 def _luck_marks(luck: pd.DataFrame, by: str) -> alt.Chart:
     """A dotted tick at each difficulty; a line would invite reading between whole numbers."""
     left, right = luck[by].astype(float) - 0.3, luck[by].astype(float) + 0.3
-    frame = luck.assign(left=left, right=right, label="luck line: best of all heads by chance, 95th percentile")
+    frame = luck.assign(
+        left=left, right=right, label="luck line: best of all heads by chance, 95th percentile"
+    )
     return (
         alt.Chart(frame)
         .mark_rule(color=GREY, strokeWidth=2, strokeDash=[2, 3])
@@ -246,6 +309,9 @@ def _luck_marks(luck: pd.DataFrame, by: str) -> alt.Chart:
             x=alt.X("left:Q"),
             x2=alt.X2("right:Q"),
             y=alt.Y("q95:Q"),
-            tooltip=[alt.Tooltip("label:N", title="What"), alt.Tooltip("q95:Q", title="Accuracy", format=".1%")],
+            tooltip=[
+                alt.Tooltip("label:N", title="What"),
+                alt.Tooltip("q95:Q", title="Accuracy", format=".1%"),
+            ],
         )
     )

@@ -1,8 +1,10 @@
-"""Tidy frame in, Altair chart out: heat maps, and what all charts share. Curves and bars are in qkcore.charts.curves.
+"""Tidy frame in, Altair chart out: heat maps, and what all charts share. Curves and bars are in
+qkcore.charts.curves.
 
-Reads nothing, computes nothing that has a name in qkcore.statistics.metrics. Colours come from the theme's ranges
-(.streamlit/config.toml), so light and dark each have their own: the first categorical colour is the chosen head, the
-second the model, the third the vote; the middle of the diverging range is chance, or no gap.
+Reads nothing, computes nothing that has a name in qkcore.statistics.metrics. Colours come from the
+theme's ranges (.streamlit/config.toml), so light and dark each have their own: the first
+categorical colour is the chosen head, the second the model, the third the vote; the middle of the
+diverging range is chance, or no gap.
 """
 
 from collections.abc import Sequence
@@ -49,18 +51,22 @@ def head_grid(
     """A measure of every head as a heat map, a click on a cell selecting it.
 
     Args:
-        heads: layer, head, accuracy, low, high, n, the measure, and optionally is_above_luck: cells where it is false
-            are hatched.
-        chance: accuracy of guessing, the scale's middle; the scale always runs from 0 to 1, so that runs compare. A
-            gain runs from -50 to +50 points round 0, an AUC round one half.
+        heads: layer, head, accuracy, low, high, n, the measure, and optionally is_above_luck: cells
+            where it is false are hatched.
+        chance: accuracy of guessing, the scale's middle; the scale always runs from 0 to 1, so that
+            runs compare. A gain runs from -50 to +50 points round 0, an AUC round one half.
         chosen: the head to ring.
         measure: a column of the frame, with its title.
-        n_kv_heads: lines between groups of heads that share keys; None or as many as heads draws none.
+        n_kv_heads: lines between groups of heads that share keys; None or as many as heads draws
+            none.
     """
     frame = heads.assign(
         name=texts_of(heads, head_name, "layer", "head"),
         text=texts_of(heads, accuracy_text, "accuracy", "low", "high", "n"),
-        shown=[f"{100 * value:+.1f} points" if measure == "gain" else percent(value) for value in heads[measure]],
+        shown=[
+            f"{100 * value:+.1f} points" if measure == "gain" else percent(value)
+            for value in heads[measure]
+        ],
     )[["layer", "head", measure, "name", "text", "shown", *({"is_above_luck"} & {*heads.columns})]]
     x = alt.X("head:O", title="Head", axis=alt.Axis(labelAngle=0, labelOverlap=True))
     y = alt.Y("layer:O", title="Layer", sort="descending", axis=alt.Axis(labelOverlap=True))
@@ -89,7 +95,9 @@ def head_grid(
 
 def _hatching(cells: alt.Chart, cell_height: float) -> alt.Chart:
     """A stroke across each of the cells, which are so many pixels high."""
-    return cells.mark_point(shape=SLASH, size=min(cell_height, 24) ** 2 / 2, color=GREY, strokeWidth=1, opacity=0.7)
+    return cells.mark_point(
+        shape=SLASH, size=min(cell_height, 24) ** 2 / 2, color=GREY, strokeWidth=1, opacity=0.7
+    )
 
 
 def _group_lines(n_heads: int, n_kv_heads: int) -> alt.Chart:
@@ -110,15 +118,24 @@ def _grid_height(n_layers: int) -> int:
 
 
 def _colour(measure: str, title: str, middle: float) -> alt.Color:
-    """A fixed diverging scale, mixed in RGB: so orange goes over grey to blue; the default goes over pink."""
+    """A fixed diverging scale, mixed in RGB: so orange goes over grey to blue; the default goes
+    over pink.
+    """
     if measure in ("gain", "gap"):
-        scale = alt.Scale(domain=[-GAIN_REACH, GAIN_REACH], domainMid=0, interpolate="rgb", clamp=True)
+        scale = alt.Scale(
+            domain=[-GAIN_REACH, GAIN_REACH], domainMid=0, interpolate="rgb", clamp=True
+        )
         values, label = [-0.5, 0, 0.5], "format(100 * datum.value, '+.0f')"  # points
     else:
         scale = alt.Scale(domain=[0, 1], domainMid=middle, interpolate="rgb")
         values, label = [0, 0.5, 1], "format(datum.value, '.0%')"
     legend = alt.Legend(
-        labelExpr=label, orient="top", gradientLength=160, titleLimit=300, values=values, labelOverlap=True
+        labelExpr=label,
+        orient="top",
+        gradientLength=160,
+        titleLimit=300,
+        values=values,
+        labelOverlap=True,
     )
     return alt.Color(f"{measure}:Q", title=title, scale=scale, legend=legend)
 
@@ -146,7 +163,9 @@ def gap_grid(gaps: pd.DataFrame, title: str) -> alt.LayerChart:
     )
     cells = base.mark_rect().encode(color=_colour("gap", title, 0))
     return alt.layer(
-        cells, *legible(base.encode(text=alt.Text("label:N"))), height=110 + 34 * frame["distractors"].nunique()
+        cells,
+        *legible(base.encode(text=alt.Text("label:N"))),
+        height=110 + 34 * frame["distractors"].nunique(),
     )
 
 
@@ -161,7 +180,8 @@ def transfer_matrix(transfers: pd.DataFrame, chance: float) -> alt.LayerChart:
         text=texts_of(transfers, accuracy_text, "accuracy", "low", "high", "n"),
         name=texts_of(transfers, head_name, "layer", "head"),
         label=[
-            f"{head_name(row.layer, row.head)}\n{100 * row.accuracy:.1f}" for row in transfers.itertuples(index=False)
+            f"{head_name(row.layer, row.head)}\n{100 * row.accuracy:.1f}"
+            for row in transfers.itertuples(index=False)
         ],
     )
     base = alt.Chart(frame).encode(
@@ -182,14 +202,23 @@ def transfer_matrix(transfers: pd.DataFrame, chance: float) -> alt.LayerChart:
     return alt.layer(cells, own, *labels, height=120 + 54 * frame["chosen_on"].nunique())
 
 
-def for_print(chart: alt.TopLevelMixin, categorical: Sequence[str], diverging: Sequence[str]) -> dict:
-    """The chart's Vega-Lite specification with colours of its own, on white, for a paper or a slide.
+def for_print(
+    chart: alt.TopLevelMixin, categorical: Sequence[str], diverging: Sequence[str]
+) -> dict:
+    """The chart's Vega-Lite specification with colours of its own, on white, for a paper or a
+    slide.
 
     Args:
         categorical, diverging: the colours that a page gets from its theme.
     """
     with alt.data_transformers.disable_max_rows():
         spec = chart.properties(width=640).to_dict()
-    ranges = {name: list(diverging) for name in ("diverging", "heatmap", "ramp")} | {"category": list(categorical)}
-    spec["config"] = spec.get("config", {}) | {"range": ranges, "background": "white", "font": "sans-serif"}
+    ranges = {name: list(diverging) for name in ("diverging", "heatmap", "ramp")} | {
+        "category": list(categorical)
+    }
+    spec["config"] = spec.get("config", {}) | {
+        "range": ranges,
+        "background": "white",
+        "font": "sans-serif",
+    }
     return spec

@@ -1,7 +1,8 @@
-"""Charts of one puzzle: every head's answer, a head's eye on every token, the puzzle's own difficulty curve.
+"""Charts of one puzzle: every head's answer, a head's eye on every token, the puzzle's own
+difficulty curve.
 
-Tidy frame in, Altair chart out, as in qkcore.charts.grids, with the theme's colours. Right and wrong differ by a sign as well
-as by colour.
+Tidy frame in, Altair chart out, as in qkcore.charts.grids, with the theme's colours. Right and
+wrong differ by a sign as well as by colour.
 """
 
 import unicodedata
@@ -18,7 +19,10 @@ MAX_TOKENS = 2_000  # tokens that are drawn; the table has all of them
 MAX_SIGNED = 1_100  # cells with a sign in them; smaller cells show it in the tooltip only
 LEGEND_HEIGHT = 60  # pixels
 MAX_SHOWN = 20  # characters of a token that are drawn
-STRIP_FONT, STRIP_COLUMN = 12, 7.3  # pixels: a monospaced sign's height, and a little more than its width
+STRIP_FONT, STRIP_COLUMN = (
+    12,
+    7.3,
+)  # pixels: a monospaced sign's height, and a little more than its width
 
 
 def puzzle_grid(frame: pd.DataFrame, chosen: tuple[int, int], legend: str) -> alt.LayerChart:
@@ -44,7 +48,13 @@ def puzzle_grid(frame: pd.DataFrame, chosen: tuple[int, int], legend: str) -> al
             "scaled:Q",
             title=legend,
             scale=alt.Scale(domain=[-2, 2], domainMid=0, clamp=True, interpolate="rgb"),
-            legend=alt.Legend(orient="top", gradientLength=220, titleLimit=340, values=[-2, -1, 0, 1, 2], format="+"),
+            legend=alt.Legend(
+                orient="top",
+                gradientLength=220,
+                titleLimit=340,
+                values=[-2, -1, 0, 1, 2],
+                format="+",
+            ),
         )
     )
     cells = cells.add_params(alt.selection_point(name=CELL, fields=["layer", "head"], toggle=False))
@@ -58,7 +68,11 @@ def puzzle_grid(frame: pd.DataFrame, chosen: tuple[int, int], legend: str) -> al
     good = frame[frame["is_known_good"]]
     own = frame[(frame["layer"] == chosen[0]) & (frame["head"] == chosen[1])]
     ring = {"filled": False, "cursor": "pointer"}
-    layers.append(alt.Chart(good).mark_rect(strokeWidth=2, strokeDash=[4, 2], stroke=GREY, **ring).encode(x=x, y=y))
+    layers.append(
+        alt.Chart(good)
+        .mark_rect(strokeWidth=2, strokeDash=[4, 2], stroke=GREY, **ring)
+        .encode(x=x, y=y)
+    )
     colour = alt.Stroke("who:N", scale=alt.Scale(domain=["chosen head"]), legend=None)
     layers.append(
         alt.Chart(own.assign(who="chosen head"))
@@ -69,25 +83,33 @@ def puzzle_grid(frame: pd.DataFrame, chosen: tuple[int, int], legend: str) -> al
 
 
 def shown(text: str) -> str:
-    """A token's text as it can be drawn: line breaks and signs that cannot be seen, as signs that can.
+    """A token's text as it can be drawn: line breaks and signs that cannot be seen, as signs that
+    can.
 
     >>> shown(" Max"), shown("\\n"), shown("a\\x00b")
     (' Max', '⏎', 'a�b')
     """
     text = text.replace("\n", "⏎").replace("\t", " ")
     text = text if len(text) < MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
-    return "".join("\ufffd" if unicodedata.category(sign) in ("Cc", "Cs", "Co", "Cn") else sign for sign in text)
+    return "".join(
+        "\ufffd" if unicodedata.category(sign) in ("Cc", "Cs", "Co", "Cn") else sign
+        for sign in text
+    )
 
 
 def _width(text: str) -> int:
     """Columns that a text takes; signs of East Asia and emoji take two."""
-    return sum(2 if unicodedata.east_asian_width(sign) in "WF" else not unicodedata.combining(sign) for sign in text)
+    return sum(
+        2 if unicodedata.east_asian_width(sign) in "WF" else not unicodedata.combining(sign)
+        for sign in text
+    )
 
 
 def strip_places(
     texts: Sequence[str], premises: Sequence[int | None], columns: int = COLUMNS
 ) -> Iterator[tuple[int, int, int]]:
-    """(line, first column, column after the last) of each token: every premise begins a line, long ones are wrapped.
+    """(line, first column, column after the last) of each token: every premise begins a line, long
+    ones are wrapped.
 
     >>> list(strip_places(["Max", " is", " red.", " Rex"], [0, 0, 0, 1], columns=8))
     [(0, 0, 3), (0, 3, 6), (1, 0, 4), (2, 0, 3)]
@@ -101,37 +123,53 @@ def strip_places(
         if column == 0:
             width = _width(shown(text).lstrip(" ")) if text.strip() else width
         yield line, column, column + width
-        column, before, is_break = column + width, premise if text.strip() else before, text.endswith("\n")
+        column, before, is_break = (
+            column + width,
+            premise if text.strip() else before,
+            text.endswith("\n"),
+        )
 
 
 def token_strip(frame: pd.DataFrame, legend: str) -> alt.LayerChart:
     """Every token of the prompt, tinted by a value; the key token is ringed.
 
     Args:
-        frame: token (number), text, premise (Int64, NA outside of premises), value, is_key, in_scale (False: left
-            without colour).
+        frame: token (number), text, premise (Int64, NA outside of premises), value, is_key,
+            in_scale (False: left without colour).
         legend: what the tint means.
     """
     frame = _placed(frame.head(MAX_TOKENS))
     reach = max(float(frame.loc[frame["in_scale"], "value"].abs().max() or 0), 1e-9)
     n_columns, n_lines = max(COLUMNS, int(frame["end"].max())), int(frame["line"].max()) + 1
-    x_scale, y_scale = alt.Scale(domain=[0, n_columns], nice=False), alt.Scale(domain=[n_lines, 0], nice=False)
+    x_scale, y_scale = (
+        alt.Scale(domain=[0, n_columns], nice=False),
+        alt.Scale(domain=[n_lines, 0], nice=False),
+    )
     box = {
         "x": alt.X("start:Q", axis=None, scale=x_scale),
         "x2": alt.X2("end:Q"),
         "y": alt.Y("line:Q", axis=None, scale=y_scale),
         "y2": alt.Y2("below:Q"),
-        "tooltip": [alt.Tooltip("drawn:N", title="Token"), alt.Tooltip("value:Q", title="Value", format=".3g")],
+        "tooltip": [
+            alt.Tooltip("drawn:N", title="Token"),
+            alt.Tooltip("value:Q", title="Value", format=".3g"),
+        ],
     }
     tint = alt.Color(
         "value:Q",
         title=legend,
         scale=alt.Scale(domain=[-reach, reach], domainMid=0, clamp=True, interpolate="rgb"),
-        legend=alt.Legend(orient="top", gradientLength=200, titleLimit=340, format="~g", tickCount=3),
+        legend=alt.Legend(
+            orient="top", gradientLength=200, titleLimit=340, format="~g", tickCount=3
+        ),
     )
     ring = alt.Stroke("who:N", scale=alt.Scale(domain=["chosen head"]), legend=None)
     key = frame[frame["is_key"]].assign(who="chosen head")
-    words = {"x": alt.X("at:Q", axis=None), "y": alt.Y("middle:Q", axis=None), "tooltip": box["tooltip"]}
+    words = {
+        "x": alt.X("at:Q", axis=None),
+        "y": alt.Y("middle:Q", axis=None),
+        "tooltip": box["tooltip"],
+    }
     # The theme's second colour is its ink; left alone, text would be black in the dark theme too.
     ink = alt.Color("ink:N", scale=alt.Scale(domain=["chosen head", "model"]), legend=None)
     chart = alt.layer(
@@ -147,7 +185,9 @@ def token_strip(frame: pd.DataFrame, legend: str) -> alt.LayerChart:
 
 
 def _placed(frame: pd.DataFrame) -> pd.DataFrame:
-    """With each token's text as drawn, its box (line, start, end, below) and where its text begins (at, middle)."""
+    """With each token's text as drawn, its box (line, start, end, below) and where its text begins
+    (at, middle).
+    """
     premises = [None if one is pd.NA else int(one) for one in frame["premise"]]
     places = pd.DataFrame(strip_places(frame["text"], premises), columns=["line", "start", "end"])
     frame = pd.concat([frame.reset_index(drop=True), places], axis=1)
@@ -166,10 +206,14 @@ def premise_bars(frame: pd.DataFrame, legend: str) -> alt.LayerChart:
     """What each premise adds up to; those of the proof are marked.
 
     Args:
-        frame: premise (number from 1), sentence, value, role ("in the proof" or "not in it", or "").
+        frame: premise (number from 1), sentence, value, role ("in the proof" or "not in it", or
+            "").
     """
     frame = frame.assign(
-        label=[f"{number}. {_short(text)}" for number, text in zip(frame["premise"], frame["sentence"], strict=True)]
+        label=[
+            f"{number}. {_short(text)}"
+            for number, text in zip(frame["premise"], frame["sentence"], strict=True)
+        ]
     )
     y = alt.Y("label:N", sort=None, title=None, axis=alt.Axis(labelLimit=210))
     tooltip = [
@@ -241,7 +285,9 @@ def own_curve_chart(frame: pd.DataFrame, names: dict[str, str]) -> alt.LayerChar
         shape=alt.Shape(
             "name:N",
             legend=legend,
-            scale=alt.Scale(domain=domain, range=[shapes[who] for who in shapes if names[who] in domain]),
+            scale=alt.Scale(
+                domain=domain, range=[shapes[who] for who in shapes if names[who] in domain]
+            ),
         )
     )
     return alt.layer(base.mark_line(opacity=0.7), marks, height=260)

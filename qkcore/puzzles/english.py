@@ -1,8 +1,9 @@
 """Controlled English to literals: one sentence at a time.
 
-Reads facts ("Max is a wumpus.", "The lion chases the mouse.") and rules ("Every wumpus is not cold.", "If someone is
-kind and not rough then they are nice.", "Everything that is a cat or red is small."). What it cannot read in one way
-only, it refuses with a `ReadingError` that quotes the sentence. Knows nothing of what follows from what.
+Reads facts ("Max is a wumpus.", "The lion chases the mouse.") and rules ("Every wumpus is not
+cold.", "If someone is kind and not rough then they are nice.", "Everything that is a cat or red is
+small."). What it cannot read in one way only, it refuses with a `ReadingError` that quotes the
+sentence. Knows nothing of what follows from what.
 """
 
 import re
@@ -15,9 +16,9 @@ from typing import NamedTuple, NoReturn
 from qkcore.puzzles.puzzle import PuzzleError
 
 FORMS = (
-    '"Max is (not) a cat.", "Max is red and kind.", "The lion chases the mouse.", "Every cat is (not) red.", "All cats '
-    'are mammals.", "All red animals are kind.", "Everything that is a cat and red is kind.", "If someone is a cat and '
-    'not red then they are kind."'
+    '"Max is (not) a cat.", "Max is red and kind.", "The lion chases the mouse.", "Every cat is '
+    '(not) red.", "All cats are mammals.", "All red animals are kind.", "Everything that is a cat '
+    'and red is kind.", "If someone is a cat and not red then they are kind."'
 )
 ANYTHING = "?"  # the subject of a rule's literals: whatever the rule is applied to
 PERSONAL, ANY_PRONOUN = frozenset(("they", "he", "she")), frozenset(("it", "they", "he", "she"))
@@ -26,7 +27,14 @@ INDEFINITE = {  # and what may take it up
     **dict.fromkeys(("someone", "somebody", "anyone", "anybody"), PERSONAL),
 }
 GENERIC = {"animals": "animal", "people": "person", "persons": "person", "things": "thing"}
-QUANTIFIERS = {"every": ("is",), "each": ("is",), "a": ("is",), "an": ("is",), "all": ("are",), "any": ("is", "are")}
+QUANTIFIERS = {
+    "every": ("is",),
+    "each": ("is",),
+    "a": ("is",),
+    "an": ("is",),
+    "all": ("are",),
+    "any": ("is", "are"),
+}
 VERBS = frozenset("is are does do".split())
 RESERVED = frozenset("not and or if then the , that who everything everyone".split())
 RESERVED = RESERVED.union(VERBS, INDEFINITE, ANY_PRONOUN, QUANTIFIERS)
@@ -91,18 +99,26 @@ class Sentence:
 
 @dataclass(slots=True)
 class Reader:
-    """Reads the sentences of one puzzle; the words it uses as singulars tell how to read its plurals."""
+    """Reads the sentences of one puzzle; the words it uses as singulars tell how to read its
+    plurals.
+    """
 
     singulars: set[str] = field(default_factory=set)
     verbs: set[str] = field(default_factory=set)
-    classes: set[str] = field(default_factory=set)  # animal, person: a class of their own, or "red animals" is just red
+    classes: set[str] = field(
+        default_factory=set
+    )  # animal, person: a class of their own, or "red animals" is just red
 
     def learn(self, text: str) -> None:
-        """Note the words that occur as singular nouns, as plain verbs, and "animal" and "person" where they say more.
+        """Note the words that occur as singular nouns, as plain verbs, and "animal" and "person"
+        where they say more.
 
-        Those do where something is called one: "Tom is an animal.", "All people are kind.", "Cats are animals."
+        Those do where something is called one: "Tom is an animal.", "All people are kind.", "Cats
+        are animals."
         """
-        text = _expanded("\n".join(" ".join(line.split()) for line in text.splitlines() if line.strip()))
+        text = _expanded(
+            "\n".join(" ".join(line.split()) for line in text.splitlines() if line.strip())
+        )
         self.singulars.update(re.findall(r"\b(?:an?|every|each|is(?: not)?)\s+(?=(\w+))", text))
         self.verbs.update(re.findall(r"\bdo(?:es)? not\s+(\w+)", text))
         before = r"(?:^|[.!?\n]|\b(?:an?|every|each|all|any|not|are|and|or)\s)\s*"
@@ -110,15 +126,19 @@ class Reader:
         self.classes.update(GENERIC.get(noun, noun) for noun in called)
 
     def sentences(self, text: str) -> list[Sentence]:
-        """All sentences of a context; a line that begins with a capital letter may begin a sentence too.
+        """All sentences of a context; a line that begins with a capital letter may begin a sentence
+        too.
 
         Raises:
-            ReadingError: quoting the first sentence that cannot be read, or that asks instead of telling.
+            ReadingError: quoting the first sentence that cannot be read, or that asks instead of
+                telling.
         """
         found: list[Sentence] = []
         for part in split(text):
             if "?" in part or re.match(r"(is|are|does|do)\b", part, re.IGNORECASE):
-                raise ReadingError(f"cannot take {quoted(part)} as given: it is a question; make it a statement")
+                raise ReadingError(
+                    f"cannot take {quoted(part)} as given: it is a question; make it a statement"
+                )
             lines = [line.strip() for line in part.splitlines() if line.strip()]
             try:
                 found.append(self.sentence(part))
@@ -140,7 +160,8 @@ class Reader:
         return _Parser(self, text).sentence()
 
     def singular(self, word: str) -> str:
-        """The singular of a word that may be a plural, preferring words that the puzzle uses itself.
+        """The singular of a word that may be a plural, preferring words that the puzzle uses
+        itself.
 
         >>> [Reader().singular(word) for word in ("wumpuses", "cats", "nervous", "berries", "mice", "boxes", "cold")]
         ['wumpus', 'cat', 'nervous', 'berry', 'mouse', 'box', 'cold']
@@ -164,12 +185,16 @@ class Reader:
 
 @dataclass(slots=True)
 class _Parser:
-    """One sentence, being read. Every method raises `ReadingError` where the words are not of its form."""
+    """One sentence, being read. Every method raises `ReadingError` where the words are not of its
+    form.
+    """
 
     reader: Reader
     text: str
     words: list[str] = field(default_factory=list)  # in lower case
-    capitals: set[str] = field(default_factory=set)  # those of them that are written with a capital letter
+    capitals: set[str] = field(
+        default_factory=set
+    )  # those of them that are written with a capital letter
     antecedent: str | None = None  # whom "it" or "they" is about
     pronouns: frozenset[str] = ANY_PRONOUN  # which of them may be
 
@@ -191,7 +216,9 @@ class _Parser:
         return Sentence(self.text, self.clauses(words))
 
     def refuse(self, reason: str = "") -> NoReturn:
-        raise ReadingError(f"cannot read {quoted(self.text)}{reason}; sentences like these are read: {FORMS}")
+        raise ReadingError(
+            f"cannot read {quoted(self.text)}{reason}; sentences like these are read: {FORMS}"
+        )
 
     def conditional(self, words: list[str]) -> Sentence:
         """If someone is a cat then they are kind; If Max is red, he is kind"""
@@ -206,18 +233,29 @@ class _Parser:
         condition = self.clauses(words[1:end], may_bind=True)
         if self.antecedent is None:
             subjects = {literal.subject for literal in condition.literals}
-            has_one = len(subjects) == 1 and all(" " not in literal.predicate for literal in condition.literals)
+            has_one = len(subjects) == 1 and all(
+                " " not in literal.predicate for literal in condition.literals
+            )
             self.antecedent = subjects.pop() if has_one else None
         conclusion = self.clauses(words[then + 1 :])
         is_about_anything = ANYTHING in {literal.subject for literal in conclusion.literals}
-        if condition.is_any and is_about_anything and {one.subject for one in condition.literals} != {ANYTHING}:
-            self.refuse()  # "if someone is red or Max is big then they are kind": who is, if Max is big?
+        if (
+            condition.is_any
+            and is_about_anything
+            and {one.subject for one in condition.literals} != {ANYTHING}
+        ):
+            # "if someone is red or Max is big then they are kind": who is, if Max is big?
+            self.refuse()
         return Sentence(self.text, conclusion, condition)
 
     def everything(self, words: list[str]) -> Sentence:
         """Everything that is a cat and red is kind"""
         verbs = [i for i, word in enumerate(words) if word == "is"]
-        if words[0] not in ("everything", "everyone", "anything", "anyone") or len(verbs) != 2 or verbs[0] != 2:
+        if (
+            words[0] not in ("everything", "everyone", "anything", "anyone")
+            or len(verbs) != 2
+            or verbs[0] != 2
+        ):
             self.refuse()
         condition = self.predicates(ANYTHING, words[3 : verbs[1]])
         return Sentence(self.text, self.predicates(ANYTHING, words[verbs[1] + 1 :]), condition)
@@ -235,38 +273,55 @@ class _Parser:
             is_list and noun not in GENERIC.values()
         ):  # "cats and dogs are ..." is about either, "red and big people" not
             self.refuse()
-        kinds = [self.plain(word) for piece in self.pieces(before, "and") for word in piece] if before else []
+        kinds = (
+            [self.plain(word) for piece in self.pieces(before, "and") for word in piece]
+            if before
+            else []
+        )
         if noun not in GENERIC.values() or noun in self.reader.classes:
             kinds.append(noun)
         if not kinds:
             self.refuse()
         condition = Formula(tuple(Literal(ANYTHING, kind) for kind in kinds))
-        return Sentence(self.text, self.predicates(ANYTHING, words[at + 1 :], verb == "are"), condition)
+        return Sentence(
+            self.text, self.predicates(ANYTHING, words[at + 1 :], verb == "are"), condition
+        )
 
     def asked(self, words: list[str]) -> Formula:
         """Is Max a cat or red? Does the lion chase the mouse?"""
         verb, *rest = words
-        if "not" in rest or (verb == "does" and len(rest) > MAX_RELATION):  # "is Max not red?": what is a yes?
+        if "not" in rest or (
+            verb == "does" and len(rest) > MAX_RELATION
+        ):  # "is Max not red?": what is a yes?
             self.refuse()
         if verb == "does":
-            return Formula((self.only([self.relation_from(rest[:i], rest[i:]) for i in range(1, len(rest))]),))
+            return Formula(
+                (self.only([self.relation_from(rest[:i], rest[i:]) for i in range(1, len(rest))]),)
+            )
         ends = [i for i, word in enumerate(rest) if word in ("a", "an")]
         joints = [i for i, word in enumerate(rest) if word in ("and", "or", ",")]
         at = min(ends + [i - 1 for i in [*joints, len(rest)]])
         return self.clauses([*rest[:at], "is", *rest[at:]])
 
     def clauses(self, words: list[str], may_bind: bool = False) -> Formula:
-        """Max is red and Max is kind; something is red and it chases the mouse; Max is red or not kind"""
+        """Max is red and Max is kind; something is red and it chases the mouse; Max is red or not
+        kind
+        """
         joint = self.joint(words)
         literals: list[Literal] = []
         subject, copula = "", ""
         for piece in self.pieces(words, joint):
             at = next((i for i, word in enumerate(piece) if word in VERBS), None)
-            if copula and at is None and self.is_predicate(piece):  # "... is red and kind" goes on with the subject
+            if (
+                copula and at is None and self.is_predicate(piece)
+            ):  # "... is red and kind" goes on with the subject
                 self.check_reach(literals[-1:], piece)
                 literals.append(self.predicate(subject, piece, copula == "are"))
             elif at is not None and piece[at] in ("is", "are"):
-                if piece[at] == "are" and piece[:at] not in ([], ["they"]):  # "the cats are red" is about many
+                if piece[at] == "are" and piece[:at] not in (
+                    [],
+                    ["they"],
+                ):  # "the cats are red" is about many
                     self.refuse()
                 subject = self.subject(piece[:at], subject, may_bind)
                 copula = piece[at]
@@ -311,7 +366,11 @@ class _Parser:
             name, rest = words[:i], words[i:]
             if rest[0] in ("does", "do"):
                 is_denied = rest[1:2] == ["not"] and (rest[0] == "does" or name == ["they"])
-                ways.append(self.relation_from(name, rest[2:], bind, is_positive=False) if is_denied else None)
+                ways.append(
+                    self.relation_from(name, rest[2:], bind, is_positive=False)
+                    if is_denied
+                    else None
+                )
             elif name or subject:
                 ways.append(self.relation_from(name, rest, bind, has_ending=name != ["they"]))
         return self.only(ways)
@@ -327,9 +386,15 @@ class _Parser:
         """This way of cutting a clause into a name, a verb and another name; None if it is none."""
         has_article = words[1:2] == ["the"]
         other = words[2:] if has_article else words[1:]
-        if not self.is_name(other, has_article) or words[0] in self.capitals or words[0] in RESERVED:
+        if (
+            not self.is_name(other, has_article)
+            or words[0] in self.capitals
+            or words[0] in RESERVED
+        ):
             return None
-        if bool(re.search(r"[^su]s$", words[0])) is not has_ending:  # "cats like mice" is no fact about one called Cats
+        if (
+            bool(re.search(r"[^su]s$", words[0])) is not has_ending
+        ):  # "cats like mice" is no fact about one called Cats
             return None
         try:
             who = (bind or self.subject)(name)
@@ -346,7 +411,9 @@ class _Parser:
         return read[0]
 
     def subject(self, words: list[str], subject_before: str = "", may_bind: bool = False) -> str:
-        """A name; something, which later words may take up; it, which takes it up; nothing, to go on with the last."""
+        """A name; something, which later words may take up; it, which takes it up; nothing, to go
+        on with the last.
+        """
         if not words and subject_before:
             return subject_before
         if len(words) == 1 and words[0] in INDEFINITE and may_bind:
@@ -360,8 +427,12 @@ class _Parser:
         return " ".join(name)
 
     def is_name(self, words: list[str], has_sign: bool) -> bool:
-        """Is this a name? Without "the" before it, or all of the sentence in lower case, capital letters show it."""
-        is_shown = has_sign or set(words) <= self.capitals or (len(words) == 1 and not self.capitals)
+        """Is this a name? Without "the" before it, or all of the sentence in lower case, capital
+        letters show it.
+        """
+        is_shown = (
+            has_sign or set(words) <= self.capitals or (len(words) == 1 and not self.capitals)
+        )
         return bool(words) and is_shown and not RESERVED & set(words)
 
     def noun(self, word: str, is_plural: bool) -> str:
@@ -401,12 +472,18 @@ def split(text: str) -> list[str]:
 
 
 def _words(text: str) -> tuple[list[str], set[str]]:
-    """The words in lower case, commas between, and those of them that are written with a capital letter."""
+    """The words in lower case, commas between, and those of them that are written with a capital
+    letter.
+    """
     body = unicodedata.normalize("NFC", text).strip().rstrip(".!?").strip()
     words = re.findall(r"\w+(?:['’-]\w+)*|\S", _expanded(body))
     if not all(re.match(r"[\w,]", word) for word in words):
-        raise ReadingError(f"cannot read {quoted(text)}: it holds signs other than letters, commas and a full stop")
-    return words, {word.lower() for word in re.findall(r"\w+(?:['’-]\w+)*", body) if word[0].isupper()}
+        raise ReadingError(
+            f"cannot read {quoted(text)}: it holds signs other than letters, commas and a full stop"
+        )
+    return words, {
+        word.lower() for word in re.findall(r"\w+(?:['’-]\w+)*", body) if word[0].isupper()
+    }
 
 
 def _expanded(text: str) -> str:
@@ -416,7 +493,11 @@ def _expanded(text: str) -> str:
     'max is not red. if they are kind, it is big.'
     """
     text = re.sub(r"\b(is|are|does|do)n['’]t\b", r"\1 not", text.lower())
-    return re.sub(r"\bthey['’]re\b", "they are", re.sub(r"\b(it|he|she|someone|something)['’]s\b", r"\1 is", text))
+    return re.sub(
+        r"\bthey['’]re\b",
+        "they are",
+        re.sub(r"\b(it|he|she|someone|something)['’]s\b", r"\1 is", text),
+    )
 
 
 def _without_s(word: str, known: set[str]) -> str:
@@ -431,7 +512,11 @@ def _without_s(word: str, known: set[str]) -> str:
         return seen[0]
     if word.endswith("ies") and len(word) > 4:
         return possible[-1]
-    return word[:-2] if re.search(r"([^o]us|ss|x|ch|sh|zz|[^o]o)es$", word) and len(word) > 3 else word[:-1]
+    return (
+        word[:-2]
+        if re.search(r"([^o]us|ss|x|ch|sh|zz|[^o]o)es$", word) and len(word) > 3
+        else word[:-1]
+    )
 
 
 def quoted(text: str) -> str:

@@ -1,12 +1,14 @@
 """New puzzles with known steps and distractors, built so that no surface rule can solve them.
 
-A context holds two entities with mirrored chains of rules of the same length: one chain ends in "is P", the
-other in "is not P". All premises are shuffled. Its four statements (each entity, P and not P) share one
-group, with the answers true, false, false, true: whatever a rule reads from the context, the property or the
-polarity alone, it is right on two of the four. Distractors come in pairs, one on each chain at the same place,
-so that every word is as frequent in one chain as in the other; an odd one stands off both chains.
+A context holds two entities with mirrored chains of rules of the same length: one chain ends in "is
+P", the other in "is not P". All premises are shuffled. Its four statements (each entity, P and not
+P) share one group, with the answers true, false, false, true: whatever a rule reads from the
+context, the property or the polarity alone, it is right on two of the four. Distractors come in
+pairs, one on each chain at the same place, so that every word is as frequent in one chain as in the
+other; an odd one stands off both chains.
 
-Knows nothing of models. Does not solve: the labels follow from the construction, and tests confirm them.
+Knows nothing of models. Does not solve: the labels follow from the construction, and tests confirm
+them.
 """
 
 import random
@@ -69,7 +71,9 @@ EVERYDAY_ADJECTIVES = _words(
 
 @dataclass(frozen=True, slots=True)
 class Premise:
-    """One fact (the subject is a name) or rule (the subject is a class), before it is put into words."""
+    """One fact (the subject is a name) or rule (the subject is a class), before it is put into
+    words.
+    """
 
     subject: str
     word: str
@@ -101,7 +105,8 @@ class Style:
         if "{subjects}" in form:
             predicate = premise.word + ("es" if premise.word in self.nouns else "")
             text = form.format(
-                subjects=premise.subject + "es", predicate=predicate if premise.is_positive else f"not {predicate}"
+                subjects=premise.subject + "es",
+                predicate=predicate if premise.is_positive else f"not {predicate}",
             )
         else:
             text = form.format(
@@ -145,18 +150,23 @@ STYLES = {
 
 
 def generate_puzzles(
-    steps: int | Iterable[int], distractors: int | Iterable[int], n: int, seed: int, style: str = "made-up"
+    steps: int | Iterable[int],
+    distractors: int | Iterable[int],
+    n: int,
+    seed: int,
+    style: str = "made-up",
 ) -> list[Puzzle]:
     """`n` puzzles for each pair of steps and distractors, half of them validation, half test.
 
-    Four statements share a context and a group; the last context of a split is cut where `n` asks for it. An odd
-    one goes to test. A context depends on seed, style, steps, distractors and its number only: asking for more
-    puzzles, or for other pairs, leaves it as it was.
+    Four statements share a context and a group; the last context of a split is cut where `n` asks
+    for it. An odd one goes to test. A context depends on seed, style, steps, distractors and its
+    number only: asking for more puzzles, or for other pairs, leaves it as it was.
 
     Args:
-        steps: rule applications needed to reach the answer, 0 (the statement repeats or denies a premise) to 6.
-        distractors: premises that no statement of the group needs, 0 to 5. The chains of the two entities are not
-            counted, though a statement needs one of them only.
+        steps: rule applications needed to reach the answer, 0 (the statement repeats or denies a
+            premise) to 6.
+        distractors: premises that no statement of the group needs, 0 to 5. The chains of the two
+            entities are not counted, though a statement needs one of them only.
 
     Raises:
         PuzzleError: when an argument is out of its range.
@@ -168,7 +178,9 @@ def generate_puzzles(
     if not _is_whole(seed):
         raise PuzzleError(f"seed is {seed!r}; it must be a whole number")
     if style not in STYLES:
-        raise PuzzleError(f"style {style!r} is not known; the styles are {', '.join(map(repr, STYLES))}")
+        raise PuzzleError(
+            f"style {style!r} is not known; the styles are {', '.join(map(repr, STYLES))}"
+        )
     return [
         puzzle
         for n_steps in all_steps
@@ -178,7 +190,9 @@ def generate_puzzles(
 
 
 def _cell(style: Style, steps: int, distractors: int, n: int, seed: int) -> Iterator[Puzzle]:
-    """The puzzles of one pair of steps and distractors; contexts of even number are validation, odd ones test."""
+    """The puzzles of one pair of steps and distractors; contexts of even number are validation, odd
+    ones test.
+    """
     left = {"validation": n // 2, "test": n - n // 2}
     number = 0
     while any(left.values()):
@@ -206,7 +220,8 @@ def _cell(style: Style, steps: int, distractors: int, n: int, seed: int) -> Iter
 def _kept(rng: random.Random, n_left: int) -> list[int]:
     """Which of a context's four statements to keep when only `n_left` are wanted.
 
-    Two keep the polarity and differ in the entity: one true, one false, and reading the polarity does not tell which.
+    Two keep the polarity and differ in the entity: one true, one false, and reading the polarity
+    does not tell which.
 
     >>> _kept(random.Random(0), 7), _kept(random.Random(0), 2) in ([0, 2], [1, 3])
     ([0, 1, 2, 3], True)
@@ -221,7 +236,8 @@ def mirrored_premises(
 ) -> tuple[list[Premise], list[Premise]]:
     """One context and its four statements, whose answers are true, false, false, true.
 
-    The premises are shuffled; the statements are the two ends of the chains, each followed or preceded by its denial.
+    The premises are shuffled; the statements are the two ends of the chains, each followed or
+    preceded by its denial.
     """
     words = _FreshWords(rng, style)
     goal = words.adjective()
@@ -238,18 +254,30 @@ def mirrored_premises(
     if distractors % 2:
         premises.append(_lone_distractor(rng, words))
     rng.shuffle(premises)
-    return premises, [Premise(chain[0], goal, is_positive) for chain in chains for is_positive in (True, False)]
+    return premises, [
+        Premise(chain[0], goal, is_positive) for chain in chains for is_positive in (True, False)
+    ]
 
 
-def _distractor_pair(rng: random.Random, words: "_FreshWords", chains: tuple[list[str], list[str]]) -> list[Premise]:
-    """The same dead end on both chains: to a new class, to an adjective and its denial, or in from a new class."""
+def _distractor_pair(
+    rng: random.Random, words: "_FreshWords", chains: tuple[list[str], list[str]]
+) -> list[Premise]:
+    """The same dead end on both chains: to a new class, to an adjective and its denial, or in from
+    a new class.
+    """
     place = rng.randrange(len(chains[0]))
     kind = rng.choice(("class", "adjective") if place == 0 else ("class", "adjective", "into"))
     if kind == "adjective":
         word, is_positive = words.adjective(), rng.random() < 0.5
-        return [Premise(chains[0][place], word, is_positive), Premise(chains[1][place], word, not is_positive)]
+        return [
+            Premise(chains[0][place], word, is_positive),
+            Premise(chains[1][place], word, not is_positive),
+        ]
     pairs = zip(chains, words.alike(), strict=True)
-    return [Premise(chain[place], word) if kind == "class" else Premise(word, chain[place]) for chain, word in pairs]
+    return [
+        Premise(chain[place], word) if kind == "class" else Premise(word, chain[place])
+        for chain, word in pairs
+    ]
 
 
 def _lone_distractor(rng: random.Random, words: "_FreshWords") -> Premise:
@@ -280,7 +308,9 @@ class _FreshWords:
 
     def alike(self) -> tuple[str, str]:
         """Two class words of the same kind, one for each chain."""
-        take = self.adjective if self._has_adjective_nodes and self._rng.random() < 0.5 else self.noun
+        take = (
+            self.adjective if self._has_adjective_nodes and self._rng.random() < 0.5 else self.noun
+        )
         return take(), take()
 
 
@@ -294,7 +324,9 @@ def _counts(name: str, value: int | Iterable[int], highest: int) -> list[int]:
     numbers = list(dict.fromkeys(value)) if is_many else [value]
     for number in numbers:
         if not _is_whole(number) or not 0 <= number <= highest:
-            raise PuzzleError(f"{name} is {number!r}; it must be a whole number from 0 to {highest}")
+            raise PuzzleError(
+                f"{name} is {number!r}; it must be a whole number from 0 to {highest}"
+            )
     if not numbers:
         raise PuzzleError(f"{name} is empty; give at least one number from 0 to {highest}")
     return numbers

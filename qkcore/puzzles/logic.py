@@ -1,12 +1,14 @@
 """What follows from a puzzle's context: forward chaining over what qkcore.puzzles.english reads.
 
-Sound and not complete: `solve` says true or false only with a proof that applies rules forwards. What would need a
-proof by cases or by contradiction comes out as unknown, never wrongly; a context that contradicts itself only by such
-a proof goes unnoticed. An "or" that holds gives its last part once all the others are denied, and nothing else.
+Sound and not complete: `solve` says true or false only with a proof that applies rules forwards.
+What would need a proof by cases or by contradiction comes out as unknown, never wrongly; a context
+that contradicts itself only by such a proof goes unnoticed. An "or" that holds gives its last part
+once all the others are denied, and nothing else.
 
-Steps are the rules applied in the proof that applies the fewest: a rule counts once for each subject it is applied
-to, however many parts its condition has and however often its conclusion is used; taking a premise as it stands and
-joining parts with "and" or "or" count nothing. So PrOntoQA counts hops.
+Steps are the rules applied in the proof that applies the fewest: a rule counts once for each
+subject it is applied to, however many parts its condition has and however often its conclusion is
+used; taking a premise as it stands and joining parts with "and" or "or" count nothing. So PrOntoQA
+counts hops.
 """
 
 import heapq
@@ -16,12 +18,22 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import NamedTuple
 
-from qkcore.puzzles.english import ANYTHING, Formula, Literal, Reader, ReadingError, Sentence, quoted, split
+from qkcore.puzzles.english import (
+    ANYTHING,
+    Formula,
+    Literal,
+    Reader,
+    ReadingError,
+    Sentence,
+    quoted,
+    split,
+)
 from qkcore.puzzles.puzzle import PuzzleError
 
 __all__ = ["LogicError", "ReadingError", "Solution", "Theory", "parse_puzzle", "solve"]
 
-MAX_TRIED = 100_000  # literals looked at in search of a proof with fewer steps; beyond, the best so far is taken
+# literals looked at in search of a proof with fewer steps; beyond, the best so far is taken
+MAX_TRIED = 100_000
 MAX_PARTS = 30  # of an "or" that holds; from a longer one nothing is concluded
 
 
@@ -74,7 +86,9 @@ def parse_puzzle(context: str, statement: str) -> Theory:
     premises = tuple(reader.sentences(context))
     asked = [reader.sentence(sentence) for sentence in split(statement)]
     if len(asked) != 1 or asked[0].condition is not None:
-        raise ReadingError(f"the statement must say one thing about somebody, found {quoted(statement)}")
+        raise ReadingError(
+            f"the statement must say one thing about somebody, found {quoted(statement)}"
+        )
     _check_names([*premises, *asked])
     return Theory(premises, asked[0].conclusion)
 
@@ -83,14 +97,16 @@ def solve(theory: Theory, closed_world: bool = False) -> Solution:
     """Decide a theory's statement.
 
     Args:
-        closed_world: what cannot be shown is false (which takes no steps), and "not" in a condition holds where the
-            context does not state the opposite. That is how PARARULE-Plus labels its puzzles; were derived facts to
-            count against a "not" too (stratified negation), 8 of the 670 puzzles of its samples would come out
-            otherwise. It settles every rule, in circles too.
+        closed_world: what cannot be shown is false (which takes no steps), and "not" in a condition
+            holds where the context does not state the opposite. That is how PARARULE-Plus labels
+            its puzzles; were derived facts to count against a "not" too (stratified negation), 8 of
+            the 670 puzzles of its samples would come out otherwise. It settles every rule, in
+            circles too.
 
     Raises:
-        LogicError: when the context says of somebody both that something holds and that it does not (found by the same
-            forward chaining); under a closed world also when it holds an "or" that cannot be decided.
+        LogicError: when the context says of somebody both that something holds and that it does not
+            (found by the same forward chaining); under a closed world also when it holds an "or"
+            that cannot be decided.
     """
     rules, subjects = list(_rules(theory, closed_world)), _subjects(theory)
     chain = _Chain(rules, subjects, _scope(rules, theory.statement, subjects), closed_world)
@@ -98,7 +114,8 @@ def solve(theory: Theory, closed_world: bool = False) -> Solution:
     if chain.opposites:
         used = chain.applied(chain.opposites)
         raise LogicError(
-            f"the context contradicts itself about {chain.opposites[0].subject!r}: {' '.join(_texts(theory, used))}"
+            f"the context contradicts itself about {chain.opposites[0].subject!r}: "
+            f"{' '.join(_texts(theory, used))}"
         )
     verdict, goals = _verdict(theory.statement, chain, closed_world)
     if verdict is None:
@@ -110,25 +127,30 @@ def solve(theory: Theory, closed_world: bool = False) -> Solution:
 def _check_names(sentences: list[Sentence]) -> None:
     """Refuse a word that is a name in one place and a class or property in another.
 
-    "The lion is big. Lions are brave.": is the lion one of them? "Max is Bob. Bob is red.": are there two?
+    "The lion is big. Lions are brave.": is the lion one of them? "Max is Bob. Bob is red.": are
+    there two?
     """
     said = [(one, literal) for one in sentences for literal in _literals(one)]
     names = {literal.subject for _, literal in said}
     for sentence, literal in said:
         if literal.predicate in names:
             raise ReadingError(
-                f"cannot read {quoted(sentence.text)}: {literal.predicate!r} is also the name of somebody in this "
-                "puzzle; give them another name"
+                f"cannot read {quoted(sentence.text)}: {literal.predicate!r} is also the name of "
+                "somebody in this puzzle; give them another name"
             )
 
 
 def _literals(sentence: Sentence) -> tuple[Literal, ...]:
-    return sentence.conclusion.literals + (sentence.condition.literals if sentence.condition else ())
+    return sentence.conclusion.literals + (
+        sentence.condition.literals if sentence.condition else ()
+    )
 
 
 def _subjects(theory: Theory) -> list[str]:
     literals = [literal for sentence in theory.premises for literal in _literals(sentence)]
-    return sorted({literal.subject for literal in (*literals, *theory.statement.literals)} - {ANYTHING})
+    return sorted(
+        {literal.subject for literal in (*literals, *theory.statement.literals)} - {ANYTHING}
+    )
 
 
 def _rules(theory: Theory, closed_world: bool) -> Iterator[_Rule]:
@@ -137,8 +159,13 @@ def _rules(theory: Theory, closed_world: bool) -> Iterator[_Rule]:
         literals, condition = sentence.conclusion.literals, sentence.condition
         is_open = sentence.conclusion.is_any and len(literals) > 1
         if is_open and closed_world:
-            raise LogicError(f"cannot decide under a closed world what {quoted(sentence.text)} leaves open; drop it")
-        ways: list[tuple[Literal, ...]] = [()] if condition is None else [tuple(dict.fromkeys(condition.literals))]
+            raise LogicError(
+                f"cannot decide under a closed world what {quoted(sentence.text)} leaves open; "
+                "drop it"
+            )
+        ways: list[tuple[Literal, ...]] = (
+            [()] if condition is None else [tuple(dict.fromkeys(condition.literals))]
+        )
         if condition is not None and condition.is_any:
             ways = [(literal,) for literal in condition.literals]
         for way in ways:
@@ -146,7 +173,11 @@ def _rules(theory: Theory, closed_world: bool) -> Iterator[_Rule]:
                 yield from (_Rule(number, way, literal) for literal in literals)
             elif len(literals) <= MAX_PARTS:
                 for literal in literals:
-                    yield _Rule(number, (*way, *(one.denied() for one in literals if one != literal)), literal)
+                    yield _Rule(
+                        number,
+                        (*way, *(one.denied() for one in literals if one != literal)),
+                        literal,
+                    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,12 +190,18 @@ class _Scope:
 
     def __contains__(self, literal: Literal) -> bool:
         predicate = literal.predicate
-        return predicate in self.predicates or (predicate in self.asked and literal.subject in self.subjects)
+        return predicate in self.predicates or (
+            predicate in self.asked and literal.subject in self.subjects
+        )
 
 
 def _scope(rules: list[_Rule], statement: Formula, subjects: list[str]) -> _Scope:
     concluded = {(rule.conclusion.predicate, rule.conclusion.is_positive) for rule in rules}
-    clashing = {predicate for predicate, is_positive in concluded if (predicate, not is_positive) in concluded}
+    clashing = {
+        predicate
+        for predicate, is_positive in concluded
+        if (predicate, not is_positive) in concluded
+    }
     links = any(literal.subject != ANYTHING for rule in rules for literal in rule.condition)
     links |= any(rule.condition and rule.conclusion.subject != ANYTHING for rule in rules)
     asked = {literal.subject for literal in statement.literals}
@@ -187,32 +224,41 @@ def _needed(rules: list[_Rule], predicates: set[str]) -> set[str]:
 
 @dataclass(slots=True)
 class _Chain:
-    """All that follows from some rules as far as it may matter, and every application that shows it.
+    """All that follows from some rules as far as it may matter, and every application that shows
+    it.
 
-    Knuth's generalisation of Dijkstra's algorithm: literals come in the order of the rules used to reach them, so
-    the cheapest application that gives a literal never rests on that literal.
+    Knuth's generalisation of Dijkstra's algorithm: literals come in the order of the rules used to
+    reach them, so the cheapest application that gives a literal never rests on that literal.
     """
 
     rules: list[_Rule]
     subjects: list[str]
     scope: _Scope
     closed_world: bool
-    known: dict[Literal, int] = field(default_factory=dict)  # how many rules were used to reach it, repeats counted
+    known: dict[Literal, int] = field(
+        default_factory=dict
+    )  # how many rules were used to reach it, repeats counted
     ways: dict[Literal, list[_Application]] = field(default_factory=lambda: defaultdict(list))
-    opposites: list[Literal] = field(default_factory=list)  # two that contradict each other, if there are any
+    opposites: list[Literal] = field(
+        default_factory=list
+    )  # two that contradict each other, if there are any
     _agenda: list[tuple[int, int, Literal]] = field(default_factory=list)
     _order: Iterator[int] = field(default_factory=count)
     _stated: set[Literal] = field(default_factory=set)
     _applied: set[tuple[int, str]] = field(default_factory=set)
 
     def run(self) -> None:
-        """Fill `known` and `ways`, the literals of fewest rules first, or stop at the first two `opposites`."""
+        """Fill `known` and `ways`, the literals of fewest rules first, or stop at the first two
+        `opposites`.
+        """
         waiting: dict[Literal, list[int]] = defaultdict(list)
         self._stated = {rule.conclusion for rule in self.rules if not rule.condition}
         for number, rule in enumerate(self.rules):
             for literal in rule.condition:
                 waiting[literal].append(number)
-            may_fail = self.closed_world and not any(literal.is_positive for literal in rule.condition)
+            may_fail = self.closed_world and not any(
+                literal.is_positive for literal in rule.condition
+            )
             if may_fail or not rule.condition:
                 self._try(number, self._all_subjects(rule))
         while self._agenda and not self.opposites:
@@ -224,11 +270,15 @@ class _Chain:
                 self.opposites = [literal, literal.denied()]
             for number in waiting.get(literal, ()):  # a condition about this subject by name
                 self._try(number, self._all_subjects(self.rules[number]))
-            for number in waiting.get(Literal(ANYTHING, literal.predicate, literal.is_positive), ()):
+            for number in waiting.get(
+                Literal(ANYTHING, literal.predicate, literal.is_positive), ()
+            ):
                 self._try(number, [literal.subject])
 
     def _all_subjects(self, rule: _Rule) -> list[str]:
-        is_general = any(literal.subject == ANYTHING for literal in (*rule.condition, rule.conclusion))
+        is_general = any(
+            literal.subject == ANYTHING for literal in (*rule.condition, rule.conclusion)
+        )
         return self.subjects if is_general else [""]
 
     def _try(self, number: int, subjects: list[str]) -> None:
@@ -243,10 +293,14 @@ class _Chain:
             self._applied.add((number, subject))
             needs = tuple(literal for literal in needs if literal in self.known)
             self.ways[conclusion].append(_Application(rule, subject, needs))
-            heapq.heappush(self._agenda, (self.cost(self.ways[conclusion][-1]), next(self._order), conclusion))
+            heapq.heappush(
+                self._agenda, (self.cost(self.ways[conclusion][-1]), next(self._order), conclusion)
+            )
 
     def _holds(self, literal: Literal) -> bool:
-        by_failure = self.closed_world and not literal.is_positive and literal.denied() not in self._stated
+        by_failure = (
+            self.closed_world and not literal.is_positive and literal.denied() not in self._stated
+        )
         return by_failure or literal in self.known
 
     def applied(self, goals: Iterable[Literal]) -> list[_Application]:
@@ -265,10 +319,16 @@ class _Chain:
 
 
 def _bound(literal: Literal, subject: str) -> Literal:
-    return Literal(subject, literal.predicate, literal.is_positive) if literal.subject == ANYTHING else literal
+    return (
+        Literal(subject, literal.predicate, literal.is_positive)
+        if literal.subject == ANYTHING
+        else literal
+    )
 
 
-def _verdict(statement: Formula, chain: _Chain, closed_world: bool) -> tuple[bool | None, list[list[Literal]]]:
+def _verdict(
+    statement: Formula, chain: _Chain, closed_world: bool
+) -> tuple[bool | None, list[list[Literal]]]:
     """The verdict, and what to prove for it: all literals of one of these lists."""
     true: list[list[Literal]] = []
     false: list[list[Literal]] = []
@@ -288,7 +348,9 @@ def _verdict(statement: Formula, chain: _Chain, closed_world: bool) -> tuple[boo
 
 
 def _shortest(chain: _Chain, goals: list[Literal]) -> list[_Application]:
-    """The applications that prove all goals in the fewest steps: a search, where sharing rules could save some."""
+    """The applications that prove all goals in the fewest steps: a search, where sharing rules
+    could save some.
+    """
     best = chain.applied(goals)
     if len(goals) == 1 and all(len(way.needs) < 2 for way in _relevant(chain, goals)):
         return best  # a path, and the shortest
@@ -340,7 +402,9 @@ def _forced(
     return chosen, list(dict.fromkeys(kept))
 
 
-def _steps_at_least(chain: _Chain, chosen: dict[Literal, _Application], open_: list[Literal]) -> int:
+def _steps_at_least(
+    chain: _Chain, chosen: dict[Literal, _Application], open_: list[Literal]
+) -> int:
     """The steps chosen, and one for each open literal that shares its rules with none before it."""
     used = {_step(way) for way in chosen.values() if way.rule.condition}
     n_steps = len(used)
@@ -372,4 +436,6 @@ def _steps(used: list[_Application]) -> int:
 
 
 def _texts(theory: Theory, used: list[_Application]) -> tuple[str, ...]:
-    return tuple(theory.premises[number].text for number in sorted({way.rule.premise for way in used}))
+    return tuple(
+        theory.premises[number].text for number in sorted({way.rule.premise for way in used})
+    )

@@ -13,7 +13,8 @@ from qkcore.puzzles.puzzle import PuzzleError
 _JOINT = re.compile(r"(, and |, or |, | and | or )")
 _CLAUSE = re.compile(r"(?P<lead>.+? (?:is|are)) (?P<predicate>.+)")
 _DUAL = {"and": "or", "or": "and"}
-# A "not" after the verb does not contradict these: "Every wumpus is not red" says more than "not every wumpus is red".
+# A "not" after the verb does not contradict these: "Every wumpus is not red" says more than "not
+# every wumpus is red".
 _REFUSED = re.compile(
     r"\b(all|although|any|anyone|anything|because|both|but|each|either|every|everyone|everything|few|if|many|most"
     r"|neither|never|no|nobody|none|nor|nothing|only|some|someone|something|that|then|unless|when|which|while|who)\b"
@@ -49,12 +50,15 @@ def negate(statement: str) -> str:
     parts = [_opposite(piece, statement) for piece in pieces[::2]]
     if not parts[0][0] or _is_read_two_ways([(lead, not is_not) for lead, is_not, _ in parts]):
         raise _refusal(statement)
-    text = _joined(parts, [re.sub(r"and|or", lambda word: _DUAL[word[0]], joint) for joint in joints])
+    text = _joined(
+        parts, [re.sub(r"and|or", lambda word: _DUAL[word[0]], joint) for joint in joints]
+    )
     return text + "." * body.endswith(".")
 
 
 def _opposite(piece: str, statement: str) -> tuple[str, bool, str]:
-    """Subject and verb (empty where the piece leaves them out), whether its opposite has a "not", and the rest.
+    """Subject and verb (empty where the piece leaves them out), whether its opposite has a "not",
+    and the rest.
 
     >>> _opposite("Max is not red", "")
     ('Max is', False, 'red')
@@ -69,7 +73,9 @@ def _opposite(piece: str, statement: str) -> tuple[str, bool, str]:
 
 def _is_read_two_ways(parts: list[tuple[str, bool]]) -> bool:
     # "not a wumpus or a shumpus": does the "not" reach the shumpus?
-    return any(was_not and not is_not and not lead for (_, was_not), (lead, is_not) in pairwise(parts))
+    return any(
+        was_not and not is_not and not lead for (_, was_not), (lead, is_not) in pairwise(parts)
+    )
 
 
 def _joined(parts: list[tuple[str, bool, str]], joints: list[str]) -> str:
@@ -77,12 +83,18 @@ def _joined(parts: list[tuple[str, bool, str]], joints: list[str]) -> str:
     for joint, (lead, is_not, rest) in zip(["", *joints], parts, strict=True):
         subject_and_verb = lead or subject_and_verb
         must_repeat = was_not and not is_not
-        text += joint + (f"{subject_and_verb} " if lead or must_repeat else "") + ("not " if is_not else "") + rest
+        text += (
+            joint
+            + (f"{subject_and_verb} " if lead or must_repeat else "")
+            + ("not " if is_not else "")
+            + rest
+        )
         was_not = is_not
     return text
 
 
 def _refusal(statement: str) -> PuzzleError:
     return PuzzleError(
-        f"cannot negate {statement!r}; it must read 'X is [not] Y' or 'X are [not] Y', parts joined by 'and' or by 'or'"
+        f"cannot negate {statement!r}; it must read 'X is [not] Y' or 'X are [not] Y', parts "
+        "joined by 'and' or by 'or'"
     )

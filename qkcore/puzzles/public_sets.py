@@ -37,7 +37,9 @@ EXPECTED = {
 Documents = list[tuple[int, dict]]  # the line each begins on, and the JSON object
 
 
-def import_puzzles(format: str, paths: Paths, seed: int = 0, validation_share: float = 0.5) -> list[Puzzle]:
+def import_puzzles(
+    format: str, paths: Paths, seed: int = 0, validation_share: float = 0.5
+) -> list[Puzzle]:
     """Read one of the public formats and deal its puzzles into validation and test.
 
     Args:
@@ -80,17 +82,26 @@ def _prontoqa_puzzles(documents: Documents, path: Path, label: str) -> Iterator[
         for problem_name, problem in problems.items():
             with at(f"{path}, {example_name}, {problem_name}"):
                 is_test = problem_name == "test_example"
-                steps, distractors = _prontoqa_steps(path.stem, is_test), _prontoqa_distractors(path.stem, is_test)
-                yield from _prontoqa_pair(problem, f"{label}/{example_name}/{problem_name}", steps, distractors)
+                steps, distractors = (
+                    _prontoqa_steps(path.stem, is_test),
+                    _prontoqa_distractors(path.stem, is_test),
+                )
+                yield from _prontoqa_pair(
+                    problem, f"{label}/{example_name}/{problem_name}", steps, distractors
+                )
 
 
 def _prontoqa_pair(problem: object, name: str, steps: int, distractors: int | None) -> list[Puzzle]:
     context, query = text_in(problem, "question"), text_in(problem, "query")
     if not query.startswith("Prove:"):
-        raise PuzzleError(f"query {query!r} does not begin with 'Prove:'; only proofs-only files can be imported")
+        raise PuzzleError(
+            f"query {query!r} does not begin with 'Prove:'; only proofs-only files can be imported"
+        )
     statement = query.removeprefix("Prove:").strip()
     return [
-        _puzzle(f"{name}/{TRUE_FALSE[answer]}", context, text, TRUE_FALSE, answer, steps, distractors)
+        _puzzle(
+            f"{name}/{TRUE_FALSE[answer]}", context, text, TRUE_FALSE, answer, steps, distractors
+        )
         for answer, text in enumerate((statement, negate(statement)))
     ]
 
@@ -104,7 +115,9 @@ def _prontoqa_steps(stem: str, is_test: bool) -> int:
     hops = re.match(r"(\d+)hop(?:_|$)", stem)
     test_hops = re.search(r"_(\d+)testhops(?:_|$)", stem)
     if not hops:
-        raise PuzzleError("the file's name does not begin with its hops ('4hop_...'); give it its published name")
+        raise PuzzleError(
+            "the file's name does not begin with its hops ('4hop_...'); give it its published name"
+        )
     return int((test_hops if is_test and test_hops else hops)[1])
 
 
@@ -125,14 +138,29 @@ def _pararule_puzzles(documents: Documents, path: Path, label: str) -> Iterator[
             context, questions = text_in(document, "context"), field_in(document, "questions", list)
         for number, question in enumerate(questions, start=1):
             with at(f"{path}, line {line}, question {number}"):
-                statement, answer = text_in(question, "text"), answer_in(question, "label", TRUE_FALSE)
-                steps = _steps(field_in(field_in(question, "meta", dict), "QDep"), "QDep", r"(\d{1,4})")
-                yield _puzzle(f"{label}/line{line}/question{number}", context, statement, TRUE_FALSE, answer, steps)
+                statement, answer = (
+                    text_in(question, "text"),
+                    answer_in(question, "label", TRUE_FALSE),
+                )
+                steps = _steps(
+                    field_in(field_in(question, "meta", dict), "QDep"), "QDep", r"(\d{1,4})"
+                )
+                yield _puzzle(
+                    f"{label}/line{line}/question{number}",
+                    context,
+                    statement,
+                    TRUE_FALSE,
+                    answer,
+                    steps,
+                )
 
 
 def _multilogieval_puzzles(documents: Documents, path: Path, label: str) -> Iterator[Puzzle]:
     with at(str(path)):
-        samples, steps = field_in(documents[0][1], "samples", list), _multilogieval_steps(documents[0][1], path)
+        samples, steps = (
+            field_in(documents[0][1], "samples", list),
+            _multilogieval_steps(documents[0][1], path),
+        )
     for number, sample in enumerate(samples, start=1):
         with at(f"{path}, sample {number}"):
             context, statement = text_in(sample, "context"), text_in(sample, "question")
@@ -141,10 +169,15 @@ def _multilogieval_puzzles(documents: Documents, path: Path, label: str) -> Iter
 
 
 def _multilogieval_steps(document: dict, path: Path) -> int:
-    folder = next((part for part in reversed(path.resolve().parts) if DEPTH_FOLDER.fullmatch(part)), None)
+    folder = next(
+        (part for part in reversed(path.resolve().parts) if DEPTH_FOLDER.fullmatch(part)), None
+    )
     depth = document.get("depth", folder and folder.removesuffix("_Data"))
     if depth is None:
-        raise PuzzleError("field 'depth' is missing and no folder above is named 'd2_Data' or alike; add one of them")
+        raise PuzzleError(
+            "field 'depth' is missing and no folder above is named 'd2_Data' or alike; add one of "
+            "them"
+        )
     return _steps(depth, "depth", r"d(\d{1,4})")
 
 
@@ -158,10 +191,14 @@ def _puzzle(
     distractors: int | None = None,
 ) -> Puzzle:
     group = context_group(context)
-    return Puzzle(puzzle_id, context, statement, candidates, answer, steps, distractors, group, split="test")
+    return Puzzle(
+        puzzle_id, context, statement, candidates, answer, steps, distractors, group, split="test"
+    )
 
 
-def _read(format: str, paths: Paths, puzzles_of: Callable[[Documents, Path, str], Iterator[Puzzle]]) -> list[Puzzle]:
+def _read(
+    format: str, paths: Paths, puzzles_of: Callable[[Documents, Path, str], Iterator[Puzzle]]
+) -> list[Puzzle]:
     files = find_files(paths)
     puzzles: list[Puzzle] = []
     for path, label in zip(files, labels([file.resolve() for file in files]), strict=True):
@@ -173,12 +210,16 @@ def _read(format: str, paths: Paths, puzzles_of: Callable[[Documents, Path, str]
 
 
 def _without_repeats(puzzles: list[Puzzle]) -> list[Puzzle]:
-    # Some published files repeat others: the in-context examples of PrOntoQA's 5testhops files come from the 1hop file.
+    # Some published files repeat others: the in-context examples of PrOntoQA's 5testhops files come
+    # from the 1hop file.
     first: dict[tuple[str, str], Puzzle] = {}
     for puzzle in puzzles:
         other = first.setdefault((puzzle.context, puzzle.statement), puzzle)
         if other.answer != puzzle.answer:
-            raise PuzzleError(f"{puzzle.puzzle_id}: the same puzzle has another answer in {other.puzzle_id}; drop one")
+            raise PuzzleError(
+                f"{puzzle.puzzle_id}: the same puzzle has another answer in {other.puzzle_id}; "
+                "drop one"
+            )
     return list(first.values())
 
 
@@ -189,7 +230,9 @@ def _documents(path: Path, format: str) -> Documents:
         if found == "puzzles":
             raise PuzzleError("is a QKScope puzzle file already; use it as it is, without `import`")
         if found not in (None, format):
-            raise PuzzleError(f"looks like {NAMES[found]}, not {NAMES[format]}; use `import {found}`")
+            raise PuzzleError(
+                f"looks like {NAMES[found]}, not {NAMES[format]}; use `import {found}`"
+            )
         if found is None or (len(documents) > 1 and format != "pararule"):
             raise PuzzleError(f"is not a {NAMES[format]} file; expected {EXPECTED[format]}")
     return documents
@@ -198,15 +241,25 @@ def _documents(path: Path, format: str) -> Documents:
 def _format_of(document: object) -> str | None:
     if not isinstance(document, dict):
         return None
-    for name, format in (("questions", "pararule"), ("samples", "multilogieval"), ("statement", "puzzles")):
+    for name, format in (
+        ("questions", "pararule"),
+        ("samples", "multilogieval"),
+        ("statement", "puzzles"),
+    ):
         if name in document:
             return format
     names = [name for example in document.values() if isinstance(example, dict) for name in example]
-    return "prontoqa" if any(re.match("test_example|in_context_example", name) for name in names) else None
+    return (
+        "prontoqa"
+        if any(re.match("test_example|in_context_example", name) for name in names)
+        else None
+    )
 
 
 def _steps(value: object, name: str, pattern: str) -> int:
     number = re.fullmatch(pattern, str(value))
     if not number:
-        raise PuzzleError(f"field {name!r} holds no number of steps, found {reprlib.repr(value)}; correct it")
+        raise PuzzleError(
+            f"field {name!r} holds no number of steps, found {reprlib.repr(value)}; correct it"
+        )
     return int(number[1])

@@ -43,37 +43,53 @@ def find_files(paths: Paths) -> list[Path]:
 
 def _inside(folder: Path) -> list[Path]:
     # "._x.json" is what a Mac adds beside x.json in an archive; it holds no JSON.
-    files = [file for file in folder.rglob("*.json*") if file.suffix in (".json", ".jsonl") and file.is_file()]
+    files = [
+        file
+        for file in folder.rglob("*.json*")
+        if file.suffix in (".json", ".jsonl") and file.is_file()
+    ]
     found = sorted(file for file in files if not file.name.startswith("._"))
     if not found:
-        raise PuzzleError(f"{folder}: holds no .json or .jsonl file; name the folder that has the benchmark's files")
+        raise PuzzleError(
+            f"{folder}: holds no .json or .jsonl file; name the folder that has the benchmark's "
+            "files"
+        )
     return found
 
 
 def labels(files: list[Path]) -> list[str]:
     """The shortest end of each file's path, without its suffix, that no other file shares.
 
-    Files below a dK_Data folder are named from that folder on: there the same names recur by design.
+    Files below a dK_Data folder are named from that folder on: there the same names recur by
+    design.
 
     >>> labels([Path("a/1hop.json"), Path("b/1hop.json"), Path("b/2hop.json"), Path("c/d2_Data/pl/HS.json")])
     ['a/1hop', 'b/1hop', '2hop', 'd2_Data/pl/HS']
     """
     bare = Counter(file.with_suffix("") for file in files)
-    names = [(file if bare[file.with_suffix("")] > 1 else file.with_suffix("")).parts for file in files]
+    names = [
+        (file if bare[file.with_suffix("")] > 1 else file.with_suffix("")).parts for file in files
+    ]
     n_sharing = Counter(parts[-n:] for parts in names for n in range(1, len(parts) + 1))
     return ["/".join(next(end for end in _ends(parts) if n_sharing[end] == 1)) for parts in names]
 
 
 def _ends(parts: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    shortest = next((n for n, part in enumerate(reversed(parts), 1) if DEPTH_FOLDER.fullmatch(part)), 1)
+    shortest = next(
+        (n for n, part in enumerate(reversed(parts), 1) if DEPTH_FOLDER.fullmatch(part)), 1
+    )
     return (parts[-n:] for n in range(shortest, len(parts) + 1))
 
 
 def read_documents(path: Path) -> list[tuple[int, object]]:
-    """The JSON values of a file, each with its line: one a line if the first line is an object, else the whole file."""
+    """The JSON values of a file, each with its line: one a line if the first line is an object,
+    else the whole file.
+    """
     with at(str(path)):
         text = _decoded(path)
-    lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    lines = [
+        (number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()
+    ]
     pieces = lines if _is_object(lines[0][1]) else [(1, text)]
     return [(number, _json(piece, number, path)) for number, piece in pieces]
 
@@ -110,8 +126,13 @@ def _json(text: str, line: int, path: Path) -> object:
         raise PuzzleError(f"{place}: not valid JSON ({error.msg}); get the file again") from None
     except PuzzleError as error:
         raise PuzzleError(f"{path}, line {line} or below: {error}") from None
-    except (ValueError, RecursionError):  # a number of thousands of digits, or brackets nested as deep
-        raise PuzzleError(f"{path}, line {line} or below: not readable JSON; get the file again") from None
+    except (
+        ValueError,
+        RecursionError,
+    ):  # a number of thousands of digits, or brackets nested as deep
+        raise PuzzleError(
+            f"{path}, line {line} or below: not readable JSON; get the file again"
+        ) from None
 
 
 def object_in(value: object) -> dict:
@@ -127,7 +148,9 @@ def field_in(entry: object, name: str, kind: type = object):
         raise PuzzleError(f"field {name!r} is missing; get the file again")
     if not isinstance(entry[name], kind):
         word = {dict: "a JSON object", list: "a list", str: "text"}[kind]
-        raise PuzzleError(f"field {name!r} must be {word}, found {reprlib.repr(entry[name])}; correct it")
+        raise PuzzleError(
+            f"field {name!r} must be {word}, found {reprlib.repr(entry[name])}; correct it"
+        )
     return entry[name]
 
 
@@ -150,5 +173,8 @@ def answer_in(entry: object, name: str, candidates: tuple[str, ...]) -> int:
     """
     answer = text_in(entry, name)
     if answer.lower() not in candidates:
-        raise PuzzleError(f"{name} {reprlib.repr(answer)} is none of {', '.join(map(repr, candidates))}; correct it")
+        raise PuzzleError(
+            f"{name} {reprlib.repr(answer)} is none of {', '.join(map(repr, candidates))}; correct "
+            "it"
+        )
     return candidates.index(answer.lower())

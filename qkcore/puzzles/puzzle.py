@@ -53,7 +53,9 @@ class Puzzle:
             _check_count(field, getattr(self, field))
         is_index = isinstance(self.answer, int) and not isinstance(self.answer, bool)
         if self.answer is not None and not (is_index and 0 <= self.answer < len(self.candidates)):
-            raise PuzzleError(f"answer {self.answer!r} is not among its candidates {_listed(self.candidates)}")
+            raise PuzzleError(
+                f"answer {self.answer!r} is not among its candidates {_listed(self.candidates)}"
+            )
         if self.split not in SPLITS:
             raise PuzzleError(f"split {self.split!r} is neither 'validation' nor 'test'")
 
@@ -67,11 +69,15 @@ def context_group(context: str) -> str:
     return "context-" + hashlib.sha256(context.encode()).hexdigest()[:12]
 
 
-def assign_splits(puzzles: Sequence[Puzzle], seed: int = 0, validation_share: float = 0.5) -> list[Puzzle]:
-    """The same puzzles, each with a split; groups stay whole and every number of steps is shared out alike.
+def assign_splits(
+    puzzles: Sequence[Puzzle], seed: int = 0, validation_share: float = 0.5
+) -> list[Puzzle]:
+    """The same puzzles, each with a split; groups stay whole and every number of steps is shared
+    out alike.
 
-    Groups are shuffled with `seed` among those of the same steps (the largest in the group), then dealt so that
-    the validation count of each stratum follows `validation_share` (0 to 1), counted in puzzles.
+    Groups are shuffled with `seed` among those of the same steps (the largest in the group), then
+    dealt so that the validation count of each stratum follows `validation_share` (0 to 1), counted
+    in puzzles.
     """
     if not 0 <= validation_share <= 1:
         raise PuzzleError(f"validation share {validation_share} is not between 0 and 1")
@@ -128,9 +134,9 @@ def _replace(path: Path, puzzles: Iterable[Puzzle]) -> None:
 def load_puzzles(path: str | Path, seed: int = 0) -> list[Puzzle]:
     """Read a puzzle file.
 
-    A line needs only `context`, `statement`, `candidates` and `answer` (a candidate's text, its index from 0,
-    or null). Missing ids become `line-N`; a missing group is the group of its context; when no line
-    names a split, `assign_splits` deals them with `seed`.
+    A line needs only `context`, `statement`, `candidates` and `answer` (a candidate's text, its
+    index from 0, or null). Missing ids become `line-N`; a missing group is the group of its
+    context; when no line names a split, `assign_splits` deals them with `seed`.
 
     Raises:
         PuzzleError: naming file, line and field.
@@ -158,8 +164,8 @@ def load_puzzles(path: str | Path, seed: int = 0) -> list[Puzzle]:
         raise PuzzleError(f"{path}: holds no puzzles; write one puzzle (a JSON object) a line")
     if split_lines and unsplit_lines:
         raise PuzzleError(
-            f"{path}, line {unsplit_lines[0]}: field 'split' is missing, but line {split_lines[0]} has one; "
-            "give it on every line or on none"
+            f"{path}, line {unsplit_lines[0]}: field 'split' is missing, but line {split_lines[0]} "
+            "has one; give it on every line or on none"
         )
     if unsplit_lines:
         return assign_splits(puzzles, seed)
@@ -173,8 +179,8 @@ def _check_groups_whole(path: Path, puzzles: list[Puzzle], line_of: dict[str, in
         other = first.setdefault(puzzle.group, puzzle)
         if other.split != puzzle.split:
             raise PuzzleError(
-                f"{path}, line {line_of[puzzle.puzzle_id]}: group {puzzle.group!r} is in split {puzzle.split!r} "
-                f"here and in {other.split!r} on line {line_of[other.puzzle_id]}; "
+                f"{path}, line {line_of[puzzle.puzzle_id]}: group {puzzle.group!r} is in split "
+                f"{puzzle.split!r} here and in {other.split!r} on line {line_of[other.puzzle_id]}; "
                 "puzzles of one group (or context) belong in one split"
             )
 
@@ -189,8 +195,8 @@ def _lines(path: Path) -> Iterable[tuple[int, str]]:
             line = raw.decode("utf-8")
         except UnicodeDecodeError as error:
             raise PuzzleError(
-                f"{path}, line {number}: byte 0x{raw[error.start]:02x} at position {error.start + 1} is not UTF-8; "
-                "save the file as UTF-8"
+                f"{path}, line {number}: byte 0x{raw[error.start]:02x} at position "
+                f"{error.start + 1} is not UTF-8; save the file as UTF-8"
             ) from None
         if line.strip():
             yield number, line
@@ -200,15 +206,23 @@ def _row(line: str) -> dict:
     try:
         row = json.loads(line, object_pairs_hook=unique_keys)
     except json.JSONDecodeError as error:
-        raise PuzzleError(f"not valid JSON ({error.msg}, column {error.colno}); write one puzzle a line") from None
+        raise PuzzleError(
+            f"not valid JSON ({error.msg}, column {error.colno}); write one puzzle a line"
+        ) from None
     except PuzzleError:
         raise
-    except (ValueError, RecursionError):  # a number of thousands of digits, or brackets nested as deep
+    except (
+        ValueError,
+        RecursionError,
+    ):  # a number of thousands of digits, or brackets nested as deep
         raise PuzzleError(
-            "not a puzzle: nested too deeply or a number too long; write one puzzle (a JSON object) a line"
+            "not a puzzle: nested too deeply or a number too long; write one puzzle (a JSON "
+            "object) a line"
         ) from None
     if not isinstance(row, dict):
-        raise PuzzleError(f"holds a {type(row).__name__}, not a JSON object; write one puzzle (an object) a line")
+        raise PuzzleError(
+            f"holds a {type(row).__name__}, not a JSON object; write one puzzle (an object) a line"
+        )
     known = [field.name for field in fields(Puzzle)]
     for name in ("context", "statement", "candidates", "answer"):
         if name not in row:
@@ -223,7 +237,9 @@ def _row(line: str) -> dict:
 
 
 def unique_keys(pairs: list[tuple[str, object]]) -> dict:
-    """A JSON object whose fields are all different; for `json.loads(..., object_pairs_hook=unique_keys)`."""
+    """A JSON object whose fields are all different; for `json.loads(...,
+    object_pairs_hook=unique_keys)`.
+    """
     row = dict(pairs)
     if len(row) < len(pairs):
         names = [key for key, _ in pairs]
@@ -233,7 +249,9 @@ def unique_keys(pairs: list[tuple[str, object]]) -> dict:
 
 
 def _puzzle(row: dict, number: int) -> Puzzle:
-    candidates = tuple(row["candidates"]) if isinstance(row["candidates"], list) else row["candidates"]
+    candidates = (
+        tuple(row["candidates"]) if isinstance(row["candidates"], list) else row["candidates"]
+    )
     _check_candidates(candidates)
     check_text("context", row["context"])
     return Puzzle(
@@ -252,12 +270,16 @@ def _puzzle(row: dict, number: int) -> Puzzle:
 def _answer_index(answer: object, candidates: tuple[str, ...]) -> int | None:
     if isinstance(answer, bool):
         raise PuzzleError(
-            f'answer is the JSON value {str(answer).lower()}; write it in quotes, "{str(answer).lower()}"'
+            f"answer is the JSON value {str(answer).lower()}; write it in quotes, "
+            f'"{str(answer).lower()}"'
         )
     if answer is None or isinstance(answer, int):
         return answer
     if answer not in candidates:
-        raise PuzzleError(f"answer {answer!r} is not among its candidates {_listed(candidates)}; write one of them")
+        raise PuzzleError(
+            f"answer {answer!r} is not among its candidates {_listed(candidates)}; write one of "
+            "them"
+        )
     return candidates.index(answer)
 
 
@@ -276,7 +298,9 @@ def check_text(field: str, value: object) -> None:
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise PuzzleError(f"field {field!r} holds half a character (\\u{ord(value[error.start]):04x})") from None
+        raise PuzzleError(
+            f"field {field!r} holds half a character (\\u{ord(value[error.start]):04x})"
+        ) from None
 
 
 def _check_candidates(candidates: object) -> None:
@@ -285,9 +309,15 @@ def _check_candidates(candidates: object) -> None:
     for candidate in candidates:
         check_text("candidates", candidate)
         if candidate != candidate.strip():
-            raise PuzzleError(f"candidate {candidate!r} begins or ends with white space; the prompt adds its own space")
+            raise PuzzleError(
+                f"candidate {candidate!r} begins or ends with white space; the prompt adds its own "
+                "space"
+            )
     if len(candidates) < 2:
-        raise PuzzleError(f"field 'candidates' holds {len(candidates)} of the two or more that a puzzle needs; add one")
+        raise PuzzleError(
+            f"field 'candidates' holds {len(candidates)} of the two or more that a puzzle needs; "
+            "add one"
+        )
     if len(set(candidates)) < len(candidates):
         raise PuzzleError(f"candidates {_listed(candidates)} are not all different; change one")
 
@@ -296,7 +326,8 @@ def _check_count(field: str, value: object) -> None:
     is_whole = isinstance(value, int) and not isinstance(value, bool)
     if value is not None and not (is_whole and 0 <= value <= MAX_DIFFICULTY):
         raise PuzzleError(
-            f"field {field!r} must be a whole number from 0 to {MAX_DIFFICULTY:,} or null, found {value!r}"
+            f"field {field!r} must be a whole number from 0 to {MAX_DIFFICULTY:,} or null, found "
+            f"{value!r}"
         )
 
 

@@ -1,12 +1,14 @@
 """Surface rules: rules that read no logic, scored on the same puzzles as heads.
 
-A rule reads the text of one puzzle, never its answer, steps, group or id. Two things are learnt, both from the
-validation puzzles alone: the majority answer, which also stands in where a rule has no opinion (an undecided rule
-counted as wrong would make the floor under the heads look lower than it is); and whether a rule has to be turned
-round, because it is wrong on more than half of the true-false puzzles that it has an opinion on. Heads are never
-turned round: the comparison favours the rules.
+A rule reads the text of one puzzle, never its answer, steps, group or id. Two things are learnt,
+both from the validation puzzles alone: the majority answer, which also stands in where a rule has
+no opinion (an undecided rule counted as wrong would make the floor under the heads look lower than
+it is); and whether a rule has to be turned round, because it is wrong on more than half of the
+true-false puzzles that it has an opinion on. Heads are never turned round: the comparison favours
+the rules.
 
-Knows English only as far as "is", "are", "not" and plural endings; knows nothing of models or of proofs.
+Knows English only as far as "is", "are", "not" and plural endings; knows nothing of models or of
+proofs.
 """
 
 import re
@@ -24,7 +26,8 @@ NO_OPINION = -1
 VERDICTS = (("true", "false"), ("yes", "no"))
 _LEFT_OUT = frozenset({"a", "an", "the"})
 _NO_SUBJECT = frozenset(
-    "all animal each every everyone everything if is it people someone something that then they thing".split()
+    "all animal each every everyone everything if is it people someone something that then they "
+    "thing".split()
 )
 
 
@@ -41,22 +44,34 @@ class SurfaceRule:
         verdict = self.judge(puzzle)
         if verdict is None:
             return NO_OPINION
-        return next(i for i, text in enumerate(puzzle.candidates) if (text.lower() in ("true", "yes")) == verdict)
+        return next(
+            i
+            for i, text in enumerate(puzzle.candidates)
+            if (text.lower() in ("true", "yes")) == verdict
+        )
 
 
 def surface_choices(puzzles: Sequence[Puzzle]) -> np.ndarray:
     """The candidate that each rule names, after learning from the validation puzzles among these.
 
-    A set without validation puzzles leaves rules as they are written, and the majority is the first candidate.
+    A set without validation puzzles leaves rules as they are written, and the majority is the first
+    candidate.
 
     Returns:
-        (puzzle, rule) int8 index into the puzzle's candidates, rules in the order of `SURFACE_RULES`.
+        (puzzle, rule) int8 index into the puzzle's candidates, rules in the order of
+        `SURFACE_RULES`.
     """
-    opinions = np.array([[rule(p) for rule in SURFACE_RULES.values()] for p in puzzles], dtype=np.int8)
+    opinions = np.array(
+        [[rule(p) for rule in SURFACE_RULES.values()] for p in puzzles], dtype=np.int8
+    )
     opinions = opinions.reshape(len(puzzles), len(SURFACE_RULES))
-    is_judged = (opinions != NO_OPINION) & _column(_is_verdict(p.candidates) for p in puzzles).astype(bool)
+    is_judged = (opinions != NO_OPINION) & _column(
+        _is_verdict(p.candidates) for p in puzzles
+    ).astype(bool)
 
-    known = [row for row, p in enumerate(puzzles) if p.split == "validation" and p.answer is not None]
+    known = [
+        row for row, p in enumerate(puzzles) if p.split == "validation" and p.answer is not None
+    ]
     is_wrong = is_judged[known] & (opinions[known] != _column(puzzles[row].answer for row in known))
     is_turned = 2 * is_wrong.sum(axis=0) > is_judged[known].sum(axis=0)
     choices = np.where(is_judged & is_turned, 1 - opinions, opinions)
@@ -67,17 +82,22 @@ def surface_choices(puzzles: Sequence[Puzzle]) -> np.ndarray:
 
 
 def surface_accuracy(puzzles: Sequence[Puzzle]) -> pd.DataFrame:
-    """How often each rule is right, at every difficulty; puzzles whose answer nobody knows are left out.
+    """How often each rule is right, at every difficulty; puzzles whose answer nobody knows are left
+    out.
 
     Returns:
         rule, split, steps, distractors (missing where the puzzles state none), n, n_right.
     """
     puzzles = [puzzle for puzzle in puzzles if puzzle.answer is not None]
     columns = ["split", "steps", "distractors"]
-    cells = pd.DataFrame([[getattr(p, column) for column in columns] for p in puzzles], columns=columns)
+    cells = pd.DataFrame(
+        [[getattr(p, column) for column in columns] for p in puzzles], columns=columns
+    )
     cells = cells.astype({"steps": "Int64", "distractors": "Int64"})
     answers = np.array([puzzle.answer for puzzle in puzzles], dtype=np.int8)
-    is_right = pd.DataFrame(surface_choices(puzzles) == answers[:, None], columns=list(SURFACE_RULES))
+    is_right = pd.DataFrame(
+        surface_choices(puzzles) == answers[:, None], columns=list(SURFACE_RULES)
+    )
     by_cell = is_right.groupby([cells[column] for column in columns], dropna=False)
     counts = by_cell.sum().assign(n=by_cell.size()).reset_index()
     counts = counts.melt([*columns, "n"], var_name="rule", value_name="n_right")
@@ -116,7 +136,11 @@ def _sentences(text: str) -> tuple[tuple[str, ...], ...]:
     """
     text = re.sub(r"n['’]t\b|(?<=can)not\b", " not", text.lower().replace("can't", "can not"))
     sentences = (re.findall(r"\w+", part) for part in re.split(r"[.!?;\n]", text))
-    return tuple(tuple(_singular(word) for word in words if word not in _LEFT_OUT) for words in sentences if words)
+    return tuple(
+        tuple(_singular(word) for word in words if word not in _LEFT_OUT)
+        for words in sentences
+        if words
+    )
 
 
 def _singular(word: str) -> str:
@@ -145,7 +169,8 @@ def _is_negative(statement: str) -> bool:
 
 
 def _mentions(puzzle: Puzzle) -> list[tuple[bool, tuple[str, ...]]]:
-    """Where the context has the statement's last word: without "not" right before it?, and the words before that.
+    """Where the context has the statement's last word: without "not" right before it?, and the
+    words before that.
 
     >>> from qkcore.puzzles.puzzle import Puzzle
     >>> _mentions(Puzzle("1", "Impuses are not red.", "Max is red.", ("true", "false"), 1, None, None, "1", "test"))
@@ -169,7 +194,9 @@ def _contains_not(puzzle: Puzzle) -> bool:
 
 
 def _phrase_occurs(puzzle: Puzzle) -> bool | None:
-    """Is "is (not) P" of "X is (not) P" in the context, be it with "is" or "are", singular or plural?"""
+    """Is "is (not) P" of "X is (not) P" in the context, be it with "is" or "are", singular or
+    plural?
+    """
     words = _words(puzzle.statement)
     if "is" not in words[1:-1]:
         return None
@@ -178,7 +205,9 @@ def _phrase_occurs(puzzle: Puzzle) -> bool | None:
 
 
 def _subject_frequency(puzzle: Puzzle) -> bool | None:
-    """Of the premises "S is P" and "T is not P", believe the one whose subject the context names more often."""
+    """Of the premises "S is P" and "T is not P", believe the one whose subject the context names
+    more often.
+    """
     counts = Counter(_words(puzzle.context))
     most = {True: 0, False: 0}
     for is_positive, before in _mentions(puzzle):
@@ -205,7 +234,9 @@ def _length(puzzle: Puzzle) -> bool:
 
 
 def _largest(measure: Callable[[str, str], float]) -> Callable[[Puzzle], int]:
-    """A pick: the one candidate that measures most, given context and candidate as words between spaces."""
+    """A pick: the one candidate that measures most, given context and candidate as words between
+    spaces.
+    """
 
     def pick(puzzle: Puzzle) -> int:
         context = _joined(_words(puzzle.context))
@@ -221,6 +252,8 @@ SURFACE_RULES: dict[str, Callable[[Puzzle], int]] = {
     "phrase occurs": SurfaceRule(_phrase_occurs),
     "subject frequency": SurfaceRule(_subject_frequency, _largest(str.count)),
     "last mention": SurfaceRule(_last_mention, _largest(str.rfind)),
-    "word overlap": SurfaceRule(_word_overlap, _largest(lambda c, text: len(set(c.split()) & set(text.split())))),
+    "word overlap": SurfaceRule(
+        _word_overlap, _largest(lambda c, text: len(set(c.split()) & set(text.split())))
+    ),
     "length": SurfaceRule(_length, _largest(lambda _, text: len(text.split()))),
 }

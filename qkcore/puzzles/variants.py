@@ -1,8 +1,9 @@
 """What would change the answer? Variants of one puzzle, each with its truth worked out anew.
 
-Each variant changes one thing: the statement's sign, one premise less, premises more that nothing needs, another order,
-other names. Truth comes from qkcore.puzzles.logic wherever it reads the English; where it does not, a change that cannot
-alter the truth keeps the given answer, and any other leaves it unknown. Knows nothing of models.
+Each variant changes one thing: the statement's sign, one premise less, premises more that nothing
+needs, another order, other names. Truth comes from qkcore.puzzles.logic wherever it reads the
+English; where it does not, a change that cannot alter the truth keeps the given answer, and any
+other leaves it unknown. Knows nothing of models.
 """
 
 import random
@@ -52,11 +53,14 @@ def truth(context: str, statement: str, candidates: Sequence[str]) -> Truth:
     except PuzzleError as error:
         return Truth(None, None, str(error))
     verdicts = [VERDICT_OF.get(candidate.lower(), "none") for candidate in candidates]
-    return Truth(verdicts.index(solution.verdict) if solution.verdict in verdicts else None, solution, "")
+    return Truth(
+        verdicts.index(solution.verdict) if solution.verdict in verdicts else None, solution, ""
+    )
 
 
 def proof_of(puzzle: Puzzle) -> tuple[str, ...]:
-    """The premises that the puzzle's answer follows from; none where nothing follows, or the English is not read.
+    """The premises that the puzzle's answer follows from; none where nothing follows, or the
+    English is not read.
 
     >>> proof_of(Puzzle("p", "Max is a cat. Rex is red.", "Rex is red.", ("true", "false"), 0, 0, 0, "g", "test"))
     ('Rex is red.',)
@@ -71,7 +75,8 @@ def variants(
     """All variants of the kinds named, and a sentence for each kind that this puzzle does not have.
 
     Args:
-        n_draws: how many puzzles for each number of distractors, and how many orders of the premises.
+        n_draws: how many puzzles for each number of distractors, and how many orders of the
+            premises.
     """
     made: list[Variant] = []
     notes: list[str] = []
@@ -118,7 +123,9 @@ def _dropped(puzzle: Puzzle) -> Iterator[Variant]:
     for number, premise in enumerate(premises):
         context = " ".join(premises[:number] + premises[number + 1 :])
         changed = _changed(puzzle, f"without {number}", False, context=context)
-        yield Variant("dropped", f"Without premise {number + 1}: {premise}", changed, premise=number)
+        yield Variant(
+            "dropped", f"Without premise {number + 1}: {premise}", changed, premise=number
+        )
 
 
 def _with_distractors(puzzle: Puzzle, n_draws: int, seed: int) -> Iterator[Variant]:
@@ -129,7 +136,9 @@ def _with_distractors(puzzle: Puzzle, n_draws: int, seed: int) -> Iterator[Varia
         premises, added = split(puzzle.context), _distractors(puzzle, style, rng)
         for n_added, sentence in enumerate(added, start=1):
             premises.insert(rng.randint(0, len(premises)), sentence)
-            changed = _changed(puzzle, f"plus {n_added} draw {draw}", True, context=" ".join(premises))
+            changed = _changed(
+                puzzle, f"plus {n_added} draw {draw}", True, context=" ".join(premises)
+            )
             words = f"{n_added} distractor{'s' * (n_added > 1)} added, draw {draw + 1}"
             yield Variant("distractors", words, changed, n_added=n_added)
 
@@ -141,9 +150,11 @@ def _style_of(puzzle: Puzzle) -> Style:
 
 
 def _distractors(puzzle: Puzzle, style: Style, rng: random.Random) -> list[str]:
-    """Rules that lead from the puzzle's own classes, or from new ones, to words that stand nowhere else.
+    """Rules that lead from the puzzle's own classes, or from new ones, to words that stand nowhere
+    else.
 
-    No rule or statement of the puzzle speaks of those words, so nothing that followed before changes.
+    No rule or statement of the puzzle speaks of those words, so nothing that followed before
+    changes.
     """
     text = f"{puzzle.context} {puzzle.statement} {' '.join(puzzle.candidates)}".lower()
     own = [noun for noun in style.nouns if re.search(rf"\b{noun}(es|s)?\b", text)]
@@ -180,12 +191,17 @@ def _shuffled(puzzle: Puzzle, n_draws: int, seed: int) -> Iterator[Variant]:
 def _renamed(puzzle: Puzzle) -> Iterator[Variant]:
     names = names_of(puzzle)
     if not names:
-        raise PuzzleError(f"No name was found in {quoted(puzzle.statement)}, so none can be swapped.")
+        raise PuzzleError(
+            f"No name was found in {quoted(puzzle.statement)}, so none can be swapped."
+        )
     if len(names) > 1:
         swaps = [{names[0]: names[1], names[1]: names[0]}]
     else:
         text = f"{puzzle.context} {puzzle.statement}"
-        swaps = [{names[0]: name} for name in [one for one in _style_of(puzzle).names if one not in text][:2]]
+        swaps = [
+            {names[0]: name}
+            for name in [one for one in _style_of(puzzle).names if one not in text][:2]
+        ]
     for swap in swaps:
         pattern = re.compile(r"\b(" + "|".join(map(re.escape, swap)) + r")\b")
         texts = [
@@ -200,7 +216,11 @@ def _renamed(puzzle: Puzzle) -> Iterator[Variant]:
             statement=texts[1],
             candidates=(*texts[2:],),
         )
-        words = f"{names[0]} and {names[1]} swapped" if len(names) > 1 else f"{names[0]} is called {swap[names[0]]}"
+        words = (
+            f"{names[0]} and {names[1]} swapped"
+            if len(names) > 1
+            else f"{names[0]} is called {swap[names[0]]}"
+        )
         yield Variant("renamed", words, changed)
 
 
@@ -217,6 +237,8 @@ def names_of(puzzle: Puzzle) -> list[str]:
         known = {name.lower() for style in STYLES.values() for name in style.names}
     else:
         formulas = [theory.statement, *(one.conclusion for one in theory.premises)]
-        known = {literal.subject for formula in formulas for literal in formula.literals} - {ANYTHING}
+        known = {literal.subject for formula in formulas for literal in formula.literals} - {
+            ANYTHING
+        }
     capitals = re.findall(r"\b[A-Z]\w*", text)
     return list(dict.fromkeys(word for word in capitals if word.lower() in known))

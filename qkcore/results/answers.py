@@ -1,7 +1,7 @@
 """Who answers what: single puzzles of a run, for a few heads, the model and a vote.
 
-Functions of a `ResultStore`; each reads the few heads it needs from table head_scores. Every choice of a head, and
-every scale of a vote, is made on validation puzzles.
+Functions of a `ResultStore`; each reads the few heads it needs from table head_scores. Every choice
+of a head, and every scale of a vote, is made on validation puzzles.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,9 @@ DEFAULT_VOTE = "weighted vote of 5"
 
 
 def puzzles_of(store: ResultStore, run_id: str) -> pd.DataFrame:
-    """Every puzzle of a run in order: puzzle_id, split, steps, distractors, answer, n_candidates, model (a choice)."""
+    """Every puzzle of a run in order: puzzle_id, split, steps, distractors, answer, n_candidates,
+    model (a choice).
+    """
     frame = store.ask(
         """
         select place, puzzle_id, split, steps, distractors, answer, len(candidates) as n_candidates
@@ -32,7 +34,9 @@ def puzzles_of(store: ResultStore, run_id: str) -> pd.DataFrame:
 
 
 def model_logits(store: ResultStore, run_id: str) -> np.ndarray:
-    """(puzzle, candidate) the model's own logits, in the order of `puzzles_of`; candidates that it lacks are NaN."""
+    """(puzzle, candidate) the model's own logits, in the order of `puzzles_of`; candidates that it
+    lacks are NaN.
+    """
     found = store.ask_arrays(
         """
         select place, candidate, logit
@@ -49,7 +53,9 @@ def model_logits(store: ResultStore, run_id: str) -> np.ndarray:
 
 
 def head_scores(store: ResultStore, run_id: str, heads: Sequence[tuple[int, int]]) -> np.ndarray:
-    """(puzzle, head, candidate) scores of a few heads, in the order asked; candidates that a puzzle lacks are NaN."""
+    """(puzzle, head, candidate) scores of a few heads, in the order asked; candidates that a puzzle
+    lacks are NaN.
+    """
     found = store.ask_arrow(
         """
         with wanted as (
@@ -69,7 +75,9 @@ def head_scores(store: ResultStore, run_id: str, heads: Sequence[tuple[int, int]
     n_candidates = np.diff(qk.offsets.to_numpy())
     # One row of a head's scores after the other; which candidate each belongs to.
     row = np.repeat(np.arange(len(qk)), n_candidates)
-    candidate = np.arange(len(row)) - np.repeat(np.cumsum(n_candidates) - n_candidates, n_candidates)
+    candidate = np.arange(len(row)) - np.repeat(
+        np.cumsum(n_candidates) - n_candidates, n_candidates
+    )
     shape = (place.max(initial=-1) + 1, len(heads), n_candidates.max(initial=2))
     scores = np.full(shape, np.nan, dtype=np.float32)
     scores[place[row], column[row], candidate] = qk.flatten().to_numpy()
@@ -89,15 +97,19 @@ def vote(scores: np.ndarray, kind: str, is_validation: np.ndarray) -> np.ndarray
     return candidate_choices(weighted_vote(scores, spreads(scores[is_validation])))
 
 
-def exam(store: ResultStore, run_id: str, layer: int, head: int, by_vote: str = DEFAULT_VOTE) -> pd.DataFrame:
+def exam(
+    store: ResultStore, run_id: str, layer: int, head: int, by_vote: str = DEFAULT_VOTE
+) -> pd.DataFrame:
     """What the head, the model and a vote answer to every **test** puzzle.
 
     Args:
-        by_vote: a name in `VOTES`; its heads are the best on validation puzzles. Without such puzzles nobody votes.
+        by_vote: a name in `VOTES`; its heads are the best on validation puzzles. Without such
+            puzzles nobody votes.
 
     Returns:
-        puzzle_id, steps, distractors, answer, then who's choice (candidate index, -1 for none) in head, model, vote,
-        whether it is right in is_head_right, is_model_right, is_vote_right, and the head's margin.
+        puzzle_id, steps, distractors, answer, then who's choice (candidate index, -1 for none) in
+        head, model, vote, whether it is right in is_head_right, is_model_right, is_vote_right, and
+        the head's margin.
     """
     kind, k = VOTES[by_vote]
     frame = puzzles_of(store, run_id)
@@ -106,14 +118,17 @@ def exam(store: ResultStore, run_id: str, layer: int, head: int, by_vote: str = 
     is_validation = (frame["split"] == "validation").to_numpy()
     own = scores[:, 0]
     voted = vote(scores[:, 1:], kind, is_validation) if voters else np.full(len(frame), -1)
-    frame = frame.assign(head=candidate_choices(own), vote=voted, margin=margins(own, frame["answer"].to_numpy()))
+    frame = frame.assign(
+        head=candidate_choices(own), vote=voted, margin=margins(own, frame["answer"].to_numpy())
+    )
     for who in ("head", "model", "vote"):
         frame[f"is_{who}_right"] = frame[who] == frame["answer"]
     return frame[~is_validation].drop(columns=["split", "n_candidates"]).reset_index(drop=True)
 
 
 def margins(scores: np.ndarray, answer: np.ndarray) -> np.ndarray:
-    """(puzzle,) the right candidate's score minus the best wrong one's, of (puzzle, candidate) scores.
+    """(puzzle,) the right candidate's score minus the best wrong one's, of (puzzle, candidate)
+    scores.
 
     >>> margins(np.array([[3.0, 1.0], [1.0, 4.0]]), np.array([0, 0])).tolist()
     [2.0, -3.0]
@@ -141,18 +156,24 @@ def rules_of_choice(
     """Every way to choose on validation puzzles, reported on the same test puzzles.
 
     Args:
-        choose_steps, report_steps: choose on validation puzzles of these steps, report on test puzzles of those.
+        choose_steps, report_steps: choose on validation puzzles of these steps, report on test
+            puzzles of those.
 
     Returns:
-        rule, heads (a list of (layer, head)), n, n_right, n_only_rule, n_only_model (where one of the two is right).
+        rule, heads (a list of (layer, head)), n, n_right, n_only_rule, n_only_model (where one of
+        the two is right).
     """
     frame = puzzles_of(store, run_id)
-    is_validation = ((frame["split"] == "validation") & _is_among(frame["steps"], choose_steps)).to_numpy()
+    is_validation = (
+        (frame["split"] == "validation") & _is_among(frame["steps"], choose_steps)
+    ).to_numpy()
     is_test = ((frame["split"] == "test") & _is_among(frame["steps"], report_steps)).to_numpy()
     ranked = store.selected(run_id, 10, steps=choose_steps)
     balanced = store.selected(run_id, 1, "balanced_accuracy", choose_steps)
     if not ranked or not is_test.any():
-        return pd.DataFrame(columns=["rule", "heads", "n", "n_right", "n_only_rule", "n_only_model"])
+        return pd.DataFrame(
+            columns=["rule", "heads", "n", "n_right", "n_only_rule", "n_only_model"]
+        )
     scores = head_scores(store, run_id, [*ranked, *balanced])
     answers = {
         "best by accuracy": (ranked[:1], candidate_choices(scores[:, 0])),
@@ -165,9 +186,16 @@ def rules_of_choice(
     rows = []
     for name, (heads, choices) in answers.items():
         is_right = choices[is_test] == right_answer
-        only_rule, only_model = (is_right & ~is_model_right).sum(), (~is_right & is_model_right).sum()
-        rows.append((name, heads, len(is_right), int(is_right.sum()), int(only_rule), int(only_model)))
-    return pd.DataFrame(rows, columns=["rule", "heads", "n", "n_right", "n_only_rule", "n_only_model"])
+        only_rule, only_model = (
+            (is_right & ~is_model_right).sum(),
+            (~is_right & is_model_right).sum(),
+        )
+        rows.append(
+            (name, heads, len(is_right), int(is_right.sum()), int(only_rule), int(only_model))
+        )
+    return pd.DataFrame(
+        rows, columns=["rule", "heads", "n", "n_right", "n_only_rule", "n_only_model"]
+    )
 
 
 def _is_among(values: pd.Series, wanted: Steps) -> pd.Series:
@@ -177,7 +205,9 @@ def _is_among(values: pd.Series, wanted: Steps) -> pd.Series:
 
 
 def texts(store: ResultStore, run_id: str, puzzle_ids: Sequence[str]) -> pd.DataFrame:
-    """puzzle_id, context, statement (None where the set was published without its texts), candidates, answer_text."""
+    """puzzle_id, context, statement (None where the set was published without its texts),
+    candidates, answer_text.
+    """
     return store.ask(
         """
         select puzzle_id, context, statement, candidates, candidates[answer + 1] as answer_text

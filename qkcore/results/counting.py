@@ -1,7 +1,7 @@
 """What is counted once, when a run is published, so that pages only add up.
 
-Scores of all puzzles in, the tables of the store that hang on them out (as `store.SCHEMA` has them, less run_id). Knows
-nothing of files.
+Scores of all puzzles in, the tables of the store that hang on them out (as `store.SCHEMA` has them,
+less run_id). Knows nothing of files.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,9 @@ class Answers:
     """What the heads and the model answered to every puzzle, in the order of the puzzle set."""
 
     puzzles: pd.DataFrame  # PUZZLE_COLUMNS
-    qk: np.ndarray  # (puzzle, layer * head, candidate) float32; candidates that a puzzle lacks are NaN
+    qk: (
+        np.ndarray
+    )  # (puzzle, layer * head, candidate) float32; candidates that a puzzle lacks are NaN
     heads: np.ndarray  # (puzzle, layer * head) int8 candidate index, -1 for a tie
     model: np.ndarray  # (puzzle,) likewise
     n_heads: int  # of a layer
@@ -33,15 +35,19 @@ class Answers:
         return self.puzzles["answer"].to_numpy()
 
 
-def answers_of(puzzles: Sequence[Puzzle], qk: np.ndarray, logits: np.ndarray, n_heads: int) -> Answers:
+def answers_of(
+    puzzles: Sequence[Puzzle], qk: np.ndarray, logits: np.ndarray, n_heads: int
+) -> Answers:
     """Mark every puzzle.
 
     Args:
-        qk: (puzzle, layer * head, candidate) and logits (puzzle, candidate), in the order of the puzzles, each of which
-            has an answer.
+        qk: (puzzle, layer * head, candidate) and logits (puzzle, candidate), in the order of the
+            puzzles, each of which has an answer.
     """
     frame = pd.DataFrame([[getattr(puzzle, name) for name in PUZZLE_COLUMNS] for puzzle in puzzles])
-    frame = frame.set_axis(PUZZLE_COLUMNS, axis="columns").astype({"steps": "Int64", "distractors": "Int64"})
+    frame = frame.set_axis(PUZZLE_COLUMNS, axis="columns").astype(
+        {"steps": "Int64", "distractors": "Int64"}
+    )
     return Answers(frame, qk, candidate_choices(qk), candidate_choices(logits), n_heads)
 
 
@@ -49,7 +55,13 @@ def _cells(answers: Answers) -> Iterator[tuple[dict, np.ndarray]]:
     """(split, steps, distractors) and the rows of the puzzles that share them."""
     names = ["split", "steps", "distractors"]
     for key, rows in answers.puzzles.groupby(names, dropna=False).indices.items():
-        yield {name: None if pd.isna(value) else value for name, value in zip(names, key, strict=True)}, rows
+        yield (
+            {
+                name: None if pd.isna(value) else value
+                for name, value in zip(names, key, strict=True)
+            },
+            rows,
+        )
 
 
 def _by_answer(is_right: np.ndarray, answer: np.ndarray, n_answers: int) -> np.ndarray:
@@ -76,7 +88,9 @@ def head_accuracy(answers: Answers) -> pa.Table:
             "n": np.full(len(layer), len(rows), dtype=np.int32),
             "n_right": is_right[rows].sum(axis=0),
             "n_right_with_model": (is_right[rows] & is_model_right[rows]).sum(axis=0),
-            "n_right_by_answer": pa.FixedSizeListArray.from_arrays(pa.array(by_answer.ravel()), by_answer.shape[-1]),
+            "n_right_by_answer": pa.FixedSizeListArray.from_arrays(
+                pa.array(by_answer.ravel()), by_answer.shape[-1]
+            ),
         }
         tables.append(_cell_table(cell, counts, len(layer)))
     return pa.concat_tables(tables)
@@ -92,7 +106,9 @@ def model_accuracy(answers: Answers) -> pa.Table:
             "n": [len(rows)],
             "n_right": [is_right[rows].sum()],
             "n_by_answer": [np.bincount(answer[rows], minlength=answer.max() + 1).tolist()],
-            "n_right_by_answer": [_by_answer(is_right[rows], answer[rows], answer.max() + 1).tolist()],
+            "n_right_by_answer": [
+                _by_answer(is_right[rows], answer[rows], answer.max() + 1).tolist()
+            ],
         }
         tables.append(_cell_table(cell, counts, 1))
     return pa.concat_tables(tables)
@@ -109,12 +125,16 @@ def luck(answers: Answers) -> pa.Table:
     for split in SPLITS:
         rows = np.flatnonzero(answers.puzzles["split"] == split)
         if len(rows):
-            lines.append(luck_line(answers.heads[rows], answers.puzzles.iloc[rows]).assign(split=split))
+            lines.append(
+                luck_line(answers.heads[rows], answers.puzzles.iloc[rows]).assign(split=split)
+            )
     return pa.Table.from_pandas(pd.concat(lines), preserve_index=False)
 
 
 def aucs(answers: Answers) -> pa.Table:
-    """Table auc: `metrics.auc` of every head; areas do not add up, so they are taken at every difficulty and at all."""
+    """Table auc: `metrics.auc` of every head; areas do not add up, so they are taken at every
+    difficulty and at all.
+    """
     has_two = answers.puzzles["candidates"].map(len) == 2
     evidence = np.ascontiguousarray((answers.qk[:, :, 0] - answers.qk[:, :, 1]).T)
     by_key: dict[tuple, list[np.ndarray]] = {}
@@ -125,19 +145,32 @@ def aucs(answers: Answers) -> pa.Table:
     areas = []
     for found in by_key.values():
         rows = np.concatenate(found)
-        is_comparable = has_two.iloc[rows].all() and answers.puzzles["candidates"].iloc[rows].nunique() == 1
-        area = auc(evidence[:, rows], answers.answer[rows] == 0) if is_comparable else np.array([np.nan])
+        is_comparable = (
+            has_two.iloc[rows].all() and answers.puzzles["candidates"].iloc[rows].nunique() == 1
+        )
+        area = (
+            auc(evidence[:, rows], answers.answer[rows] == 0)
+            if is_comparable
+            else np.array([np.nan])
+        )
         areas.append(None if np.isnan(area).any() else area.tolist())
     split, steps, distractors = zip(*by_key, strict=True)
-    columns = {"steps": pa.array(steps, pa.int32()), "distractors": pa.array(distractors, pa.int32())}
+    columns = {
+        "steps": pa.array(steps, pa.int32()),
+        "distractors": pa.array(distractors, pa.int32()),
+    }
     return pa.table({"split": split, **columns, "auc": pa.array(areas, pa.list_(pa.float64()))})
 
 
 def head_scores(answers: Answers) -> Iterator[pa.Table]:
-    """Table head_scores, a layer at a time, so that a large run needs little more memory than its scores."""
+    """Table head_scores, a layer at a time, so that a large run needs little more memory than its
+    scores.
+    """
     n_puzzles = len(answers.qk)
     for first in range(0, answers.qk.shape[1], answers.n_heads):
-        qk = answers.qk[:, first : first + answers.n_heads].swapaxes(0, 1)  # (head, puzzle, candidate)
+        qk = answers.qk[:, first : first + answers.n_heads].swapaxes(
+            0, 1
+        )  # (head, puzzle, candidate)
         is_known = ~np.isnan(qk)
         ends = np.concatenate([[0], is_known.sum(axis=-1).ravel().cumsum()]).astype(np.int32)
         yield pa.table(

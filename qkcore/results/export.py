@@ -30,12 +30,14 @@ QUERIES = {
         select * exclude run_id from store.surface_accuracy
         where run_id = $run_id order by rule, split, steps, distractors
         """,
-    "luck": "select * exclude run_id from store.luck where run_id = $run_id order by split, steps, distractors",
+    "luck": "select * exclude run_id from store.luck where run_id = $run_id order by split, steps, "
+    "distractors",
 }
 
 
 def export(store: ResultStore, run_id: str, file_format: str, folder: Path) -> list[Path]:
-    """Write one file a table into the folder, made if it does not exist; files of the same name are replaced.
+    """Write one file a table into the folder, made if it does not exist; files of the same name are
+    replaced.
 
     In CSV a list (such as the scores of all heads) is written as [a, b, ...].
 
@@ -54,7 +56,11 @@ def export(store: ResultStore, run_id: str, file_format: str, folder: Path) -> l
         frame = store.ask(query, run_id=run_id)
         path = folder / f"{name}.{file_format}"
         if file_format == "csv":
-            lists = {column: frame[column].map(_as_text) for column in frame if frame[column].dtype == object}
+            lists = {
+                column: frame[column].map(_as_text)
+                for column in frame
+                if frame[column].dtype == object
+            }
             frame.assign(**lists).to_csv(path, index=False)
         else:
             frame.to_parquet(path, index=False)

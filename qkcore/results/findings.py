@@ -12,7 +12,13 @@ from qkcore.results.answers import exam, rules_of_choice
 from qkcore.results.store import ResultStore, Steps
 from qkcore.statistics import metrics
 from qkcore.statistics.exams import gaps
-from qkcore.statistics.metrics import above_chance, balanced_accuracy, paired_test, select_heads, with_accuracy
+from qkcore.statistics.metrics import (
+    above_chance,
+    balanced_accuracy,
+    paired_test,
+    select_heads,
+    with_accuracy,
+)
 from qkcore.wording import head_name
 
 MEASURES = {
@@ -26,14 +32,17 @@ SAME_MODEL = ["model", "model_revision", "rope", "dtype", "template", "n_layers"
 N_TOP = 20
 
 
-def measures(store: ResultStore, run_id: str, steps: int | None = None, distractors: int | None = None) -> pd.DataFrame:
+def measures(
+    store: ResultStore, run_id: str, steps: int | None = None, distractors: int | None = None
+) -> pd.DataFrame:
     """Every head on these test puzzles, measured in every way; empty without such puzzles.
 
     Returns:
-        layer, head, n, n_right, accuracy, low, high (95 %), then whatever else `measure_names` has for the run, NaN
-        where these puzzles do not define it: gain (over the model), balanced_accuracy, auc, accuracy_on_0 and so on (by
-        the right candidate's index); is_above_luck (accuracy above the luck line's 95th percentile), is_above_chance
-        (false discovery controlled).
+        layer, head, n, n_right, accuracy, low, high (95 %), then whatever else `measure_names` has
+        for the run, NaN
+        where these puzzles do not define it: gain (over the model), balanced_accuracy, auc,
+        accuracy_on_0 and so on (by the right candidate's index); is_above_luck (accuracy above the
+        luck line's 95th percentile), is_above_chance (false discovery controlled).
     """
     filters = (run_id, "test", steps, distractors)
     heads = store.head_accuracy(*filters)
@@ -46,30 +55,51 @@ def measures(store: ResultStore, run_id: str, steps: int | None = None, distract
     }
     if len(area := store.auc(*filters)):
         columns["auc"] = area
-    columns |= {f"{ON_ANSWER}{index}": right[:, index] / n for index, n in enumerate(n_by_answer) if n}
-    columns = {name: columns.get(name, np.nan) for name in measure_names(store, run_id) if name != "accuracy"}
+    columns |= {
+        f"{ON_ANSWER}{index}": right[:, index] / n for index, n in enumerate(n_by_answer) if n
+    }
+    columns = {
+        name: columns.get(name, np.nan)
+        for name in measure_names(store, run_id)
+        if name != "accuracy"
+    }
     columns["is_above_luck"] = heads["accuracy"] > store.luck(*filters)["q95"].iloc[0]
-    columns["is_above_chance"] = above_chance(heads["n_right"].to_numpy(), **store.head_luck(*filters))
+    columns["is_above_chance"] = above_chance(
+        heads["n_right"].to_numpy(), **store.head_luck(*filters)
+    )
     return heads.drop(columns="n_right_with_model").assign(**columns)
 
 
 def measure_names(store: ResultStore, run_id: str) -> dict[str, str]:
     """The measures that the run's test puzzles define, column of `measures` to what people call it.
 
-    There is no AUC unless all puzzles share two candidates and each is right somewhere. Where all share candidates,
-    those that are right somewhere have an accuracy each, such as accuracy_on_0: 'Accuracy on "true"'.
+    There is no AUC unless all puzzles share two candidates and each is right somewhere. Where all
+    share candidates, those that are right somewhere have an accuracy each, such as accuracy_on_0:
+    'Accuracy on "true"'.
     """
     n_by_answer = store.accuracy_by_answer(run_id, "test")[1]
-    names = {name: title for name, title in MEASURES.items() if name != "auc" or len(store.auc(run_id, "test"))}
-    by_answer = zip(store.candidates(run_id) or (), n_by_answer, strict=False)  # the last ones may never be right
-    return names | {f"{ON_ANSWER}{i}": f'Accuracy on "{candidate}"' for i, (candidate, n) in enumerate(by_answer) if n}
+    names = {
+        name: title
+        for name, title in MEASURES.items()
+        if name != "auc" or len(store.auc(run_id, "test"))
+    }
+    by_answer = zip(
+        store.candidates(run_id) or (), n_by_answer, strict=False
+    )  # the last ones may never be right
+    return names | {
+        f"{ON_ANSWER}{i}": f'Accuracy on "{candidate}"'
+        for i, (candidate, n) in enumerate(by_answer)
+        if n
+    }
 
 
 def run_gaps(store: ResultStore) -> pd.DataFrame:
-    """Each run's chosen head against its model on test puzzles, newest run first; runs without either are left out.
+    """Each run's chosen head against its model on test puzzles, newest run first; runs without
+    either are left out.
 
     Returns:
-        run_id, model, puzzle_set, rope, layer, head, n, gap, low, high, p, head_accuracy, model_accuracy.
+        run_id, model, puzzle_set, rope, layer, head, n, gap, low, high, p, head_accuracy,
+        model_accuracy.
     """
     rows = []
     for run in store.runs().itertuples():
@@ -88,7 +118,9 @@ def run_gaps(store: ResultStore) -> pd.DataFrame:
 
 
 def comparable_runs(store: ResultStore, run_id: str) -> pd.DataFrame:
-    """Runs of one model with the same settings: the newest of each puzzle set that has validation and test puzzles."""
+    """Runs of one model with the same settings: the newest of each puzzle set that has validation
+    and test puzzles.
+    """
     runs = store.runs()
     own = runs[runs["run_id"] == run_id].iloc[0]
     same = runs[(runs[SAME_MODEL] == own[SAME_MODEL]).all(axis=1)]
@@ -96,11 +128,18 @@ def comparable_runs(store: ResultStore, run_id: str) -> pd.DataFrame:
         len(store.difficulties(run, "validation")) > 0 and len(store.difficulties(run, "test")) > 0
         for run in same["run_id"]
     ]
-    return same[has_both].drop_duplicates("puzzle_set").sort_values("puzzle_set").reset_index(drop=True)
+    return (
+        same[has_both]
+        .drop_duplicates("puzzle_set")
+        .sort_values("puzzle_set")
+        .reset_index(drop=True)
+    )
 
 
 def transfers(store: ResultStore, run_ids: tuple[str, ...]) -> pd.DataFrame:
-    """The head chosen on each run's validation puzzles, on each run's test puzzles: `metrics.transfer`, sets named."""
+    """The head chosen on each run's validation puzzles, on each run's test puzzles:
+    `metrics.transfer`, sets named.
+    """
     frame = metrics.transfer(
         [store.head_accuracy(run_id, "validation") for run_id in run_ids],
         [store.head_accuracy(run_id, "test") for run_id in run_ids],
@@ -113,20 +152,26 @@ def transfers(store: ResultStore, run_ids: tuple[str, ...]) -> pd.DataFrame:
 
 
 def overlaps(store: ResultStore, run_ids: tuple[str, ...], k: int = N_TOP) -> pd.DataFrame:
-    """puzzle_set, other, n_shared: how many of the k best heads on validation puzzles two sets share."""
+    """puzzle_set, other, n_shared: how many of the k best heads on validation puzzles two sets
+    share.
+    """
     runs = store.runs().set_index("run_id")
     tops = {runs.loc[run_id, "puzzle_set"]: set(store.selected(run_id, k)) for run_id in run_ids}
     rows = [(one, other, len(tops[one] & tops[other])) for one in tops for other in tops]
     return pd.DataFrame(rows, columns=["puzzle_set", "other", "n_shared"])
 
 
-def heads_good_everywhere(store: ResultStore, run_ids: tuple[str, ...], k: int = 10) -> pd.DataFrame:
-    """The k heads whose worst validation accuracy above chance over the runs is best, on every run's test puzzles.
+def heads_good_everywhere(
+    store: ResultStore, run_ids: tuple[str, ...], k: int = 10
+) -> pd.DataFrame:
+    """The k heads whose worst validation accuracy above chance over the runs is best, on every
+    run's test puzzles.
 
     Returns:
         layer, head, puzzle_set, n, n_right, accuracy, low, high; heads in order, sets within.
     """
-    # Above chance, as a share of what there is above it: sets with other numbers of candidates compare.
+    # Above chance, as a share of what there is above it: sets with other numbers of candidates
+    # compare.
     frames = []
     for run_id in run_ids:
         chance = store.chance(run_id, "validation")
@@ -134,7 +179,9 @@ def heads_good_everywhere(store: ResultStore, run_ids: tuple[str, ...], k: int =
         frames.append(frame.assign(accuracy=(frame["accuracy"] - chance) / (1 - chance)))
     worst = pd.concat(frames).groupby(["layer", "head"], as_index=False)["accuracy"].min()
     runs = store.runs().set_index("run_id")
-    tests = {runs.loc[run_id, "puzzle_set"]: store.head_accuracy(run_id, "test") for run_id in run_ids}
+    tests = {
+        runs.loc[run_id, "puzzle_set"]: store.head_accuracy(run_id, "test") for run_id in run_ids
+    }
     rows = []
     for layer, head in select_heads(worst, k):
         for name, test in tests.items():
@@ -147,12 +194,15 @@ def rivals(store: ResultStore, run_id: str) -> list[str]:
     """Other runs on the same puzzles, newest first."""
     runs = store.runs()
     own = runs[runs["run_id"] == run_id].iloc[0]
-    is_same = (runs["puzzle_set"] == own["puzzle_set"]) & (runs["puzzle_set_sha256"] == own["puzzle_set_sha256"])
+    is_same = (runs["puzzle_set"] == own["puzzle_set"]) & (
+        runs["puzzle_set_sha256"] == own["puzzle_set_sha256"]
+    )
     return runs.loc[is_same & (runs["run_id"] != run_id), "run_id"].tolist()
 
 
 def compared(one: pd.DataFrame, other: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
-    """Two runs' exams on the same puzzles, paired by puzzle: the head chosen in each, and the two models.
+    """Two runs' exams on the same puzzles, paired by puzzle: the head chosen in each, and the two
+    models.
 
     Returns:
         who ("head" or "model"), the columns `by`, n, gap (first minus other), low, high, p.
@@ -160,7 +210,9 @@ def compared(one: pd.DataFrame, other: pd.DataFrame, by: Sequence[str] = ()) -> 
     both = one.merge(other, on="puzzle_id", suffixes=("", "_other"))
     frames = []
     for who in ("head", "model"):
-        marks = both.assign(is_head_right=both[f"is_{who}_right"], is_model_right=both[f"is_{who}_right_other"])
+        marks = both.assign(
+            is_head_right=both[f"is_{who}_right"], is_model_right=both[f"is_{who}_right_other"]
+        )
         frames.append(gaps(marks, by).assign(who=who))
     return pd.concat(frames, ignore_index=True)
 
@@ -177,22 +229,31 @@ def compared_runs(
     return compared(exam(store, run_id, *head), exam(store, other, *other_head), by)
 
 
-def choices_reported(store: ResultStore, run_id: str, choose_steps: Steps = None, report_steps: Steps = None):
-    """`answers.rules_of_choice` as people read it: with accuracy and its interval, gap to the model and p.
+def choices_reported(
+    store: ResultStore, run_id: str, choose_steps: Steps = None, report_steps: Steps = None
+):
+    """`answers.rules_of_choice` as people read it: with accuracy and its interval, gap to the model
+    and p.
 
     Returns:
         rule, heads (names), n, n_right, accuracy, low, high, gap, gap_low, gap_high, p.
     """
     ways = with_accuracy(rules_of_choice(store, run_id, choose_steps, report_steps))
-    found = [paired_test(*row) for row in ways[["n", "n_only_rule", "n_only_model"]].itertuples(index=False)]
+    found = [
+        paired_test(*row)
+        for row in ways[["n", "n_only_rule", "n_only_model"]].itertuples(index=False)
+    ]
     columns = {"gap": "gap", "gap_low": "low", "gap_high": "high", "p": "p"}
-    ways = ways.assign(**{column: [getattr(one, name) for one in found] for column, name in columns.items()})
+    ways = ways.assign(
+        **{column: [getattr(one, name) for one in found] for column, name in columns.items()}
+    )
     ways["heads"] = [[head_name(*head) for head in heads] for heads in ways["heads"]]
     return ways.drop(columns=["n_only_rule", "n_only_model"])
 
 
 def products(example: pd.Series) -> pd.DataFrame:
-    """The dot products of a worked example, a row a dimension: dim, key, then for each candidate its query and product.
+    """The dot products of a worked example, a row a dimension: dim, key, then for each candidate
+    its query and product.
 
     The sum of a candidate's products is its QK-score.
     """

@@ -1,7 +1,8 @@
-"""What every head, the vote and the model say to one puzzle: scores in, tidy frames for charts and tables out.
+"""What every head, the vote and the model say to one puzzle: scores in, tidy frames for charts and
+tables out.
 
-Plain numbers, so a page can keep them without the model. Where nobody knows the answer there is no right and wrong, and
-margins are those of the first candidate.
+Plain numbers, so a page can keep them without the model. Where nobody knows the answer there is no
+right and wrong, and margins are those of the first candidate.
 """
 
 from collections.abc import Sequence
@@ -54,7 +55,9 @@ def vote_scores(scored: Scored, by: Yardsticks) -> np.ndarray | None:
     return weighted_vote(scored.qk[None, list(layers), list(heads)], by.scales)[0]
 
 
-def answer_rows(scored: Scored, layer: int, head: int, by: Yardsticks | None, own_leads: np.ndarray) -> pd.DataFrame:
+def answer_rows(
+    scored: Scored, layer: int, head: int, by: Yardsticks | None, own_leads: np.ndarray
+) -> pd.DataFrame:
     """Who answers what.
 
     Args:
@@ -71,20 +74,32 @@ def answer_rows(scored: Scored, layer: int, head: int, by: Yardsticks | None, ow
     for who, scores, stored in said:
         lead = float(leads(scores))
         below = share_below(np.asarray(stored), lead)
-        rows.append((who, scored.choice(scores), scored.verdict(scores), lead, np.nan if below is None else below))
+        rows.append(
+            (
+                who,
+                scored.choice(scores),
+                scored.verdict(scores),
+                lead,
+                np.nan if below is None else below,
+            )
+        )
     return pd.DataFrame(rows, columns=["who", "answer", "verdict", "lead", "share_below"])
 
 
-def grid_frame(scored: Scored, typical: np.ndarray | None, known_good: Sequence[tuple[int, int]] = ()) -> pd.DataFrame:
+def grid_frame(
+    scored: Scored, typical: np.ndarray | None, known_good: Sequence[tuple[int, int]] = ()
+) -> pd.DataFrame:
     """Every head's answer to the puzzle.
 
     Args:
-        typical: (layer, head) leads to scale by; None: the typical lead of all heads on this puzzle.
+        typical: (layer, head) leads to scale by; None: the typical lead of all heads on this
+            puzzle.
         known_good: heads to outline.
 
     Returns:
-        layer, head, name, answer, verdict, margin, scaled (margin / typical lead), mark ("+" for the right answer or,
-        where nobody knows it, for the first candidate; "−" for another, "=" for a tie), is_known_good.
+        layer, head, name, answer, verdict, margin, scaled (margin / typical lead), mark ("+" for
+        the right answer or, where nobody knows it, for the first candidate; "−" for another, "="
+        for a tie), is_known_good.
     """
     margin = head_margins(scored)
     if typical is None or typical.shape != margin.shape:
@@ -103,7 +118,9 @@ def grid_frame(scored: Scored, typical: np.ndarray | None, known_good: Sequence[
             "margin": margin.ravel(),
             "scaled": scaled.ravel(),
             "mark": np.select([margin.ravel() > 0, margin.ravel() < 0], ["+", "−"], "="),
-            "is_known_good": [place in good for place in zip(layers.tolist(), heads.tolist(), strict=True)],
+            "is_known_good": [
+                place in good for place in zip(layers.tolist(), heads.tolist(), strict=True)
+            ],
         }
     )
 
@@ -116,36 +133,63 @@ def head_margins(scored: Scored) -> np.ndarray:
 
 
 def effects(
-    before: Scored, after: Sequence[tuple[Variant, Scored]], layer: int, head: int, by: Yardsticks | None
+    before: Scored,
+    after: Sequence[tuple[Variant, Scored]],
+    layer: int,
+    head: int,
+    by: Yardsticks | None,
 ) -> pd.DataFrame:
     """What each change does to whom; the first row is the puzzle itself.
 
     Returns:
-        kind, change, truth, premise, n_added, then for "model", "head" and "vote" (left out where nobody votes): its
-        answer, {who}_verdict, {who}_flips (another answer than before) and {who}_margin (NaN where nobody knows the
-        right candidate).
+        kind, change, truth, premise, n_added, then for "model", "head" and "vote" (left out where
+        nobody votes): its answer, {who}_verdict, {who}_flips (another answer than before) and
+        {who}_margin (NaN where nobody knows the right candidate).
     """
     rows = [_effect("as typed", "The puzzle as it is", before, before, layer, head, by)]
-    rows += [_effect(variant.kind, variant.change, scored, before, layer, head, by) for variant, scored in after]
+    rows += [
+        _effect(variant.kind, variant.change, scored, before, layer, head, by)
+        for variant, scored in after
+    ]
     frame = pd.DataFrame(rows)
     extra = pd.DataFrame(
-        {"premise": [None, *(v.premise for v, _ in after)], "n_added": [0, *(v.n_added for v, _ in after)]}
+        {
+            "premise": [None, *(v.premise for v, _ in after)],
+            "n_added": [0, *(v.n_added for v, _ in after)],
+        }
     )
     return pd.concat([frame, extra.astype("Int64")], axis=1)
 
 
 def _effect(
-    kind: str, change: str, scored: Scored, before: Scored, layer: int, head: int, by: Yardsticks | None
+    kind: str,
+    change: str,
+    scored: Scored,
+    before: Scored,
+    layer: int,
+    head: int,
+    by: Yardsticks | None,
 ) -> dict:
     answer = scored.puzzle.answer
-    row = {"kind": kind, "change": change, "truth": "unknown" if answer is None else scored.puzzle.candidates[answer]}
+    row = {
+        "kind": kind,
+        "change": change,
+        "truth": "unknown" if answer is None else scored.puzzle.candidates[answer],
+    }
     for who, own, earlier in zip(
-        ("model", "head", "vote"), _sayings(scored, layer, head, by), _sayings(before, layer, head, by), strict=False
+        ("model", "head", "vote"),
+        _sayings(scored, layer, head, by),
+        _sayings(before, layer, head, by),
+        strict=False,
     ):
         # By place, for a renamed puzzle may have renamed candidates.
         is_other = int(candidate_choices(own)) != int(candidate_choices(earlier))
         margin = np.nan if answer is None else float(own[answer] - np.delete(own, answer).max())
-        row |= {who: scored.choice(own), f"{who}_verdict": scored.verdict(own), f"{who}_flips": is_other}
+        row |= {
+            who: scored.choice(own),
+            f"{who}_verdict": scored.verdict(own),
+            f"{who}_flips": is_other,
+        }
         row[f"{who}_margin"] = margin
     return row
 
@@ -162,7 +206,9 @@ def own_curve(table: pd.DataFrame) -> pd.DataFrame:
         who, n_added, n (puzzles), share_right: for 0 added it is the puzzle itself.
     """
     some = table[
-        table["n_added"].notna() & table["kind"].isin(["as typed", "distractors"]) & (table["truth"] != "unknown")
+        table["n_added"].notna()
+        & table["kind"].isin(["as typed", "distractors"])
+        & (table["truth"] != "unknown")
     ]
     whose = [who for who in ("model", "head", "vote") if who in table]
     rows = [

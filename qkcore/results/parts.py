@@ -1,7 +1,8 @@
 """Finished chunks of a run, as Parquet files that are either whole or not there.
 
-A part holds the scores of a fixed slice of the puzzle set. Writing under a temporary name and renaming makes a
-part's existence mean that it is done, whoever wrote it. (Parquet through pyarrow, which Streamlit brings along.)
+A part holds the scores of a fixed slice of the puzzle set. Writing under a temporary name and
+renaming makes a part's existence mean that it is done, whoever wrote it. (Parquet through pyarrow,
+which Streamlit brings along.)
 """
 
 import os
@@ -81,7 +82,9 @@ def read_part(path: Path) -> Part:
 
 
 def is_done(path: Path, puzzle_ids: Sequence[str]) -> bool:
-    """Whether a whole part for exactly these puzzles lies at the path; a damaged one counts as missing."""
+    """Whether a whole part for exactly these puzzles lies at the path; a damaged one counts as
+    missing.
+    """
     try:
         return read_part(path).puzzle_ids == tuple(puzzle_ids)
     except (OSError, pa.ArrowException):

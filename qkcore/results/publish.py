@@ -1,7 +1,7 @@
 """Finished parts to tables: the only writer of a store.
 
-Builds a new file beside the old one and puts it in its place in one step, so readers see the old store or the new
-one, never half of one. What is counted on the way is in `qkcore.results.counting`.
+Builds a new file beside the old one and puts it in its place in one step, so readers see the old
+store or the new one, never half of one. What is counted on the way is in `qkcore.results.counting`.
 """
 
 import fcntl
@@ -25,12 +25,16 @@ from qkcore.results.parts import read_part
 from qkcore.results.schema import SCHEMA, SCHEMA_VERSION
 from qkcore.results.store import ResultStore, StoreError
 
-RUN_TABLES = ("runs scores head_scores head_accuracy model_accuracy surface_accuracy luck auc worked_examples").split()
+RUN_TABLES = (
+    "runs scores head_scores head_accuracy model_accuracy surface_accuracy luck auc worked_examples"
+).split()
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One model on one puzzle set, with its settings: a row of table runs, less what publishing adds."""
+    """One model on one puzzle set, with its settings: a row of table runs, less what publishing
+    adds.
+    """
 
     run_id: str
     model: str
@@ -60,10 +64,12 @@ class WorkedExample:
 
 
 def check_accepts(path: Path, puzzle_set: str, sha256: str) -> None:
-    """Whether a run on this puzzle set could be added to the store at the path (which may not exist yet).
+    """Whether a run on this puzzle set could be added to the store at the path (which may not exist
+    yet).
 
     Raises:
-        StoreError: when the file is no store of this version, or holds other puzzles under the same name.
+        StoreError: when the file is no store of this version, or holds other puzzles under the same
+            name.
     """
     if not path.parent.is_dir():
         raise StoreError(f"there is no folder {path.parent} to put the store in; make it first")
@@ -71,16 +77,16 @@ def check_accepts(path: Path, puzzle_set: str, sha256: str) -> None:
         return
     if (log := path.with_name(path.name + ".wal")).exists():
         raise StoreError(
-            f"another program has left changes to {path} in {log.name}; open the store once with DuckDB and close it, "
-            "which folds them in, or delete that file"
+            f"another program has left changes to {path} in {log.name}; open the store once with "
+            "DuckDB and close it, which folds them in, or delete that file"
         )
     with ResultStore.open(path) as store:
         runs = store.runs()
     others = runs[(runs["puzzle_set"] == puzzle_set) & (runs["puzzle_set_sha256"] != sha256)]
     if len(others):
         raise StoreError(
-            f"{path} already holds a puzzle set named {puzzle_set!r} with other puzzles; name this one differently "
-            "with --puzzle-set"
+            f"{path} already holds a puzzle set named {puzzle_set!r} with other puzzles; name this "
+            "one differently with --puzzle-set"
         )
 
 
@@ -92,10 +98,12 @@ def publish(
     with_texts: bool = True,
     example_of: Callable[[int, int], WorkedExample] | None = None,
 ) -> None:
-    """Add a run to the store at the path, made if it does not exist; a run of the same id is replaced.
+    """Add a run to the store at the path, made if it does not exist; a run of the same id is
+    replaced.
 
-    Without texts, contexts and statements are left null: for puzzle sets that may be scored but not copied. Given
-    `example_of`, the worked example of the (layer, head) chosen on validation puzzles is stored too, texts permitting.
+    Without texts, contexts and statements are left null: for puzzle sets that may be scored but not
+    copied. Given `example_of`, the worked example of the (layer, head) chosen on validation puzzles
+    is stored too, texts permitting.
 
     Raises:
         StoreError: as `check_accepts`, or when the parts do not hold exactly these puzzles.
@@ -104,7 +112,9 @@ def publish(
     example = _example(answers, example_of) if with_texts and example_of else None
     with _only_writer(path):
         check_accepts(path, run.puzzle_set, run.puzzle_set_sha256)
-        for leftover in path.parent.glob(f".{path.name}.*.tmp*"):  # of a writer that was killed; we are the only one
+        for leftover in path.parent.glob(
+            f".{path.name}.*.tmp*"
+        ):  # of a writer that was killed; we are the only one
             leftover.unlink()
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
@@ -114,7 +124,12 @@ def publish(
             try:
                 _write(connection, run, puzzles, parts, answers, seconds, with_texts)
                 if example:
-                    _insert(connection, "worked_examples", pa.Table.from_pylist([asdict(example)]), run.run_id)
+                    _insert(
+                        connection,
+                        "worked_examples",
+                        pa.Table.from_pylist([asdict(example)]),
+                        run.run_id,
+                    )
                 connection.execute("checkpoint")
             finally:
                 connection.close()
@@ -140,9 +155,12 @@ def _read_answers(
 ) -> tuple[counting.Answers, float]:
     """All parts together, and the seconds that scoring took."""
     read = [read_part(part) for part in parts]
-    if [puzzle_id for part in read for puzzle_id in part.puzzle_ids] != [puzzle.puzzle_id for puzzle in puzzles]:
+    if [puzzle_id for part in read for puzzle_id in part.puzzle_ids] != [
+        puzzle.puzzle_id for puzzle in puzzles
+    ]:
         raise StoreError(
-            f"the finished parts for {path} do not hold the puzzles of this run; delete them and start anew"
+            f"the finished parts for {path} do not hold the puzzles of this run; delete them and "
+            "start anew"
         )
     most = max(part.logits.shape[-1] for part in read)
     qk = np.full((len(puzzles), run.n_layers * run.n_heads, most), np.nan, dtype=np.float32)
@@ -157,7 +175,9 @@ def _read_answers(
     return counting.answers_of(puzzles, qk, logits, run.n_heads), seconds
 
 
-def _example(answers: counting.Answers, example_of: Callable[[int, int], WorkedExample]) -> WorkedExample | None:
+def _example(
+    answers: counting.Answers, example_of: Callable[[int, int], WorkedExample]
+) -> WorkedExample | None:
     split = answers.puzzles["split"]
     if not {"validation", "test"} <= set(split):
         return None
@@ -165,8 +185,18 @@ def _example(answers: counting.Answers, example_of: Callable[[int, int], WorkedE
     return example_of(*divmod(int(n_right.argmax()), answers.n_heads))
 
 
-def _write(connection, run: Run, puzzles, parts, answers: counting.Answers, seconds: float, with_texts: bool) -> None:
-    tables = {row[0] for row in connection.execute("select table_name from duckdb_tables()").fetchall()}
+def _write(
+    connection,
+    run: Run,
+    puzzles,
+    parts,
+    answers: counting.Answers,
+    seconds: float,
+    with_texts: bool,
+) -> None:
+    tables = {
+        row[0] for row in connection.execute("select table_name from duckdb_tables()").fetchall()
+    }
     if "meta" not in tables:
         connection.execute(SCHEMA)
         connection.execute("insert into meta values (?, ?)", [SCHEMA_VERSION, __version__])
@@ -178,13 +208,20 @@ def _write(connection, run: Run, puzzles, parts, answers: counting.Answers, seco
         "n_puzzles": len(puzzles),
         "seconds": seconds,
     }
-    connection.execute(f"insert into runs by name select {', '.join(f'${n} as {n}' for n in row)}", row)
-    known = connection.execute("select count(*) from puzzles where puzzle_set = ?", [run.puzzle_set]).fetchall()
-    if with_texts or known == [(0,)]:  # the same puzzles, but their texts may have been left out so far
+    connection.execute(
+        f"insert into runs by name select {', '.join(f'${n} as {n}' for n in row)}", row
+    )
+    known = connection.execute(
+        "select count(*) from puzzles where puzzle_set = ?", [run.puzzle_set]
+    ).fetchall()
+    if with_texts or known == [
+        (0,)
+    ]:  # the same puzzles, but their texts may have been left out so far
         connection.execute("delete from puzzles where puzzle_set = ?", [run.puzzle_set])
         _insert(connection, "puzzles", _puzzle_table(run.puzzle_set, puzzles, with_texts))
     connection.execute(
-        "insert into scores select $run_id, puzzle_id, candidate, qk, logit from read_parquet($parts)",
+        "insert into scores select $run_id, puzzle_id, candidate, qk, logit from "
+        "read_parquet($parts)",
         {"run_id": run.run_id, "parts": [str(part) for part in parts]},
     )
     for rows in counting.head_scores(answers):
@@ -208,7 +245,9 @@ def _insert(connection, table: str, rows: pa.Table, run_id: str | None = None) -
 
 
 def _puzzle_table(puzzle_set: str, puzzles: Sequence[Puzzle], with_texts: bool) -> pa.Table:
-    columns = {field.name: [getattr(puzzle, field.name) for puzzle in puzzles] for field in fields(Puzzle)}
+    columns = {
+        field.name: [getattr(puzzle, field.name) for puzzle in puzzles] for field in fields(Puzzle)
+    }
     columns["place"] = list(range(len(puzzles)))
     columns["candidates"] = [list(candidates) for candidates in columns["candidates"]]
     if not with_texts:

@@ -1,7 +1,7 @@
 """A result store's file, open for reading: what can go wrong with it, and queries.
 
-Readers never lock a writer out: it (qkcore.results.publish) builds a new file beside the old one and puts it in place. Knows
-the schema's version only; the questions are in qkcore.results.store.
+Readers never lock a writer out: it (qkcore.results.publish) builds a new file beside the old one
+and puts it in place. Knows the schema's version only; the questions are in qkcore.results.store.
 """
 
 from collections.abc import Iterator
@@ -39,7 +39,8 @@ class Reader:
         """Open a store for reading, and close it again.
 
         Raises:
-            StoreError: when it is missing, not a store, damaged, or of a schema version this program does not know.
+            StoreError: when it is missing, not a store, damaged, or of a schema version this
+                program does not know.
         """
         store = cls.kept(path)
         try:
@@ -63,15 +64,20 @@ class Reader:
         return cls(connection, Path(path))
 
     def ask(self, sql: str, **parameters) -> pd.DataFrame:
-        """Run one query with named parameters, on any thread. Tables are `store.runs`, `store.scores` and so on.
+        """Run one query with named parameters, on any thread. Tables are `store.runs`,
+        `store.scores` and so on.
 
-        The last answers are remembered: the file does not change while it is open, and the questions of one page share
-        their queries.
+        The last answers are remembered: the file does not change while it is open, and the
+        questions of one page share their queries.
         """
-        return self._answer("df", sql, _hashable(parameters)).copy(deep=False)  # pandas copies on write
+        return self._answer("df", sql, _hashable(parameters)).copy(
+            deep=False
+        )  # pandas copies on write
 
     def ask_arrays(self, sql: str, **parameters) -> dict[str, np.ndarray]:
-        """Likewise, with a column an array, where a frame would be work for nothing. Not to be written to."""
+        """Likewise, with a column an array, where a frame would be work for nothing. Not to be
+        written to.
+        """
         return self._answer("fetchnumpy", sql, _hashable(parameters))
 
     def ask_arrow(self, sql: str, **parameters) -> pa.Table:
@@ -80,7 +86,9 @@ class Reader:
 
     def _answered(self, form: str, sql: str, parameters: tuple):
         """One query's answer in a form that duckdb has a method for."""
-        named = {name: list(value) if isinstance(value, tuple) else value for name, value in parameters}
+        named = {
+            name: list(value) if isinstance(value, tuple) else value for name, value in parameters
+        }
         with self._cursor() as cursor:
             if form == "to_arrow_table":
                 return cursor.sql(sql, params=named or None).to_arrow_table()
@@ -101,19 +109,27 @@ def _hashable(parameters: dict) -> tuple:
     >>> _hashable({"steps": [1, 2], "split": "test", "distractors": np.int32(3)})
     (('steps', (1, 2)), ('split', 'test'), ('distractors', 3))
     """
-    plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in parameters.items()}
-    return tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in plain.items())
+    plain = {
+        name: value.item() if isinstance(value, np.generic) else value
+        for name, value in parameters.items()
+    }
+    return tuple(
+        (name, tuple(value) if isinstance(value, list) else value) for name, value in plain.items()
+    )
 
 
 def _connect(path: Path) -> duckdb.DuckDBPyConnection:
     if path.is_dir():
-        raise StoreError(f"{path} is a folder; name a file in it, such as {path / 'results.duckdb'}")
+        raise StoreError(
+            f"{path} is a folder; name a file in it, such as {path / 'results.duckdb'}"
+        )
     if not path.is_file():
         raise StoreError(
-            f"There is no result store at {path}; make one with `python -m qkcore precompute --store {path} ...`."
+            f"There is no result store at {path}; make one with `python -m qkcore precompute "
+            f"--store {path} ...`."
         )
-    # An in-memory connection with the file attached sees the file as it is now; connect(path) would return whatever
-    # instance this process still has open, also after the file was replaced.
+    # An in-memory connection with the file attached sees the file as it is now; connect(path) would
+    # return whatever instance this process still has open, also after the file was replaced.
     connection = duckdb.connect(":memory:")
     try:
         connection.execute("attach $path as store (read_only)", {"path": str(path)})
@@ -132,8 +148,8 @@ def _damaged(path: Path, error: Exception) -> str:
     if "not a valid DuckDB" in reason:
         return f"{path} is not a DuckDB file, so it is no result store; check the path."
     return (
-        f"{path} is damaged or cut short and cannot be opened as a DuckDB file ({reason}); restore it from a copy, or "
-        "make it again with `python -m qkcore precompute`."
+        f"{path} is damaged or cut short and cannot be opened as a DuckDB file ({reason}); restore "
+        "it from a copy, or make it again with `python -m qkcore precompute`."
     )
 
 
@@ -142,10 +158,12 @@ def _check_version(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
         rows = connection.execute("select schema_version from store.meta").fetchall()
     except duckdb.CatalogException:
         raise StoreError(
-            f"{path} is a DuckDB file, but not a QKScope store (it has no table meta); check the path."
+            f"{path} is a DuckDB file, but not a QKScope store (it has no table meta); check the "
+            "path."
         ) from None
     if rows != [(SCHEMA_VERSION,)]:
         raise StoreError(
-            f"{path} has schema version {rows[0][0] if rows else 'none'}, this QKScope reads version {SCHEMA_VERSION}; "
-            "make the store again with `python -m qkcore precompute`, or use the QKScope version that wrote it."
+            f"{path} has schema version {rows[0][0] if rows else 'none'}, this QKScope reads "
+            f"version {SCHEMA_VERSION}; make the store again with `python -m qkcore precompute`, "
+            "or use the QKScope version that wrote it."
         )

@@ -1,7 +1,7 @@
 """Questions to a result store that its tables of counts answer.
 
-Anyone with DuckDB can read the file; the tables are in qkcore.results.schema. Questions about single puzzles are in
-qkcore.results.answers.
+Anyone with DuckDB can read the file; the tables are in qkcore.results.schema. Questions about
+single puzzles are in qkcore.results.answers.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,13 @@ import pandas as pd
 
 from qkcore.results.reader import Reader, StoreError
 from qkcore.results.schema import SCHEMA, SCHEMA_VERSION
-from qkcore.statistics.metrics import Gap, balanced_accuracy, paired_test, select_heads, with_accuracy
+from qkcore.statistics.metrics import (
+    Gap,
+    balanced_accuracy,
+    paired_test,
+    select_heads,
+    with_accuracy,
+)
 
 __all__ = ["SCHEMA", "SCHEMA_VERSION", "ResultStore", "Steps", "StoreError"]
 
@@ -22,7 +28,8 @@ Steps = int | Sequence[int] | None
 class ResultStore(Reader):
     """Questions to a store: `with ResultStore.open(path) as store: store.runs()`.
 
-    Where a question takes steps or distractors, None means all of them; steps may be a sequence too.
+    Where a question takes steps or distractors, None means all of them; steps may be a sequence
+    too.
     """
 
     def runs(self) -> pd.DataFrame:
@@ -45,7 +52,9 @@ class ResultStore(Reader):
     def head_accuracy(
         self, run_id: str, split: str, steps: Steps = None, distractors: int | None = None
     ) -> pd.DataFrame:
-        """layer, head, n, n_right, n_right_with_model, accuracy, low, high; None for steps or distractors means all."""
+        """layer, head, n, n_right, n_right_with_model, accuracy, low, high; None for steps or
+        distractors means all.
+        """
         counts = self.ask(
             """
             select layer, head, sum(n)::integer as n, sum(n_right)::integer as n_right,
@@ -67,7 +76,9 @@ class ResultStore(Reader):
     def model_accuracy(
         self, run_id: str, split: str, steps: Steps = None, distractors: int | None = None
     ) -> pd.DataFrame:
-        """One row (none without such puzzles): n, n_right, accuracy, low, high of the model's own answers."""
+        """One row (none without such puzzles): n, n_right, accuracy, low, high of the model's own
+        answers.
+        """
         counts = self.ask(
             """
             select sum(n)::integer as n, sum(n_right)::integer as n_right
@@ -87,7 +98,9 @@ class ResultStore(Reader):
     def surface_accuracy(
         self, run_id: str, split: str, steps: Steps = None, distractors: int | None = None
     ) -> pd.DataFrame:
-        """rule, n, n_right, accuracy, low, high: what rules that read no logic get right on the same puzzles."""
+        """rule, n, n_right, accuracy, low, high: what rules that read no logic get right on the
+        same puzzles.
+        """
         counts = self.ask(
             """
             select rule, sum(n)::integer as n, sum(n_right)::integer as n_right
@@ -106,7 +119,9 @@ class ResultStore(Reader):
         return with_accuracy(counts)
 
     def best_rule(self, run_id: str) -> str | None:
-        """The surface rule with the most right answers on **validation** puzzles, the first of equals by name."""
+        """The surface rule with the most right answers on **validation** puzzles, the first of
+        equals by name.
+        """
         validation = self.surface_accuracy(run_id, split="validation")
         return None if validation.empty else validation.loc[validation["n_right"].idxmax(), "rule"]
 
@@ -124,8 +139,12 @@ class ResultStore(Reader):
             rule=rule,
         )
 
-    def luck(self, run_id: str, split: str, steps: int | None = None, distractors: int | None = None) -> pd.DataFrame:
-        """One row (none without such puzzles): n, q50, q95, n_permutations; see `metrics.luck_line`."""
+    def luck(
+        self, run_id: str, split: str, steps: int | None = None, distractors: int | None = None
+    ) -> pd.DataFrame:
+        """One row (none without such puzzles): n, q50, q95, n_permutations; see
+        `metrics.luck_line`.
+        """
         return self.ask(
             """
             select n, q50, q95, n_permutations
@@ -142,7 +161,9 @@ class ResultStore(Reader):
     def head_luck(
         self, run_id: str, split: str, steps: int | None = None, distractors: int | None = None
     ) -> dict[str, np.ndarray]:
-        """null_mean, null_sd: (layer * head,) of right answers when answers are shuffled; see `luck.luck_line`."""
+        """null_mean, null_sd: (layer * head,) of right answers when answers are shuffled; see
+        `luck.luck_line`.
+        """
         return self.ask_arrays(
             """
             select unnest(null_mean) as null_mean, unnest(null_sd) as null_sd
@@ -156,10 +177,15 @@ class ResultStore(Reader):
             distractors=distractors,
         )
 
-    def luck_lines(self, run_id: str, split: str, by: str, distractors: int | None = None) -> pd.DataFrame:
-        """The luck line along one axis: `by` ("steps", or "distractors" with all steps together), n, q50, q95."""
+    def luck_lines(
+        self, run_id: str, split: str, by: str, distractors: int | None = None
+    ) -> pd.DataFrame:
+        """The luck line along one axis: `by` ("steps", or "distractors" with all steps together),
+        n, q50, q95.
+        """
         lines = self.ask(
-            "select steps, distractors, n, q50, q95 from store.luck where run_id = $run_id and split = $split",
+            "select steps, distractors, n, q50, q95 from store.luck where run_id = $run_id and "
+            "split = $split",
             run_id=run_id,
             split=split,
         )
@@ -167,12 +193,18 @@ class ResultStore(Reader):
             is_asked = lines["steps"].isna() & lines["distractors"].notna()
         else:
             is_asked = lines["steps"].notna() & (
-                lines["distractors"].isna() if distractors is None else lines["distractors"] == distractors
+                lines["distractors"].isna()
+                if distractors is None
+                else lines["distractors"] == distractors
             )
         return lines.loc[is_asked, [by, "n", "q50", "q95"]].sort_values(by, ignore_index=True)
 
-    def chance(self, run_id: str, split: str, steps: Steps = None, distractors: int | None = None) -> float | None:
-        """Accuracy of guessing: the mean of one over the number of candidates; None without such puzzles."""
+    def chance(
+        self, run_id: str, split: str, steps: Steps = None, distractors: int | None = None
+    ) -> float | None:
+        """Accuracy of guessing: the mean of one over the number of candidates; None without such
+        puzzles.
+        """
         mean = self.ask(
             """
             select avg(1 / len(candidates)) as chance
@@ -230,8 +262,12 @@ class ResultStore(Reader):
         )["n"].astype(int)
         return right.reshape(-1, len(n)) if len(n) else np.zeros((0, 0), dtype=int), n
 
-    def auc(self, run_id: str, split: str, steps: int | None = None, distractors: int | None = None) -> np.ndarray:
-        """(layer * head,) area under the ROC curve, see `metrics.auc`; empty where it is not defined."""
+    def auc(
+        self, run_id: str, split: str, steps: int | None = None, distractors: int | None = None
+    ) -> np.ndarray:
+        """(layer * head,) area under the ROC curve, see `metrics.auc`; empty where it is not
+        defined.
+        """
         return self.ask_arrays(
             """
             select unnest(auc) as auc
@@ -258,8 +294,11 @@ class ResultStore(Reader):
         )["candidates"]
         return tuple(found.iloc[0]) if len(found) == 1 else None
 
-    def selected(self, run_id: str, k: int = 1, by: str = "accuracy", steps: Steps = None) -> list[tuple[int, int]]:
-        """The k heads that do best on **validation** puzzles, best first; none when the run has no such puzzles.
+    def selected(
+        self, run_id: str, k: int = 1, by: str = "accuracy", steps: Steps = None
+    ) -> list[tuple[int, int]]:
+        """The k heads that do best on **validation** puzzles, best first; none when the run has no
+        such puzzles.
 
         Args:
             by: "accuracy" or "balanced_accuracy".
@@ -267,15 +306,21 @@ class ResultStore(Reader):
         """
         validation = self.head_accuracy(run_id, "validation", steps)
         if by == "balanced_accuracy" and len(validation):
-            validation["balanced_accuracy"] = balanced_accuracy(*self.accuracy_by_answer(run_id, "validation", steps))
+            validation["balanced_accuracy"] = balanced_accuracy(
+                *self.accuracy_by_answer(run_id, "validation", steps)
+            )
         return select_heads(validation, k, by) if len(validation) else []
 
     def best_head(self, run_id: str) -> tuple[int, int] | None:
-        """(layer, head) of the most right answers on **validation** puzzles; None when the run has none."""
+        """(layer, head) of the most right answers on **validation** puzzles; None when the run has
+        none.
+        """
         return next(iter(self.selected(run_id)), None)
 
     def worked_example(self, run_id: str) -> pd.Series | None:
-        """The row of table worked_examples, with the puzzle's statement, candidates, answer and split; None without."""
+        """The row of table worked_examples, with the puzzle's statement, candidates, answer and
+        split; None without.
+        """
         found = self.ask(
             """
             select e.*, p.context, p.statement, p.candidates, p.answer, p.steps, p.distractors, p.split
@@ -289,7 +334,13 @@ class ResultStore(Reader):
         return None if found.empty else found.iloc[0]
 
     def gap(
-        self, run_id: str, layer: int, head: int, split: str, steps: Steps = None, distractors: int | None = None
+        self,
+        run_id: str,
+        layer: int,
+        head: int,
+        split: str,
+        steps: Steps = None,
+        distractors: int | None = None,
     ) -> Gap | None:
         """A head against the model on the same puzzles; None without such puzzles."""
         heads = self.head_accuracy(run_id, split, steps, distractors)

@@ -1,8 +1,9 @@
-"""What a run's stored puzzles say about one new puzzle: which heads are good, and what is a large margin.
+"""What a run's stored puzzles say about one new puzzle: which heads are good, and what is a large
+margin.
 
-Functions of a `ResultStore`. A lead is the best candidate's score minus the second best's, so it needs no right answer;
-with two candidates it is the size of the margin. Heads, and the scales of the vote, come from validation puzzles; leads
-to compare with come from test puzzles.
+Functions of a `ResultStore`. A lead is the best candidate's score minus the second best's, so it
+needs no right answer; with two candidates it is the size of the margin. Heads, and the scales of
+the vote, come from validation puzzles; leads to compare with come from test puzzles.
 """
 
 from dataclasses import dataclass
@@ -18,7 +19,9 @@ from qkcore.statistics.votes import weighted_vote
 class Yardsticks:
     """A run's measures for a new puzzle."""
 
-    voters: tuple[tuple[int, int], ...]  # the best heads on validation puzzles, best first; none without such puzzles
+    voters: tuple[
+        tuple[int, int], ...
+    ]  # the best heads on validation puzzles, best first; none without such puzzles
     scales: np.ndarray  # (voter) as `votes.weighted_vote` takes them
     typical: np.ndarray  # (layer, head) root mean square lead over the run's puzzles
     model_leads: np.ndarray  # (test puzzle) sorted, of the model's logits
@@ -29,7 +32,11 @@ def yardsticks(store: ResultStore, run_id: str) -> Yardsticks:
     """Read a run's measures."""
     is_test = _is_test(store, run_id)
     voters, scales = voters_and_scales(store, run_id)
-    voted = weighted_vote(head_scores(store, run_id, voters), scales)[is_test] if voters else np.zeros((0, 2))
+    voted = (
+        weighted_vote(head_scores(store, run_id, voters), scales)[is_test]
+        if voters
+        else np.zeros((0, 2))
+    )
     return Yardsticks(
         voters=tuple(voters),
         scales=scales,
@@ -63,7 +70,11 @@ def share_below(sorted_leads: np.ndarray, lead: float) -> float | None:
     >>> share_below(np.array([1.0, 2.0, 3.0, 4.0]), 3.0)
     0.5
     """
-    return float(np.searchsorted(sorted_leads, lead)) / len(sorted_leads) if len(sorted_leads) else None
+    return (
+        float(np.searchsorted(sorted_leads, lead)) / len(sorted_leads)
+        if len(sorted_leads)
+        else None
+    )
 
 
 def _is_test(store: ResultStore, run_id: str) -> np.ndarray:

@@ -1,8 +1,9 @@
-"""Why a head answers as it does: its candidates' queries against the key of every token of the prompt.
+"""Why a head answers as it does: its candidates' queries against the key of every token of the
+prompt.
 
-Reads through `capture` with the rows that scoring uses, only with more positions, so the product at the key token is
-the QK-score itself. Products are before softmax and scaling; they say what a head's query resembles, not what the model
-then makes of it.
+Reads through `capture` with the rows that scoring uses, only with more positions, so the product at
+the key token is the QK-score itself. Products are before softmax and scaling; they say what a
+head's query resembles, not what the model then makes of it.
 """
 
 from collections.abc import Sequence
@@ -20,7 +21,9 @@ from qkcore.puzzles.english import split
 from qkcore.puzzles.puzzle import Puzzle
 from qkcore.scoring.score import prompts_of
 
-MAX_KEY_VALUES = 2**25  # floats of keys kept from one pass (128 MB); more tokens are read in further passes
+MAX_KEY_VALUES = (
+    2**25
+)  # floats of keys kept from one pass (128 MB); more tokens are read in further passes
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +31,12 @@ class Alignment:
     """What every head's queries make of every token of one prompt."""
 
     puzzle: Puzzle
-    texts: tuple[str, ...]  # (token) the part of the prompt that each token stands for; joined, they are the prompt
-    premises: tuple[int | None, ...]  # (token) the premise it belongs to, counted from 0; None outside of the context
+    texts: tuple[
+        str, ...
+    ]  # (token) the part of the prompt that each token stands for; joined, they are the prompt
+    premises: tuple[
+        int | None, ...
+    ]  # (token) the premise it belongs to, counted from 0; None outside of the context
     sentences: tuple[str, ...]  # the premises
     key_at: int  # the token whose product is the QK-score
     products: np.ndarray  # (layer, head, candidate, token) float32, unscaled
@@ -57,7 +64,8 @@ def align(
     template: Template | None = None,
     max_values=MAX_KEY_VALUES,
 ) -> Alignment:
-    """Compare every candidate's query with the key of every token of the prompt, for all heads at once.
+    """Compare every candidate's query with the key of every token of the prompt, for all heads at
+    once.
 
     Args:
         rope: "pre" or "post" rotary, as in `score_puzzle`.
@@ -72,14 +80,19 @@ def align(
     per_token = geometry.n_layers * geometry.n_kv_heads * geometry.head_size * len(rows.tokens)
     parts = []
     for positions in torch.arange(n_tokens).split(max(1, max_values // per_token)):
-        # A row begins with the whole prompt, so a token's place in the row is its place in the prompt.
+        # A row begins with the whole prompt, so a token's place in the row is its place in the
+        # prompt.
         some = replace(rows, key_at=positions.expand(len(rows.tokens), -1))
         captured = capture(lm.model, geometry, some, (rope,))
-        keys = captured.keys[rope][0].repeat_interleave(geometry.n_heads // geometry.n_kv_heads, dim=1)
+        keys = captured.keys[rope][0].repeat_interleave(
+            geometry.n_heads // geometry.n_kv_heads, dim=1
+        )
         queries = captured.queries[rope].movedim(0, 2).flatten(2, 3)  # layer, head, candidate, dim
         parts.append(torch.einsum("lhcd,lhtd->lhct", queries, keys))
     texts, premises, sentences = _places(lm.tokenizer, puzzle, prompt)
-    return Alignment(puzzle, texts, premises, sentences, prompt.key_at, torch.cat(parts, dim=-1).numpy())
+    return Alignment(
+        puzzle, texts, premises, sentences, prompt.key_at, torch.cat(parts, dim=-1).numpy()
+    )
 
 
 def _places(
@@ -96,8 +109,12 @@ def _places(
     spans = sentence_spans(puzzle.context, sentences)
     premises = []
     for before, piece in zip(ends, texts, strict=False):
-        at = before + len(piece) - len(piece.lstrip()) - prompt.context_at  # of its first letter, within the context
-        premises.append(next((number for number, (low, high) in enumerate(spans) if low <= at < high), None))
+        at = (
+            before + len(piece) - len(piece.lstrip()) - prompt.context_at
+        )  # of its first letter, within the context
+        premises.append(
+            next((number for number, (low, high) in enumerate(spans) if low <= at < high), None)
+        )
     return texts, tuple(premises), sentences
 
 

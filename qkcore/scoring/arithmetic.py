@@ -1,8 +1,9 @@
 """QK-scores from queries and keys, and what they say about a puzzle.
 
 Pure tensor arithmetic: knows nothing of puzzles, tokenizers or models, so it can be checked by hand
-in tests/scoring/test_arithmetic.py. The score is equation (1) of arXiv 2502.17017: a plain dot product of the
-query at the candidate's token with the key at the statement's end; no softmax, no 1/sqrt(dim).
+in tests/scoring/test_arithmetic.py. The score is equation (1) of arXiv 2502.17017: a plain dot
+product of the query at the candidate's token with the key at the statement's end; no softmax, no
+1/sqrt(dim).
 """
 
 import torch
@@ -16,13 +17,15 @@ def qk_scores(queries: Tensor, keys: Tensor) -> Tensor:
 
     Args:
         queries: (..., layer, head, candidate, dim), at each candidate's last token.
-        keys: (..., layer, kv_head, dim), at the statement's last token. `head` must be a multiple of `kv_head`.
+        keys: (..., layer, kv_head, dim), at the statement's last token. `head` must be a multiple
+            of `kv_head`.
 
     Returns:
         (..., layer, head, candidate) unscaled dot products, float32. Comparable within a head only.
     """
     n_heads, n_kv_heads = queries.shape[-3], keys.shape[-2]
-    # Query head h reads kv head h // (n_heads / n_kv_heads): repeat_interleave, for repeat still returns a number.
+    # Query head h reads kv head h // (n_heads / n_kv_heads): repeat_interleave, for repeat still
+    # returns a number.
     keys = keys.float().repeat_interleave(n_heads // n_kv_heads, dim=-2)
     return torch.einsum("...lhcd,...lhd->...lhc", queries.float(), keys)
 

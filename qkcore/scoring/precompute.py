@@ -1,7 +1,8 @@
 """Score a puzzle set into a store, part by part; an interrupted run goes on where it stopped.
 
-Parts lie in a folder beside the store, named by a hash of everything that changes the numbers, so a restart with the
-same settings finds them and one with others does not. Knows nothing of DuckDB: publishing does.
+Parts lie in a folder beside the store, named by a hash of everything that changes the numbers, so a
+restart with the same settings finds them and one with others does not. Knows nothing of DuckDB:
+publishing does.
 """
 
 import fcntl
@@ -50,10 +51,12 @@ def run(
 
     Without texts, the store gets the puzzles' ids, difficulties and answers only.
 
-    The same call again after an interruption scores only what is missing; after a finished run it does nothing.
+    The same call again after an interruption scores only what is missing; after a finished run it
+    does nothing.
 
     Raises:
-        PuzzleError, StoreError, UnsupportedModelError: before anything is scored, where that can be known.
+        PuzzleError, StoreError, UnsupportedModelError: before anything is scored, where that can be
+            known.
         Interrupted: on Ctrl-C; finished parts are kept.
     """
     store = Path(store)
@@ -74,8 +77,8 @@ def run(
         except KeyboardInterrupt:
             n_kept = len(list(folder.glob("part-*.parquet"))) * PART_SIZE
             raise Interrupted(
-                f"stopped; {min(n_kept, len(puzzles)):,} of {len(puzzles):,} puzzles are scored and kept in {folder}. "
-                "Run the same command again to go on."
+                f"stopped; {min(n_kept, len(puzzles)):,} of {len(puzzles):,} puzzles are scored "
+                f"and kept in {folder}. Run the same command again to go on."
             ) from None
         shutil.rmtree(folder)
     with suppress(OSError):  # not empty: another run's parts are in it
@@ -91,9 +94,18 @@ def _describe(lm: CausalLM, puzzles, puzzle_set: str, rope: str, template: Templ
         "rope": rope,
         "template": template_name(template),
     }
-    names = {"model": lm.name, "puzzle_set": puzzle_set, "version": __version__, "part_size": PART_SIZE}
-    if isinstance(template, Chat) and puzzles:  # its words may lie in a file outside of the revision, or hold a date
-        names["chat"] = f"{lm.tokenizer.chat_template} {template.ask(lm.tokenizer, puzzles[0]).text}"
+    names = {
+        "model": lm.name,
+        "puzzle_set": puzzle_set,
+        "version": __version__,
+        "part_size": PART_SIZE,
+    }
+    if (
+        isinstance(template, Chat) and puzzles
+    ):  # its words may lie in a file outside of the revision, or hold a date
+        names["chat"] = (
+            f"{lm.tokenizer.chat_template} {template.ask(lm.tokenizer, puzzles[0]).text}"
+        )
     key = hashlib.sha256(json.dumps(decisive | names, sort_keys=True).encode()).hexdigest()[:8]
     slug = re.sub(r"[^A-Za-z0-9.]+", "-", f"{lm.name} {puzzle_set} {rope}").strip("-.").lower()
     return Run(
@@ -120,8 +132,8 @@ def _check_input(puzzles: Sequence[Puzzle], max_batch_tokens: int) -> None:
     for puzzle in puzzles:
         if puzzle.answer is None:
             raise PuzzleError(
-                f"puzzle {puzzle.puzzle_id!r} has no answer, so nothing can be counted right; give its answer or "
-                "leave it out"
+                f"puzzle {puzzle.puzzle_id!r} has no answer, so nothing can be counted right; give "
+                "its answer or leave it out"
             )
 
 
@@ -133,22 +145,43 @@ def _only_worker(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            raise InputError(f"another process is scoring this run in {folder}; wait for it, or stop it") from None
+            raise InputError(
+                f"another process is scoring this run in {folder}; wait for it, or stop it"
+            ) from None
         yield
 
 
-def _score_parts(lm, puzzles, folder: Path, rope, template, max_batch_tokens, show_progress) -> None:
+def _score_parts(
+    lm, puzzles, folder: Path, rope, template, max_batch_tokens, show_progress
+) -> None:
     """Write the parts that are missing."""
-    slices = [puzzles[index * PART_SIZE : (index + 1) * PART_SIZE] for index in range(n_parts(len(puzzles)))]
-    missing = [i for i, part in enumerate(slices) if not is_done(part_path(folder, i), [p.puzzle_id for p in part])]
+    slices = [
+        puzzles[index * PART_SIZE : (index + 1) * PART_SIZE]
+        for index in range(n_parts(len(puzzles)))
+    ]
+    missing = [
+        i
+        for i, part in enumerate(slices)
+        if not is_done(part_path(folder, i), [p.puzzle_id for p in part])
+    ]
     n_done = len(puzzles) - sum(len(slices[index]) for index in missing)
     if n_done:
-        print(f"{n_done:,} of {len(puzzles):,} puzzles were scored before; going on.", file=sys.stderr)
-    budget = Budget(max_batch_tokens)  # shared by all parts: memory that ran out once is not tried again
-    with tqdm(total=len(puzzles), initial=n_done, unit="puzzle", disable=not show_progress) as progress:
+        print(
+            f"{n_done:,} of {len(puzzles):,} puzzles were scored before; going on.", file=sys.stderr
+        )
+    budget = Budget(
+        max_batch_tokens
+    )  # shared by all parts: memory that ran out once is not tried again
+    with tqdm(
+        total=len(puzzles), initial=n_done, unit="puzzle", disable=not show_progress
+    ) as progress:
         for index in missing:
             start = time.monotonic()
-            scores = list(score_puzzles(lm, slices[index], rope=rope, template=template, max_batch_tokens=budget))
+            scores = list(
+                score_puzzles(
+                    lm, slices[index], rope=rope, template=template, max_batch_tokens=budget
+                )
+            )
             write_part(part_path(folder, index), part_of(scores, time.monotonic() - start))
             progress.update(len(scores))
 

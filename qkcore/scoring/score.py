@@ -1,7 +1,7 @@
 """Puzzles and a model to scores: the only path to a number.
 
-Precompute, the command line and any page call `score_puzzles` or `score_puzzle`; nothing else turns a
-puzzle into scores.
+Precompute, the command line and any page call `score_puzzles` or `score_puzzle`; nothing else turns
+a puzzle into scores.
 """
 
 import logging
@@ -14,7 +14,14 @@ from torch import Tensor
 from qkcore.asking.prompts import Prompt, PromptError, Template, default_template, locate
 from qkcore.attention.capture import ROPES, capture
 from qkcore.attention.load import CausalLM, UnsupportedModelError
-from qkcore.attention.rows import MAX_ROW_TOKENS, batches_of, groups_of, n_row_tokens, rows_of, separate_rows_of
+from qkcore.attention.rows import (
+    MAX_ROW_TOKENS,
+    batches_of,
+    groups_of,
+    n_row_tokens,
+    rows_of,
+    separate_rows_of,
+)
 from qkcore.puzzles.puzzle import Puzzle
 from qkcore.scoring.arithmetic import choices, margins, qk_scores
 
@@ -24,13 +31,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Budget:
-    """How many tokens go into one pass. Shrinks when memory runs out, and stays so for every call that shares it."""
+    """How many tokens go into one pass. Shrinks when memory runs out, and stays so for every call
+    that shares it.
+    """
 
     max_tokens: int = MAX_BATCH_TOKENS
     max_row_tokens: int = MAX_ROW_TOKENS
 
     def halve(self, batch: Sequence[Sequence[Prompt]]) -> bool:
-        """Allow half of a batch that did not fit: half its rows, or half the statements of its only row.
+        """Allow half of a batch that did not fit: half its rows, or half the statements of its only
+        row.
 
         Returns:
             False where it holds one puzzle, so that there is nothing left to halve.
@@ -44,7 +54,8 @@ class Budget:
         else:
             return False
         log.warning(
-            "Out of memory with %s rows of %s tokens in a batch; going on with at most %s tokens from here on.",
+            "Out of memory with %s rows of %s tokens in a batch; going on with at most %s tokens "
+            "from here on.",
             len(batch),
             longest,
             self.max_tokens,
@@ -58,7 +69,9 @@ class PuzzleScores:
 
     puzzle: Puzzle
     qk: Tensor  # (layer, head, candidate) float32
-    logits: Tensor  # (candidate,) the model's own next-token logits, float32; see Prompt.answer_tokens
+    logits: (
+        Tensor  # (candidate,) the model's own next-token logits, float32; see Prompt.answer_tokens
+    )
 
     @property
     def margins(self) -> Tensor:
@@ -68,7 +81,9 @@ class PuzzleScores:
             PromptError: when nobody knows the puzzle's answer.
         """
         if self.puzzle.answer is None:
-            raise PromptError(f"puzzle {self.puzzle.puzzle_id!r} has no known answer, so no margins")
+            raise PromptError(
+                f"puzzle {self.puzzle.puzzle_id!r} has no known answer, so no margins"
+            )
         return margins(self.qk, self.puzzle.answer)
 
     @property
@@ -82,7 +97,9 @@ class PuzzleScores:
         return int(choices(self.logits))
 
 
-def prompts_of(lm: CausalLM, puzzles: Sequence[Puzzle], template: Template | None = None) -> list[Prompt]:
+def prompts_of(
+    lm: CausalLM, puzzles: Sequence[Puzzle], template: Template | None = None
+) -> list[Prompt]:
     """The prompts of puzzles, in order, each within the model's reach.
 
     Raises:
@@ -94,8 +111,8 @@ def prompts_of(lm: CausalLM, puzzles: Sequence[Puzzle], template: Template | Non
         limit = lm.geometry.max_positions
         if limit is not None and prompt.n_positions > limit:
             raise PromptError(
-                f"puzzle {puzzle.puzzle_id!r} is {prompt.n_positions - limit:,} tokens too long: it has "
-                f"{prompt.n_positions:,}, {lm.name} reads at most {limit:,}; shorten it"
+                f"puzzle {puzzle.puzzle_id!r} is {prompt.n_positions - limit:,} tokens too long: "
+                f"it has {prompt.n_positions:,}, {lm.name} reads at most {limit:,}; shorten it"
             )
         prompts.append(prompt)
     return prompts
@@ -111,14 +128,15 @@ def score_puzzles(
 ) -> Iterator[PuzzleScores]:
     """Score puzzles, one result each in their order; a puzzle's scores do not depend on its batch.
 
-    Statements about one context share a row. When memory runs out, batches are halved for good and the log says so.
+    Statements about one context share a row. When memory runs out, batches are halved for good and
+    the log says so.
 
     Args:
         rope: "pre" for queries and keys before rotary position embedding, "post" for after.
-        template: the prompt for all of them; by default each puzzle's `default_template`. A `Chat` asks through the
-            tokenizer's chat template.
-        max_batch_tokens: padded tokens in one forward pass, or a `Budget` of them that several calls share. Decides
-            speed and memory only.
+        template: the prompt for all of them; by default each puzzle's `default_template`. A `Chat`
+            asks through the tokenizer's chat template.
+        max_batch_tokens: padded tokens in one forward pass, or a `Budget` of them that several
+            calls share. Decides speed and memory only.
 
     Raises:
         PromptError: naming the first puzzle that cannot be asked, before anything is computed.
@@ -128,8 +146,8 @@ def score_puzzles(
         raise PromptError(f"rope {rope!r} is neither 'pre' nor 'post'")
     if rope not in lm.geometry.ropes:
         raise UnsupportedModelError(
-            f"{lm.name}: its queries and keys are changed again after rotary embedding, so there is no score before "
-            "it; use rope 'post'"
+            f"{lm.name}: its queries and keys are changed again after rotary embedding, so there "
+            "is no score before it; use rope 'post'"
         )
     prompts = prompts_of(lm, puzzles, template)
     budget = max_batch_tokens if isinstance(max_batch_tokens, Budget) else Budget(max_batch_tokens)
@@ -137,27 +155,37 @@ def score_puzzles(
     yield from (PuzzleScores(puzzle, *scored[index]) for index, puzzle in enumerate(puzzles))
 
 
-def _score_prompts(lm: CausalLM, prompts: list[Prompt], rope: str, budget: Budget) -> dict[int, tuple[Tensor, Tensor]]:
+def _score_prompts(
+    lm: CausalLM, prompts: list[Prompt], rope: str, budget: Budget
+) -> dict[int, tuple[Tensor, Tensor]]:
     """Scores (layer, head, candidate) and logits (candidate,) of each prompt, by its index."""
     results: dict[int, tuple[Tensor, Tensor]] = {}
-    while len(results) < len(prompts):  # once round, and again with smaller batches whenever memory runs out
-        for batch in _batches(lm, prompts, [index for index in range(len(prompts)) if index not in results], budget):
+    while len(results) < len(
+        prompts
+    ):  # once round, and again with smaller batches whenever memory runs out
+        for batch in _batches(
+            lm, prompts, [index for index in range(len(prompts)) if index not in results], budget
+        ):
             try:
-                scored = _score_batch(lm, [[prompts[index] for index in group] for group in batch], rope)
+                scored = _score_batch(
+                    lm, [[prompts[index] for index in group] for group in batch], rope
+                )
             except RuntimeError as error:  # torch.OutOfMemoryError is one
                 if not _is_out_of_memory(error):
                     raise
                 if not budget.halve([[prompts[index] for index in group] for group in batch]):
                     raise UnsupportedModelError(
-                        f"{lm.name}: one puzzle by itself does not fit into memory on {lm.device}; use --dtype "
-                        "bfloat16, --device auto, or a shorter context"
+                        f"{lm.name}: one puzzle by itself does not fit into memory on {lm.device}; "
+                        "use --dtype bfloat16, --device auto, or a shorter context"
                     ) from error
                 break
             results |= zip((index for group in batch for index in group), scored, strict=True)
     return results
 
 
-def _batches(lm: CausalLM, prompts: list[Prompt], indices: list[int], budget: Budget) -> list[list[list[int]]]:
+def _batches(
+    lm: CausalLM, prompts: list[Prompt], indices: list[int], budget: Budget
+) -> list[list[list[int]]]:
     """Prompts that are still to be scored, as batches of groups of indices."""
     wanted = [prompts[index] for index in indices]
     if lm.geometry.is_side_by_side:
@@ -172,19 +200,27 @@ def _is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)
 
 
-def score_puzzle(lm: CausalLM, puzzle: Puzzle, *, rope: str = "pre", template: Template | None = None) -> PuzzleScores:
+def score_puzzle(
+    lm: CausalLM, puzzle: Puzzle, *, rope: str = "pre", template: Template | None = None
+) -> PuzzleScores:
     """Score one puzzle; see `score_puzzles`."""
     return next(score_puzzles(lm, [puzzle], rope=rope, template=template))
 
 
-def _score_batch(lm: CausalLM, groups: list[list[Prompt]], rope: str) -> list[tuple[Tensor, Tensor]]:
-    """Scores (layer, head, candidate) and logits (candidate,) of each prompt; all have as many candidates."""
+def _score_batch(
+    lm: CausalLM, groups: list[list[Prompt]], rope: str
+) -> list[tuple[Tensor, Tensor]]:
+    """Scores (layer, head, candidate) and logits (candidate,) of each prompt; all have as many
+    candidates.
+    """
     prompts = [prompt for group in groups for prompt in group]
     n_candidates = len(prompts[0].candidates)
     if lm.geometry.is_side_by_side:
         captured = capture(lm.model, lm.geometry, rows_of(groups), (rope,))
         places = [(row, place) for row, group in enumerate(groups) for place in range(len(group))]
-        queries = captured.queries[rope].unflatten(-2, (-1, n_candidates))  # ..., statement, candidate, dim
+        queries = captured.queries[rope].unflatten(
+            -2, (-1, n_candidates)
+        )  # ..., statement, candidate, dim
     else:
         captured = capture(lm.model, lm.geometry, separate_rows_of(prompts), (rope,))
         # The rows of one prompt follow each other; its key and logits are the same in all of them.
@@ -197,8 +233,8 @@ def _score_batch(lm: CausalLM, groups: list[list[Prompt]], rope: str) -> list[tu
         logits = captured.logits[row, place, list(prompt.answer_tokens)].float().cpu()
         if not (torch.isfinite(qk).all() and torch.isfinite(logits).all()):
             raise UnsupportedModelError(
-                f"{lm.name} in {lm.dtype}: puzzle {prompt.puzzle_id!r} gives scores that are not finite numbers; "
-                "try another dtype"
+                f"{lm.name} in {lm.dtype}: puzzle {prompt.puzzle_id!r} gives scores that are not "
+                "finite numbers; try another dtype"
             )
         results.append((qk, logits))
     return results

@@ -1,6 +1,8 @@
-"""One puzzle and one head, down to the vectors, so that a page can show the arithmetic without the model.
+"""One puzzle and one head, down to the vectors, so that a page can show the arithmetic without the
+model.
 
-Reads through `capture` as every score is read; what is shown and what is scored are the same numbers.
+Reads through `capture` as every score is read; what is shown and what is scored are the same
+numbers.
 """
 
 from collections.abc import Sequence
@@ -15,9 +17,15 @@ from qkcore.scoring.score import prompts_of
 
 
 def worked_example(
-    lm: CausalLM, puzzles: Sequence[Puzzle], layer: int, head: int, rope: str, template: PromptTemplate | None = None
+    lm: CausalLM,
+    puzzles: Sequence[Puzzle],
+    layer: int,
+    head: int,
+    rope: str,
+    template: PromptTemplate | None = None,
 ) -> WorkedExample:
-    """The shortest test puzzle (the first of equals: not the one that looks best) as the head sees it.
+    """The shortest test puzzle (the first of equals: not the one that looks best) as the head sees
+    it.
 
     Args:
         puzzles: at least one of them test.
@@ -25,8 +33,15 @@ def worked_example(
     tests = [puzzle for puzzle in puzzles if puzzle.split == "test"]
     prompt = min(prompts_of(lm, tests, template), key=lambda prompt: len(prompt.tokens))
     is_shared = lm.geometry.is_side_by_side
-    captured = capture(lm.model, lm.geometry, rows_of([[prompt]]) if is_shared else separate_rows_of([prompt]), (rope,))
-    queries = captured.queries[rope][:, layer, head]  # (row, query, dim): one row, or a row a candidate
+    captured = capture(
+        lm.model,
+        lm.geometry,
+        rows_of([[prompt]]) if is_shared else separate_rows_of([prompt]),
+        (rope,),
+    )
+    queries = captured.queries[rope][
+        :, layer, head
+    ]  # (row, query, dim): one row, or a row a candidate
     n_heads_per_kv_head = lm.geometry.n_heads // lm.geometry.n_kv_heads
     key = captured.keys[rope][0, layer, head // n_heads_per_kv_head, 0]
 

@@ -1,8 +1,8 @@
 """Bundles: chosen runs as one file or folder that somebody else can open.
 
-A bundle is a zip file, or a folder, of two files: results.duckdb, a store, and manifest.json, which says what it is
-and pins the store by its hash. The manifest's own hash is the bundle's fingerprint. Opening trusts neither the names
-nor the sizes that a zip file states. Knows nothing of the screen.
+A bundle is a zip file, or a folder, of two files: results.duckdb, a store, and manifest.json, which
+says what it is and pins the store by its hash. The manifest's own hash is the bundle's fingerprint.
+Opening trusts neither the names nor the sizes that a zip file states. Knows nothing of the screen.
 """
 
 import hashlib
@@ -42,13 +42,15 @@ def write_bundle(
     with_texts: bool = True,
     licences: Mapping[str, str] | None = None,
 ) -> dict:
-    """Make a bundle of these runs of a store (none named: all) and return its manifest with its "fingerprint".
+    """Make a bundle of these runs of a store (none named: all) and return its manifest with its
+    "fingerprint".
 
     A path that ends in .zip becomes a file, any other a folder. Licences are notes by puzzle set.
 
     Raises:
         StoreError: when the store cannot be read, or has not these runs.
-        BundleError: when there is something at the path already, or a licence is for a set that is not in the bundle.
+        BundleError: when there is something at the path already, or a licence is for a set that is
+            not in the bundle.
     """
     if out.exists():
         raise BundleError(f"{out} exists already; name another path, or delete it first")
@@ -60,7 +62,9 @@ def write_bundle(
         folder.mkdir()
         copy_runs(store, folder / STORE, run_ids, with_texts)
         manifest = _manifest(folder / STORE, licences or {})
-        (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        (folder / MANIFEST).write_text(
+            json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
         fingerprint = _sha256(folder / MANIFEST)
         os.replace(_zipped(folder) if out.suffix == ".zip" else folder, out)
     return manifest | {"fingerprint": fingerprint}
@@ -79,7 +83,8 @@ def _manifest(store: Path, licences: Mapping[str, str]) -> dict:
         )
     if unknown := sorted(licences.keys() - set(sets["puzzle_set"])):
         raise BundleError(
-            f"there is no puzzle set {unknown[0]!r} here to have a licence; there are {sets['puzzle_set'].tolist()}"
+            f"there is no puzzle set {unknown[0]!r} here to have a licence; there are "
+            f"{sets['puzzle_set'].tolist()}"
         )
     described = [
         "run_id",
@@ -129,18 +134,23 @@ def open_bundle(source: str, folder: Path, sha256: str = "", max_bytes: int = 50
     """Check a bundle and return the path of its store.
 
     Args:
-        source: a folder (used where it is), a zip file (unpacked) or an http(s) address (fetched and unpacked).
+        source: a folder (used where it is), a zip file (unpacked) or an http(s) address (fetched
+            and unpacked).
         folder: where to unpack to; it exists and is ours.
-        sha256: the fingerprint that the bundle must have; "" for any, which an address may not have.
+        sha256: the fingerprint that the bundle must have; "" for any, which an address may not
+            have.
         max_bytes: of the file that is fetched, and of the store.
 
     Raises:
-        BundleError: when it cannot be had, is no bundle, is too large, is not what its manifest or the fingerprint
-            says, or is of another version.
+        BundleError: when it cannot be had, is no bundle, is too large, is not what its manifest or
+            the fingerprint says, or is of another version.
     """
     if is_address(source):
         if not sha256:
-            raise BundleError(f"a bundle from an address ({shown_address(source)}) needs its fingerprint beside it")
+            raise BundleError(
+                f"a bundle from an address ({shown_address(source)}) needs its fingerprint beside "
+                "it"
+            )
         name, path = shown_address(source), folder / "fetched.zip"
         try:
             fetch(source, path, max_bytes)
@@ -161,7 +171,9 @@ def open_bundle(source: str, folder: Path, sha256: str = "", max_bytes: int = 50
 
 def _read_manifest_file(name: str, path: Path) -> bytes:
     if not path.is_file():
-        raise BundleError(f"{name} is no bundle: it has no {MANIFEST}; make one with `python -m qkcore bundle`")
+        raise BundleError(
+            f"{name} is no bundle: it has no {MANIFEST}; make one with `python -m qkcore bundle`"
+        )
     with path.open("rb") as file:
         return file.read(MAX_MANIFEST_BYTES)
 
@@ -178,8 +190,17 @@ def _unpacked(name: str, path: Path, store: Path, sha256: str, max_bytes: int) -
         raise
     except KeyError as error:
         raise BundleError(f"{name} is no bundle: {error.args[0]}") from None
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
-        raise BundleError(f"{name} is no bundle, or was cut short ({error}); copy it again") from None
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        ValueError,
+    ) as error:
+        raise BundleError(
+            f"{name} is no bundle, or was cut short ({error}); copy it again"
+        ) from None
     return manifest, store
 
 
@@ -202,20 +223,29 @@ def _checked_manifest(raw: bytes, name: str, sha256: str) -> dict:
     found = hashlib.sha256(raw).hexdigest()
     if sha256 and found != sha256.lower():
         raise BundleError(
-            f"{name} is not the bundle that was asked for: its fingerprint is {found}, not {sha256}; get the bundle "
-            "again, or correct the fingerprint if the bundle is meant to be new"
+            f"{name} is not the bundle that was asked for: its fingerprint is {found}, not "
+            f"{sha256}; get the bundle again, or correct the fingerprint if the bundle is meant to "
+            "be new"
         )
     try:
         manifest = json.loads(raw)
         version, stated = manifest["bundle_version"], manifest["files"][STORE]
-        complete = isinstance(version, int) and isinstance(stated["sha256"], str) and isinstance(stated["bytes"], int)
+        complete = (
+            isinstance(version, int)
+            and isinstance(stated["sha256"], str)
+            and isinstance(stated["bytes"], int)
+        )
     except (ValueError, KeyError, TypeError):
         complete = False
     if not complete:
-        raise BundleError(f"{name} is no bundle: its {MANIFEST} does not say what is in it; make the bundle again")
+        raise BundleError(
+            f"{name} is no bundle: its {MANIFEST} does not say what is in it; make the bundle again"
+        )
     if version > BUNDLE_VERSION:
         made_by = manifest.get("qkcore_version")
-        raise BundleError(f"{name} was made by a newer QKScope ({made_by}); update QKScope to open it")
+        raise BundleError(
+            f"{name} was made by a newer QKScope ({made_by}); update QKScope to open it"
+        )
     return manifest
 
 
@@ -226,13 +256,17 @@ def _check_store(name: str, store: Path, manifest: dict, max_bytes: int) -> None
     if store.stat().st_size > max_bytes:
         raise BundleError(_too_large(name, max_bytes))
     if store.stat().st_size != stated["bytes"] or _sha256(store) != stated["sha256"]:
-        raise BundleError(f"the results in {name} were changed after the bundle was made; get the bundle again")
+        raise BundleError(
+            f"the results in {name} were changed after the bundle was made; get the bundle again"
+        )
     try:
         with ResultStore.open(store):
             pass
     except StoreError as error:
         made_by = manifest.get("qkcore_version")
-        raise BundleError(f"{name} was made by QKScope {made_by} and cannot be opened here: {error}") from None
+        raise BundleError(
+            f"{name} was made by QKScope {made_by} and cannot be opened here: {error}"
+        ) from None
 
 
 def _sha256(path: Path) -> str:

@@ -1,7 +1,7 @@
 """Chosen runs of a store, copied into a store of their own, with or without the puzzles' texts.
 
-Knows the tables from `schema.SCHEMA` alone: a table with a run_id is copied by run, one with a puzzle_set by the sets
-of those runs, any other whole.
+Knows the tables from `schema.SCHEMA` alone: a table with a run_id is copied by run, one with a
+puzzle_set by the sets of those runs, any other whole.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,8 @@ import duckdb
 from qkcore.results.schema import SCHEMA
 from qkcore.results.store import ResultStore, StoreError
 
-# What holds words of a puzzle. The columns are emptied in a copy without texts, the tables left out.
+# What holds words of a puzzle. The columns are emptied in a copy without texts, the tables left
+# out.
 TEXT_COLUMNS = ("context", "statement")
 TEXT_TABLES = ("worked_examples",)
 
@@ -54,7 +55,9 @@ def copy_runs(store: Path, target: Path, run_ids: Sequence[str], with_texts: boo
                 connection.execute(_copy_statement(table, columns, with_texts))
         connection.execute("checkpoint")
     except duckdb.Error as error:
-        raise StoreError(f"{store} cannot be copied ({str(error).splitlines()[0]}); restore it from a copy") from None
+        raise StoreError(
+            f"{store} cannot be copied ({str(error).splitlines()[0]}); restore it from a copy"
+        ) from None
     finally:
         connection.close()
 
@@ -78,7 +81,8 @@ def _columns_of_tables() -> dict[str, list[str]]:
 def _copy_statement(table: str, columns: Sequence[str], with_texts: bool) -> str:
     """SQL that copies the rows of the chosen runs; its words come from the schema alone."""
     selected = ", ".join(
-        f'null as "{column}"' if column in TEXT_COLUMNS and not with_texts else f'"{column}"' for column in columns
+        f'null as "{column}"' if column in TEXT_COLUMNS and not with_texts else f'"{column}"'
+        for column in columns
     )
     key = next((key for key in ("run_id", "puzzle_set") if key in columns), None)
     rows = f"where {key} in (select {key} from chosen)" if key else ""

@@ -1,4 +1,5 @@
-"""One file from an address that the person who runs QKScope has set: bounded in size and time, http(s) only.
+"""One file from an address that the person who runs QKScope has set: bounded in size and time,
+http(s) only.
 
 Nothing that a visitor types comes here (tests/pages/test_security.py).
 """
@@ -44,26 +45,34 @@ def fetch(address: str, path: Path, max_bytes: int) -> None:
     """Write what is at the address to the path.
 
     Raises:
-        FetchError: when nobody answers, the answer is an error, takes too long or is larger than allowed.
+        FetchError: when nobody answers, the answer is an error, takes too long or is larger than
+            allowed.
     """
     name = shown_address(address)
     give_up_at = time.monotonic() + SECONDS_IN_ALL
     try:
-        with urllib.request.urlopen(address, timeout=SECONDS_OF_SILENCE) as answer, path.open("wb") as file:
+        with (
+            urllib.request.urlopen(address, timeout=SECONDS_OF_SILENCE) as answer,
+            path.open("wb") as file,
+        ):
             n_bytes = 0
             while chunk := answer.read(1 << 20):
                 n_bytes += len(chunk)
                 if n_bytes > max_bytes:
                     raise FetchError(
-                        f"{name} is larger than {max_bytes / 1e6:,.0f} MB; allow more, or offer a smaller file"
+                        f"{name} is larger than {max_bytes / 1e6:,.0f} MB; allow more, or offer a "
+                        "smaller file"
                     )
                 if time.monotonic() > give_up_at:
                     raise FetchError(
-                        f"{name} took longer than {SECONDS_IN_ALL} s; fetch it by hand and name the file instead"
+                        f"{name} took longer than {SECONDS_IN_ALL} s; fetch it by hand and name "
+                        "the file instead"
                     )
                 file.write(chunk)
     except urllib.error.HTTPError as error:
         raise FetchError(f"{name} answers {error.code} {error.reason}; check the address") from None
     except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError) as error:
         reason = getattr(error, "reason", error)
-        raise FetchError(f"{name} does not answer ({reason}); check the address and the network") from None
+        raise FetchError(
+            f"{name} does not answer ({reason}); check the address and the network"
+        ) from None

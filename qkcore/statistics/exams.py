@@ -1,7 +1,7 @@
 """What the marks of an exam add up to: by difficulty, against the model, and where two disagree.
 
-Pure functions of the frame that `answers.exam` gives, a row a test puzzle; every number on a page that compares head,
-model and vote comes from here.
+Pure functions of the frame that `answers.exam` gives, a row a test puzzle; every number on a page
+that compares head, model and vote comes from here.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,9 @@ def _counts(marks: pd.DataFrame, by: Sequence[str], column: str) -> pd.DataFrame
 
 
 def gaps(exam: pd.DataFrame, by: Sequence[str], who: str = "head") -> pd.DataFrame:
-    """The columns `by`, n, gap, low, high, p: who against the model on the same puzzles, see `metrics.paired_test`."""
+    """The columns `by`, n, gap, low, high, p: who against the model on the same puzzles, see
+    `metrics.paired_test`.
+    """
     head, model = exam[f"is_{who}_right"], exam["is_model_right"]
     marks = exam[list(by)].assign(only_who=head & ~model, only_model=~head & model)
     cells = marks.groupby(list(by)) if by else [((), marks)]
@@ -50,21 +52,31 @@ def gaps(exam: pd.DataFrame, by: Sequence[str], who: str = "head") -> pd.DataFra
 def verdicts(exam: pd.DataFrame, who: str = "head") -> pd.Series:
     """Who is right on each puzzle: one of `VERDICTS`."""
     head, model = exam[f"is_{who}_right"], exam["is_model_right"]
-    return pd.Series(np.select([head & model, head, model], VERDICTS[:3], VERDICTS[3]), index=exam.index)
+    return pd.Series(
+        np.select([head & model, head, model], VERDICTS[:3], VERDICTS[3]), index=exam.index
+    )
 
 
 def agreement(exam: pd.DataFrame, by: Sequence[str], who: str = "head") -> pd.DataFrame:
-    """The columns `by`, verdict (of `VERDICTS`, all of them in each cell), n puzzles, and their share of the cell."""
-    marks = exam[list(by)].assign(verdict=verdicts(exam, who), everything=0)  # for where `by` is empty
+    """The columns `by`, verdict (of `VERDICTS`, all of them in each cell), n puzzles, and their
+    share of the cell.
+    """
+    marks = exam[list(by)].assign(
+        verdict=verdicts(exam, who), everything=0
+    )  # for where `by` is empty
     counts = marks.groupby(["everything", *by, "verdict"]).size().unstack("verdict", fill_value=0)
     counts = counts.reindex(columns=list(VERDICTS), fill_value=0)
     shares = counts.div(counts.sum(axis=1), axis=0).stack().rename("share")
-    return pd.concat([counts.stack().rename("n"), shares], axis=1).reset_index().drop(columns="everything")
+    return (
+        pd.concat([counts.stack().rename("n"), shares], axis=1)
+        .reset_index()
+        .drop(columns="everything")
+    )
 
 
 def kappa(exam: pd.DataFrame, who: str = "head") -> float:
-    """Cohen's kappa of being right (1960): 1 where both are right on the same puzzles, 0 as if by chance; NaN where
-    one of them is always or never right.
+    """Cohen's kappa of being right (1960): 1 where both are right on the same puzzles, 0 as if by
+    chance; NaN where one of them is always or never right.
 
     >>> marks = pd.DataFrame({"is_head_right": [True, False] * 2, "is_model_right": [True, False] * 2})
     >>> kappa(marks)

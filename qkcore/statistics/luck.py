@@ -1,7 +1,7 @@
 """The luck line: what the best of many guessing heads gets.
 
-Answers are shuffled, every head is marked anew and the best mark is kept, a thousand times (a max-statistic permutation
-test). Knows nothing of models or stores.
+Answers are shuffled, every head is marked anew and the best mark is kept, a thousand times (a
+max-statistic permutation test). Knows nothing of models or stores.
 """
 
 import numpy as np
@@ -13,8 +13,9 @@ N_PERMUTATIONS = 1_000
 def exchangeable(puzzles: pd.DataFrame) -> np.ndarray:
     """Which puzzles may trade answers: those of one group with the same candidates.
 
-    Where all of those share one answer there is nothing to trade; they trade with others of the same candidates then,
-    and at last with others of as many candidates. Never otherwise: a puzzle of two candidates has no third answer.
+    Where all of those share one answer there is nothing to trade; they trade with others of the
+    same candidates then, and at last with others of as many candidates. Never otherwise: a puzzle
+    of two candidates has no third answer.
 
     Args:
         puzzles: answer, group, and candidates (left out where all puzzles share them).
@@ -26,7 +27,11 @@ def exchangeable(puzzles: pd.DataFrame) -> np.ndarray:
     [0, 0, 1, 1]
     """
     answer, group = puzzles["answer"].to_numpy(), pd.factorize(puzzles["group"])[0]
-    candidates = puzzles["candidates"].map(tuple) if "candidates" in puzzles else pd.Series([()] * len(puzzles))
+    candidates = (
+        puzzles["candidates"].map(tuple)
+        if "candidates" in puzzles
+        else pd.Series([()] * len(puzzles))
+    )
     kind, number = pd.factorize(candidates)[0], candidates.map(len).to_numpy()
     block, left, n_blocks = np.zeros(len(puzzles), dtype=int), np.arange(len(puzzles)), 0
     for level in (kind * (group.max(initial=0) + 1) + group, kind, number):
@@ -38,7 +43,9 @@ def exchangeable(puzzles: pd.DataFrame) -> np.ndarray:
     return block
 
 
-def shuffled_answers(answers: np.ndarray, blocks: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+def shuffled_answers(
+    answers: np.ndarray, blocks: np.ndarray, n: int, rng: np.random.Generator
+) -> np.ndarray:
     """Answers shuffled n times within blocks.
 
     Args:
@@ -49,7 +56,8 @@ def shuffled_answers(answers: np.ndarray, blocks: np.ndarray, n: int, rng: np.ra
         (permutation, puzzle).
     """
     order = np.argsort(blocks, kind="stable")
-    # Adding a random fraction to a block's number and sorting shuffles within blocks and keeps blocks in place.
+    # Adding a random fraction to a block's number and sorting shuffles within blocks and keeps
+    # blocks in place.
     keys = blocks[order] + rng.random((n, len(answers)))
     shuffled = np.empty((n, len(answers)), dtype=answers.dtype)
     shuffled[:, order] = answers[order][np.argsort(keys, axis=1)]
@@ -59,19 +67,23 @@ def shuffled_answers(answers: np.ndarray, blocks: np.ndarray, n: int, rng: np.ra
 def luck_line(
     choices: np.ndarray, puzzles: pd.DataFrame, n_permutations: int = N_PERMUTATIONS, seed: int = 0
 ) -> pd.DataFrame:
-    """What the best of all heads gets by luck: answers shuffled, the maximum over heads taken, many times.
+    """What the best of all heads gets by luck: answers shuffled, the maximum over heads taken, many
+    times.
 
-    The shuffles stay within puzzles of the same difficulty, and of one group and the same candidates where that leaves
-    something to shuffle (`exchangeable`), so heads keep their correlations and their constant answers (a max-statistic
-    permutation test).
+    The shuffles stay within puzzles of the same difficulty, and of one group and the same
+    candidates where that leaves something to shuffle (`exchangeable`), so heads keep their
+    correlations and their constant answers (a max-statistic permutation test).
 
     Args:
         choices: (puzzle, head) candidate index, -1 for none. Puzzles of one split.
-        puzzles: answer, group, steps, distractors, in the same order, and candidates unless all puzzles share them.
+        puzzles: answer, group, steps, distractors, in the same order, and candidates unless all
+            puzzles share them.
 
     Returns:
-        steps, distractors (missing = all of them), n, q50, q95 (shares), n_permutations, and of every head the mean
-        and the standard deviation of its number of right answers over the shuffles: null_mean, null_sd (lists).
+        steps, distractors (missing = all of them), n, q50, q95 (shares), n_permutations, and of
+        every head the mean
+        and the standard deviation of its number of right answers over the shuffles: null_mean,
+            null_sd (lists).
     """
     rng = np.random.default_rng(seed)
     sums: dict[tuple, np.ndarray] = {}
@@ -79,7 +91,9 @@ def luck_line(
     frame = puzzles.assign(row=np.arange(len(puzzles)))
     for (steps, distractors), cell in frame.groupby(["steps", "distractors"], dropna=False):
         rows = cell["row"].to_numpy()
-        shuffled = shuffled_answers(cell["answer"].to_numpy(), exchangeable(cell), n_permutations, rng)
+        shuffled = shuffled_answers(
+            cell["answer"].to_numpy(), exchangeable(cell), n_permutations, rng
+        )
         n_right = _right_counts(shuffled, choices[rows])
         known = tuple(None if pd.isna(value) else int(value) for value in (steps, distractors))
         for key in {(s, d) for s in (known[0], None) for d in (known[1], None)}:
@@ -89,15 +103,23 @@ def luck_line(
     for (steps, distractors), n_right in sums.items():
         best = n_right.max(axis=1).astype(float) / sizes[steps, distractors]
         q50, q95 = np.quantile(best, [0.5, 0.95])
-        null = [getattr(n_right, moment)(axis=0, dtype=float).tolist() for moment in ("mean", "std")]
-        lines.append((steps, distractors, sizes[steps, distractors], q50, q95, n_permutations, *null))
+        null = [
+            getattr(n_right, moment)(axis=0, dtype=float).tolist() for moment in ("mean", "std")
+        ]
+        lines.append(
+            (steps, distractors, sizes[steps, distractors], q50, q95, n_permutations, *null)
+        )
     columns = ["steps", "distractors", "n", "q50", "q95", "n_permutations", "null_mean", "null_sd"]
     return pd.DataFrame(lines, columns=columns).astype({"steps": "Int64", "distractors": "Int64"})
 
 
 def _right_counts(answers: np.ndarray, choices: np.ndarray) -> np.ndarray:
-    """(permutation, head) how often head and shuffled answer agree, as one matrix product a candidate."""
+    """(permutation, head) how often head and shuffled answer agree, as one matrix product a
+    candidate.
+    """
     counts = np.zeros((len(answers), choices.shape[1]), dtype=np.float32)
     for candidate in np.unique(answers):
-        counts += (answers == candidate).astype(np.float32) @ (choices == candidate).astype(np.float32)
+        counts += (answers == candidate).astype(np.float32) @ (choices == candidate).astype(
+            np.float32
+        )
     return counts

@@ -1,7 +1,8 @@
 """Statistics of right and wrong.
 
-Counts and choices in, shares, intervals and tests out. Knows nothing of where counts come from. Shares are 0 to 1; the
-textbook parts are scipy's. The luck line is in `qkcore.statistics.luck`, votes of several heads are in `qkcore.statistics.votes`.
+Counts and choices in, shares, intervals and tests out. Knows nothing of where counts come from.
+Shares are 0 to 1; the textbook parts are scipy's. The luck line is in `qkcore.statistics.luck`,
+votes of several heads are in `qkcore.statistics.votes`.
 """
 
 from collections.abc import Sequence
@@ -33,7 +34,8 @@ FALSE_DISCOVERY_RATE = 0.05
 
 
 def candidate_choices(scores: np.ndarray) -> np.ndarray:
-    """The candidate of the largest score, -1 where two share it: `qkscore.choices` for stored arrays.
+    """The candidate of the largest score, -1 where two share it: `qkscore.choices` for stored
+    arrays.
 
     Args:
         scores: (..., candidate). Candidates that a puzzle does not have are NaN.
@@ -80,7 +82,8 @@ def with_accuracy(counts: pd.DataFrame) -> pd.DataFrame:
 
 
 def balanced_accuracy(n_right_by_answer: np.ndarray, n_by_answer: np.ndarray) -> np.ndarray:
-    """The mean over answers of the share that is right: one half for a head that always says the same of two.
+    """The mean over answers of the share that is right: one half for a head that always says the
+    same of two.
 
     Args:
         n_right_by_answer: (..., answer).
@@ -95,14 +98,17 @@ def balanced_accuracy(n_right_by_answer: np.ndarray, n_by_answer: np.ndarray) ->
     n = np.broadcast_to(n_by_answer, np.shape(n_right_by_answer))
     share = np.divide(n_right_by_answer, n, out=np.zeros(n.shape), where=n > 0)
     n_answers = (n > 0).sum(axis=-1)
-    return np.divide(share.sum(axis=-1), n_answers, out=np.full(n.shape[:-1], np.nan), where=n_answers > 0)
+    return np.divide(
+        share.sum(axis=-1), n_answers, out=np.full(n.shape[:-1], np.nan), where=n_answers > 0
+    )
 
 
 def auc(evidence: np.ndarray, is_first: np.ndarray) -> np.ndarray:
-    """How well each head's evidence orders the puzzles, whatever its offset: the area under the ROC curve.
+    """How well each head's evidence orders the puzzles, whatever its offset: the area under the ROC
+    curve.
 
-    The chance that a puzzle whose answer is the first candidate has more evidence for it than one whose answer is the
-    second; ties count half (Mann and Whitney 1947).
+    The chance that a puzzle whose answer is the first candidate has more evidence for it than one
+    whose answer is the second; ties count half (Mann and Whitney 1947).
 
     Args:
         evidence: (head, puzzle) score of the first candidate minus score of the second.
@@ -120,24 +126,32 @@ def auc(evidence: np.ndarray, is_first: np.ndarray) -> np.ndarray:
     wins = np.empty(len(evidence))
     for head, row in enumerate(evidence):
         second = np.sort(row[~is_first])
-        below, up_to = (np.searchsorted(second, row[is_first], side=side).sum() for side in ("left", "right"))
+        below, up_to = (
+            np.searchsorted(second, row[is_first], side=side).sum() for side in ("left", "right")
+        )
         wins[head] = (below + up_to) / 2
     return wins / (n_first * n_second)
 
 
 def above_chance(
-    n_right: np.ndarray, null_mean: np.ndarray, null_sd: np.ndarray, rate: float = FALSE_DISCOVERY_RATE
+    n_right: np.ndarray,
+    null_mean: np.ndarray,
+    null_sd: np.ndarray,
+    rate: float = FALSE_DISCOVERY_RATE,
 ) -> np.ndarray:
-    """Which heads are above chance, so that of those named at most `rate` are expected to be there by luck.
+    """Which heads are above chance, so that of those named at most `rate` are expected to be there
+    by luck.
 
-    A head is compared with itself on shuffled answers (`luck.luck_line`), by the normal distribution of its number of
-    right answers: so what it gains by leaning to one answer, or by treating statements about one context alike, counts
-    for nothing. The false discovery rate is controlled by Benjamini and Yekutieli (Annals of Statistics 29, 2001),
-    which holds for heads that depend on each other in any way.
+    A head is compared with itself on shuffled answers (`luck.luck_line`), by the normal
+    distribution of its number of right answers: so what it gains by leaning to one answer, or by
+    treating statements about one context alike, counts for nothing. The false discovery rate is
+    controlled by Benjamini and Yekutieli (Annals of Statistics 29, 2001), which holds for heads
+    that depend on each other in any way.
 
     Args:
         n_right: (head,) right answers.
-        null_mean, null_sd: (head,) mean and standard deviation of that number when answers are shuffled.
+        null_mean, null_sd: (head,) mean and standard deviation of that number when answers are
+            shuffled.
 
     Returns:
         (head,) bool.
@@ -147,21 +161,27 @@ def above_chance(
     return stats.false_discovery_control(stats.norm.sf(z), method="by") <= rate
 
 
-def select_heads(validation: pd.DataFrame, k: int = 1, by: str = "accuracy") -> list[tuple[int, int]]:
+def select_heads(
+    validation: pd.DataFrame, k: int = 1, by: str = "accuracy"
+) -> list[tuple[int, int]]:
     """The k heads that do best, best first; equal ones in order of layer and head.
 
     Args:
-        validation: layer, head and the column `by`, counted on **validation** puzzles: a head chosen and reported on
-            the same puzzles looks better than it is.
+        validation: layer, head and the column `by`, counted on **validation** puzzles: a head
+            chosen and reported on the same puzzles looks better than it is.
         by: "accuracy" or "balanced_accuracy".
     """
-    ranked = validation.sort_values([by, "layer", "head"], ascending=[False, True, True], kind="stable")
+    ranked = validation.sort_values(
+        [by, "layer", "head"], ascending=[False, True, True], kind="stable"
+    )
     return [(int(layer), int(head)) for layer, head in ranked[["layer", "head"]].head(k).to_numpy()]
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Head accuracy minus model accuracy on the same puzzles, as shares, with a 95 % interval and a p-value."""
+    """Head accuracy minus model accuracy on the same puzzles, as shares, with a 95 % interval and a
+    p-value.
+    """
 
     gap: float
     low: float
@@ -172,14 +192,16 @@ class Gap:
 def paired_test(n: int, n_only_head: int, n_only_model: int) -> Gap:
     """Compare a head and the model on the n puzzles that both answered.
 
-    The interval is Wald's for paired shares with Agresti and Min's +0.5 on each discordant count (Statistics in
-    Medicine 24, 2005); the p-value is McNemar's exact one.
+    The interval is Wald's for paired shares with Agresti and Min's +0.5 on each discordant count
+    (Statistics in Medicine 24, 2005); the p-value is McNemar's exact one.
 
     >>> paired_test(100, 12, 2).gap
     0.1
     """
     discordant = n_only_head + n_only_model
-    p = min(1.0, 2 * special.bdtr(min(n_only_head, n_only_model), discordant, 0.5))  # both tails: they are alike
+    p = min(
+        1.0, 2 * special.bdtr(min(n_only_head, n_only_model), discordant, 0.5)
+    )  # both tails: they are alike
     b, c, total = n_only_head + 0.5, n_only_model + 0.5, n + 2
     centre = (b - c) / total
     half = stats.norm.ppf(0.5 + CONFIDENCE / 2) * np.sqrt(b + c - (b - c) ** 2 / total) / total
@@ -191,7 +213,8 @@ def gap(is_head_right: np.ndarray, is_model_right: np.ndarray) -> Gap:
     """`paired_test` of two columns of right and wrong.
 
     Args:
-        is_head_right, is_model_right: (puzzle,) bool, the same puzzles in the same order; at least one.
+        is_head_right, is_model_right: (puzzle,) bool, the same puzzles in the same order; at least
+            one.
     """
     n_only_head = int((is_head_right & ~is_model_right).sum())
     n_only_model = int((~is_head_right & is_model_right).sum())
@@ -202,11 +225,13 @@ def transfer(validation: Sequence[pd.DataFrame], test: Sequence[pd.DataFrame]) -
     """The head chosen on each puzzle set, reported on every other.
 
     Args:
-        validation: layer, head, accuracy of one model's heads, one frame a puzzle set, on **validation** puzzles.
+        validation: layer, head, accuracy of one model's heads, one frame a puzzle set, on
+            **validation** puzzles.
         test: layer, head, n, n_right, the same sets in the same order, on **test** puzzles.
 
     Returns:
-        A row a pair: chosen_on, tested_on (indices of sets), layer, head, n, n_right, accuracy, low, high.
+        A row a pair: chosen_on, tested_on (indices of sets), layer, head, n, n_right, accuracy,
+            low, high.
     """
     rows = []
     for chosen_on, choosing in enumerate(validation):
@@ -214,4 +239,6 @@ def transfer(validation: Sequence[pd.DataFrame], test: Sequence[pd.DataFrame]) -
         for tested_on, reporting in enumerate(test):
             own = reporting[(reporting["layer"] == layer) & (reporting["head"] == head)].iloc[0]
             rows.append((chosen_on, tested_on, layer, head, int(own["n"]), int(own["n_right"])))
-    return with_accuracy(pd.DataFrame(rows, columns=["chosen_on", "tested_on", "layer", "head", "n", "n_right"]))
+    return with_accuracy(
+        pd.DataFrame(rows, columns=["chosen_on", "tested_on", "layer", "head", "n", "n_right"])
+    )

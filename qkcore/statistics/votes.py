@@ -1,7 +1,8 @@
 """Votes: what several heads say together.
 
-Choices and scores of a few heads in, one answer a puzzle out. Which heads vote, and how their scores are scaled, is
-decided on validation puzzles (`metrics.select_heads`, `spreads`); knows nothing of where scores come from.
+Choices and scores of a few heads in, one answer a puzzle out. Which heads vote, and how their
+scores are scaled, is decided on validation puzzles (`metrics.select_heads`, `spreads`); knows
+nothing of where scores come from.
 """
 
 import numpy as np
@@ -10,7 +11,8 @@ from qkcore.statistics.metrics import candidate_choices
 
 
 def majority_vote(choices: np.ndarray, n_candidates: int) -> np.ndarray:
-    """The candidate that most heads choose; a head that cannot decide (-1) abstains, a tie is no answer.
+    """The candidate that most heads choose; a head that cannot decide (-1) abstains, a tie is no
+    answer.
 
     Args:
         choices: (puzzle, head) candidate index or -1.
@@ -21,11 +23,14 @@ def majority_vote(choices: np.ndarray, n_candidates: int) -> np.ndarray:
     >>> majority_vote(np.array([[0, 1, 1], [0, 1, -1]]), 2).tolist()
     [1, -1]
     """
-    return candidate_choices((choices[:, :, None] == np.arange(n_candidates)).sum(axis=1).astype(float))
+    return candidate_choices(
+        (choices[:, :, None] == np.arange(n_candidates)).sum(axis=1).astype(float)
+    )
 
 
 def weighted_vote(scores: np.ndarray, scales: np.ndarray) -> np.ndarray:
-    """Each candidate's sum of scores over heads, each head's centred on its puzzle and in units of its spread.
+    """Each candidate's sum of scores over heads, each head's centred on its puzzle and in units of
+    its spread.
 
     With two candidates that is the sum of scaled margins, whose sign answers.
 
@@ -48,7 +53,8 @@ def centred(scores: np.ndarray) -> np.ndarray:
 
 
 def spreads(scores: np.ndarray) -> np.ndarray:
-    """How large a head's scores are, once centred: their root mean square over puzzles and candidates.
+    """How large a head's scores are, once centred: their root mean square over puzzles and
+    candidates.
 
     Args:
         scores: (puzzle, head, candidate) on **validation** puzzles.

@@ -1,4 +1,6 @@
-"""Puzzles asked through a tokenizer's chat template: positions against an oracle that reads the whole conversation."""
+"""Puzzles asked through a tokenizer's chat template: positions against an oracle that reads the
+whole conversation.
+"""
 
 import hashlib
 import io
@@ -22,18 +24,19 @@ from tests.scoring.test_score import close, per_layer, plain_pass
 from tests.tiny import puzzle, tiny_model, tiny_tokenizer
 
 CHATML = (
-    "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>' + '\n' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>' + "
+    "'\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 LLAMA3 = (
-    "{{ bos_token }}{% if not date_string is defined %}{% set date_string = strftime_now('%d %b %Y') %}{% endif %}"
-    "{{ '<|start_header_id|>system<|end_header_id|>\n\nToday Date: ' + date_string + '\n\n<|eot_id|>' }}"
-    "{% for m in messages %}{{ '<|start_header_id|>' + m['role'] + '<|end_header_id|>\n\n' + m['content'] | trim "
-    "+ '<|eot_id|>' }}{% endfor %}"
+    "{{ bos_token }}{% if not date_string is defined %}{% set date_string = strftime_now('%d %b "
+    "%Y') %}{% endif %}{{ '<|start_header_id|>system<|end_header_id|>\n\nToday Date: ' + "
+    "date_string + '\n\n<|eot_id|>' }}{% for m in messages %}{{ '<|start_header_id|>' + m['role'] "
+    "+ '<|end_header_id|>\n\n' + m['content'] | trim + '<|eot_id|>' }}{% endfor %}"
 )
 INSTRUCT = "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'user' %}{{ '[INST] ' + m['content'] + ' [/INST]' }}{% else %}{{ ' ' + m['content'] + '</s>' }}{% endif %}{% endfor %}"  # noqa: E501
+# no marker tokens
 PLAIN_WORDS = (
-    "{% for m in messages %}{{ '### ' + m['role'] + ':\n' + m['content'] + '\n\n' }}{% endfor %}"  # no marker tokens
+    "{% for m in messages %}{{ '### ' + m['role'] + ':\n' + m['content'] + '\n\n' }}{% endfor %}"
 )
 KINDS = {
     "chatml": (CHATML, ("<|im_start|>", "<|im_end|>")),
@@ -46,7 +49,9 @@ KINDS = {
 def talking(chat_template, markers=()):
     """A tokenizer with a chat template; it writes <s> in front of a plain text by itself."""
     tokenizer = tiny_tokenizer(begins_with_bos=True)
-    tokenizer.add_special_tokens({"extra_special_tokens": [AddedToken(one, special=True) for one in markers]})
+    tokenizer.add_special_tokens(
+        {"extra_special_tokens": [AddedToken(one, special=True) for one in markers]}
+    )
     tokenizer.chat_template = chat_template
     return tokenizer
 
@@ -81,13 +86,18 @@ def test_the_key_token_ends_the_statement_and_turn_markers_follow_it(tokenizer):
 
 
 def test_tokens_before_the_statement_are_the_context_that_statements_share(tokenizer):
-    first, second = (locate(tokenizer, Chat(), puzzle(text)) for text in ("Max is metallic.", "Every wumpus is true."))
+    first, second = (
+        locate(tokenizer, Chat(), puzzle(text))
+        for text in ("Max is metallic.", "Every wumpus is true.")
+    )
     assert first.context_tokens == second.context_tokens
     assert words(tokenizer, first.context_tokens).endswith("Statement:")
     assert first.text[first.context_at :].startswith("Max is a wumpus.")
 
 
-@pytest.mark.parametrize("statement", ["Max is metallic.  ", "Max is 🦄🦄", "user assistant\nAnswer: Context: ."])
+@pytest.mark.parametrize(
+    "statement", ["Max is metallic.  ", "Max is 🦄🦄", "user assistant\nAnswer: Context: ."]
+)
 def test_odd_statements_keep_their_last_token_as_the_key(tokenizer, statement):
     prompt = locate(tokenizer, Chat(), puzzle(statement))
     assert words(tokenizer, prompt.tokens[: prompt.key_at + 1]).rstrip().endswith(statement.strip())
@@ -101,11 +111,14 @@ def test_scores_equal_those_of_separate_passes_over_the_whole_conversation(token
     for index, candidate in enumerate(asked.candidates):
         ids = tokenizer(f"{text} {candidate}", add_special_tokens=False)["input_ids"]
         ends = [
-            words(tokenizer, ids[: n + 1]).rstrip().endswith("Statement: Max is metallic.") for n in range(n_prompt)
+            words(tokenizer, ids[: n + 1]).rstrip().endswith("Statement: Max is metallic.")
+            for n in range(n_prompt)
         ]
         key_at = ends.index(True)
         states, logits = plain_pass("llama", model, ids)
-        expected = torch.stack([per_layer(model, q, k, key_at, len(ids) - 1, "pre") for q, k in states])
+        expected = torch.stack(
+            [per_layer(model, q, k, key_at, len(ids) - 1, "pre") for q, k in states]
+        )
         assert close(ours.qk[..., index], expected)
         assert close(ours.logits[index], logits[n_prompt - 1, ids[n_prompt]])
 
@@ -114,7 +127,9 @@ def test_a_template_of_ones_own_puts_all_after_the_statement_into_the_assistants
     tokenizer = talking(CHATML)
     own = PromptTemplate("{context} Is it so: {statement}\n\nI say, so {{sic}}:")
     prompt = locate(tokenizer, Chat(own), puzzle())
-    assert prompt.text.endswith("Is it so: Max is metallic.<|im_end|>\n<|im_start|>assistant\nI say, so {sic}:")
+    assert prompt.text.endswith(
+        "Is it so: Max is metallic.<|im_end|>\n<|im_start|>assistant\nI say, so {sic}:"
+    )
 
 
 def test_a_date_in_the_chat_template_is_always_the_same():
@@ -126,13 +141,19 @@ def test_a_date_in_the_chat_template_is_always_the_same():
     [
         (None, "has no chat template"),
         ("{% for m in messages %}{{ m['role'] }}{% endfor %}", "takes no user's turn"),
-        ("{% for m in messages %}{{ m['content'] | upper }}{% endfor %}", "takes no user's turn|does not keep"),
+        (
+            "{% for m in messages %}{{ m['content'] | upper }}{% endfor %}",
+            "takes no user's turn|does not keep",
+        ),
         (
             "{% for m in messages %}{{ m['content'] | replace('wumpus', 'cat') }}{% endfor %}",
             "'p1'.*does not keep the text",
         ),
         ("{{ messages[-1]['content'] }}", "'p1'.*does not keep the text"),
-        ("{{ messages[0].content }}{{ raise_exception('system turns\nonly') }}", "takes no user's turn .*system turns"),
+        (
+            "{{ messages[0].content }}{{ raise_exception('system turns\nonly') }}",
+            "takes no user's turn .*system turns",
+        ),
         ("{% for", "takes no user's turn"),
     ],
 )
@@ -147,7 +168,10 @@ def test_alignment_reads_the_same_chat(tokenizer):
     found = align(lm, puzzle(), template=Chat())
     (prompt,) = prompts_of(lm, [puzzle()], Chat())
     assert "".join(found.texts) == prompt.text
-    spoken = ["".join(text for text, one in zip(found.texts, found.premises, strict=True) if one == n) for n in (0, 1)]
+    spoken = [
+        "".join(text for text, one in zip(found.texts, found.premises, strict=True) if one == n)
+        for n in (0, 1)
+    ]
     assert [one.strip() for one in spoken] == ["Max is a wumpus.", "Every wumpus is a tumpus."]
     scores = score_puzzle(lm, puzzle(), template=Chat()).qk.numpy()
     assert abs(found.products[..., found.key_at] - scores).max() < 1e-4 * abs(scores).max()
@@ -159,14 +183,23 @@ def test_a_run_names_its_template_and_that_it_was_a_chat(tmp_path):
     own = PromptTemplate("{context} {statement}\nSo:")
     templates = [None, Chat(), own, Chat(own)]
     ids = [
-        precompute.run(lm, [puzzle()], tmp_path / "s.duckdb", puzzle_set="one", template=template, show_progress=False)
+        precompute.run(
+            lm,
+            [puzzle()],
+            tmp_path / "s.duckdb",
+            puzzle_set="one",
+            template=template,
+            show_progress=False,
+        )
         for template in templates
     ]
     with ResultStore.open(tmp_path / "s.duckdb") as store:
         runs = store.runs().set_index("run_id")
     assert [template_named(runs.loc[one, "template"]) for one in ids] == templates
     assert runs.loc[ids[0], "template"] == "default"
-    tokenizer.chat_template = CHATML.replace("assistant", "model")  # the revision of a model in memory stays the same
+    tokenizer.chat_template = CHATML.replace(
+        "assistant", "model"
+    )  # the revision of a model in memory stays the same
     again = precompute._describe(lm, [puzzle()], "one", "pre", Chat()).run_id
     assert again != ids[1]
     assert precompute._describe(lm, [puzzle()], "one", "pre", None).run_id == ids[0]
@@ -192,7 +225,9 @@ def test_the_id_of_a_run_without_chat_is_made_of_what_it_always_was():
 
 def test_plain_prompts_do_not_look_at_the_chat_template():
     lm = vouch_for(tiny_model("llama"), talking(CHATML), "tiny")
-    assert prompts_of(lm, [puzzle()]) == prompts_of(vouch_for(tiny_model("llama"), talking(None), "tiny"), [puzzle()])
+    assert prompts_of(lm, [puzzle()]) == prompts_of(
+        vouch_for(tiny_model("llama"), talking(None), "tiny"), [puzzle()]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -210,7 +245,9 @@ def test_check_and_score_say_how_they_asked(chat_folder, monkeypatch, capsys):
     assert "asked as: a chat" in printed
     assert "key token: '.', the statement's last; the chat's turn markers follow it" in printed
     assert "'<|im_end|>'" in printed
-    monkeypatch.setattr("sys.stdin", io.StringIO("Context: Max is a wumpus.\nStatement: Max is a wumpus.\n"))
+    monkeypatch.setattr(
+        "sys.stdin", io.StringIO("Context: Max is a wumpus.\nStatement: Max is a wumpus.\n")
+    )
     assert main(["score", "--model", str(chat_folder), "--chat", "--json"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert (printed["template"], printed["key_token"]) == ("{chat}default", ".")
@@ -226,4 +263,6 @@ def test_precompute_asks_as_a_chat_when_told_to(chat_folder, tmp_path):
 
 def test_chat_with_a_model_that_has_no_chat_template_is_one_line(tiny_folder, capsys):
     assert main(["check", "--model", str(tiny_folder), "--chat"]) == 2
-    assert capsys.readouterr().err.startswith("qkcore check: error: the tokenizer has no chat template; ask without it")
+    assert capsys.readouterr().err.startswith(
+        "qkcore check: error: the tokenizer has no chat template; ask without it"
+    )

@@ -12,7 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qkcore.asking.links import MAX_LINK, MAX_UNPACKED, LinkError, Shared, decode, encode, python_snippet, shell_snippet
+from qkcore.asking.links import (
+    MAX_LINK,
+    MAX_UNPACKED,
+    LinkError,
+    Shared,
+    decode,
+    encode,
+    python_snippet,
+    shell_snippet,
+)
 from qkcore.asking.templates import template_named
 from qkcore.attention.load import load_model
 from qkcore.scoring.score import score_puzzle
@@ -30,9 +39,16 @@ ONE = Shared(
 TEXT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=50).filter(str.strip)
 
 
-@given(TEXT, TEXT, st.lists(TEXT.map(str.strip), min_size=2, max_size=8, unique=True), st.integers(0, 1) | st.none())
+@given(
+    TEXT,
+    TEXT,
+    st.lists(TEXT.map(str.strip), min_size=2, max_size=8, unique=True),
+    st.integers(0, 1) | st.none(),
+)
 def test_a_link_gives_back_whatever_was_typed(context, statement, candidates, answer):
-    shared = replace(ONE, context=context, statement=statement, candidates=tuple(candidates), answer=answer)
+    shared = replace(
+        ONE, context=context, statement=statement, candidates=tuple(candidates), answer=answer
+    )
     text = encode(shared)
     assert decode(text) == shared
     assert text.replace("-", "").replace("_", "").isalnum()
@@ -137,13 +153,21 @@ def test_a_puzzle_too_long_for_a_link_says_by_how_much():
         encode(replace(ONE, context=rng.bytes(60_000).hex()))
 
 
-@pytest.mark.parametrize("shared", [ONE, replace(ONE, rope="post", template="{context}\n{statement}\nAnswer:")])
+@pytest.mark.parametrize(
+    "shared", [ONE, replace(ONE, rope="post", template="{context}\n{statement}\nAnswer:")]
+)
 def test_python_and_shell_give_the_numbers_of_the_page(shared):
     """Both are run as they are shown, in processes of their own."""
     lm = load_model(ROOT / shared.model)
-    scores = score_puzzle(lm, shared.puzzle, rope=shared.rope, template=template_named(shared.template))
+    scores = score_puzzle(
+        lm, shared.puzzle, rope=shared.rope, template=template_named(shared.template)
+    )
     printed = subprocess.run(
-        [sys.executable, "-c", python_snippet(shared)], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", python_snippet(shared)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     qk, logits = map(json.loads, printed.splitlines())
     np.testing.assert_allclose(qk, scores.qk[shared.layer, shared.head], atol=1e-5)
@@ -151,8 +175,12 @@ def test_python_and_shell_give_the_numbers_of_the_page(shared):
 
     command = shell_snippet(shared).replace("python", sys.executable, 1)
     answer = json.loads(
-        subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        subprocess.run(
+            ["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout
     )
-    (own,) = [one for one in answer["heads"] if (one["layer"], one["head"]) == (shared.layer, shared.head)]
+    (own,) = [
+        one for one in answer["heads"] if (one["layer"], one["head"]) == (shared.layer, shared.head)
+    ]
     np.testing.assert_allclose(own["scores"], qk, atol=1e-5)
     np.testing.assert_allclose(answer["model"]["logits"], logits, atol=1e-5)

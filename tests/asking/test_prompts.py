@@ -2,7 +2,14 @@ import pytest
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from qkcore.asking.prompts import TRUE_FALSE, YES_NO, PromptError, PromptTemplate, default_template, locate
+from qkcore.asking.prompts import (
+    TRUE_FALSE,
+    YES_NO,
+    PromptError,
+    PromptTemplate,
+    default_template,
+    locate,
+)
 from tests.tiny import puzzle, tiny_tokenizer
 
 
@@ -62,7 +69,9 @@ def test_emoji_of_several_tokens_before_the_cue_do_not_shift_the_key():
 
 def test_the_word_answer_inside_a_puzzle_is_not_the_cue():
     tokenizer = tiny_tokenizer()
-    prompt = locate(tokenizer, TRUE_FALSE, puzzle(statement="Max said\nAnswer: true", context="Answer: no."))
+    prompt = locate(
+        tokenizer, TRUE_FALSE, puzzle(statement="Max said\nAnswer: true", context="Answer: no.")
+    )
     assert tokenizer.decode(prompt.tokens[prompt.key_at + 1 :]) == "Answer:"
     assert prompt.text.count("Answer:") == 3
 
@@ -76,16 +85,23 @@ def test_the_models_answer_is_told_where_candidates_first_differ():
 
 
 @pytest.mark.parametrize(
-    "candidates", [("true", "not true", "not false"), ("true", "true false"), ("not true", "not true false")]
+    "candidates",
+    [("true", "not true", "not false"), ("true", "true false"), ("not true", "not true false")],
 )
 def test_candidates_that_one_next_token_cannot_tell_apart_are_refused(candidates):
-    with pytest.raises(PromptError, match=r"'p1'.*both begin with the tokens.*cannot tell them apart"):
+    with pytest.raises(
+        PromptError, match=r"'p1'.*both begin with the tokens.*cannot tell them apart"
+    ):
         locate(tiny_tokenizer(), TRUE_FALSE, puzzle(candidates=candidates))
 
 
 def test_a_word_without_a_token_is_refused_by_name():
     with pytest.raises(PromptError, match=r"'p1'.*no token for 'dragon'"):
-        locate(tokenizer_that_merges_full_stop_and_newline(), TRUE_FALSE, puzzle(statement="Max is dragon."))
+        locate(
+            tokenizer_that_merges_full_stop_and_newline(),
+            TRUE_FALSE,
+            puzzle(statement="Max is dragon."),
+        )
 
 
 def test_yes_and_no_get_the_question_template():

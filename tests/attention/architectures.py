@@ -1,7 +1,7 @@
 """Tiny configurations of many model types, and for each the way its weights make queries and keys.
 
-Used by test_coverage.py. `recomputed` knows nothing of qkcore: it takes the input of an attention module and the
-module's weights, in the layout that the type's authors chose.
+Used by test_coverage.py. `recomputed` knows nothing of qkcore: it takes the input of an attention
+module and the module's weights, in the layout that the type's authors chose.
 """
 
 import torch
@@ -9,8 +9,16 @@ import torch.nn.functional as F
 from transformers import AutoModelForCausalLM
 from transformers.models.auto import CONFIG_MAPPING
 
-COMMON = dict(vocab_size=420, hidden_size=48, num_hidden_layers=3, num_attention_heads=6, initializer_range=0.2)
-GROUPED = COMMON | dict(num_key_value_heads=2, intermediate_size=64, max_position_embeddings=512, pad_token_id=0)
+COMMON = dict(
+    vocab_size=420,
+    hidden_size=48,
+    num_hidden_layers=3,
+    num_attention_heads=6,
+    initializer_range=0.2,
+)
+GROUPED = COMMON | dict(
+    num_key_value_heads=2, intermediate_size=64, max_position_embeddings=512, pad_token_id=0
+)
 OWN_HEAD_DIM = GROUPED | dict(head_dim=10)  # not hidden_size / n_heads
 FULL = {name: value for name, value in GROUPED.items() if name != "num_key_value_heads"}
 EXPERTS = dict(num_experts=4, num_experts_per_tok=2, moe_intermediate_size=32, num_local_experts=4)
@@ -82,20 +90,32 @@ SUPPORTED = {
     "gptj (partial rotary)": ("gptj", OLD | dict(rotary_dim=4), "separate"),
     "codegen": ("codegen", OLD | dict(n_head=8, n_embd=64, rotary_dim=4), "codegen"),
     "gpt_neox (partial rotary)": ("gpt_neox", FULL | dict(rotary_pct=0.5), "interleaved"),
-    "opt": ("opt", COMMON | dict(ffn_dim=64, word_embed_proj_dim=48, max_position_embeddings=512), "separate"),
+    "opt": (
+        "opt",
+        COMMON | dict(ffn_dim=64, word_embed_proj_dim=48, max_position_embeddings=512),
+        "separate",
+    ),
     "biogpt": ("biogpt", FULL, "separate"),
     "bloom (ALiBi)": (
         "bloom",
         dict(vocab_size=420, hidden_size=48, n_layer=3, n_head=6, initializer_range=0.2),
         "interleaved",
     ),
-    "mpt (ALiBi)": ("mpt", dict(vocab_size=420, d_model=48, n_layers=3, n_heads=6, max_seq_len=512), "thirds"),
+    "mpt (ALiBi)": (
+        "mpt",
+        dict(vocab_size=420, d_model=48, n_layers=3, n_heads=6, max_seq_len=512),
+        "thirds",
+    ),
     "falcon (one kv head)": (
         "falcon",
         COMMON | dict(multi_query=True, new_decoder_architecture=False),
         "falcon one kv head",
     ),
-    "falcon (grouped)": ("falcon", COMMON | dict(num_kv_heads=2, new_decoder_architecture=True), "falcon grouped"),
+    "falcon (grouped)": (
+        "falcon",
+        COMMON | dict(num_kv_heads=2, new_decoder_architecture=True),
+        "falcon grouped",
+    ),
     "falcon (ALiBi)": ("falcon", COMMON | dict(multi_query=False, alibi=True), "interleaved"),
     "llama": ("llama", OWN_HEAD_DIM, "separate"),
     "llama (yarn)": ("llama", OWN_HEAD_DIM | dict(rope_parameters=YARN), "separate"),
@@ -107,11 +127,19 @@ SUPPORTED = {
         GROUPED | dict(use_sliding_window=True, sliding_window=9, max_window_layers=1),
         "separate",
     ),
-    "qwen2_moe": ("qwen2_moe", GROUPED | EXPERTS | dict(shared_expert_intermediate_size=32), "separate"),
+    "qwen2_moe": (
+        "qwen2_moe",
+        GROUPED | EXPERTS | dict(shared_expert_intermediate_size=32),
+        "separate",
+    ),
     "qwen3 (QK-norm)": ("qwen3", OWN_HEAD_DIM, "separate"),
     "qwen3_moe": ("qwen3_moe", OWN_HEAD_DIM | EXPERTS, "separate"),
     "gemma": ("gemma", OWN_HEAD_DIM, "separate"),
-    "gemma2 (soft cap, window)": ("gemma2", OWN_HEAD_DIM | SLIDING | dict(query_pre_attn_scalar=10), "separate"),
+    "gemma2 (soft cap, window)": (
+        "gemma2",
+        OWN_HEAD_DIM | SLIDING | dict(query_pre_attn_scalar=10),
+        "separate",
+    ),
     "gemma3_text (QK-norm, window)": (
         "gemma3_text",
         OWN_HEAD_DIM | SLIDING | dict(query_pre_attn_scalar=10),
@@ -123,13 +151,21 @@ SUPPORTED = {
     "olmo2 (norm over all heads)": ("olmo2", GROUPED, "separate"),
     "olmo3 (window)": ("olmo3", GROUPED | SLIDING, "separate"),
     "olmoe": ("olmoe", GROUPED | EXPERTS, "separate"),
-    "stablelm (partial rotary)": ("stablelm", GROUPED | dict(partial_rotary_factor=0.5), "separate"),
+    "stablelm (partial rotary)": (
+        "stablelm",
+        GROUPED | dict(partial_rotary_factor=0.5),
+        "separate",
+    ),
     "starcoder2": ("starcoder2", GROUPED | dict(sliding_window=None), "separate"),
     "cohere": ("cohere", GROUPED, "separate"),
     "cohere2 (layers without rotary)": ("cohere2", OWN_HEAD_DIM | SLIDING, "separate"),
     "granite": ("granite", GROUPED, "separate"),
     "granitemoe": ("granitemoe", GROUPED | EXPERTS, "separate"),
-    "smollm3 (layers without rotary)": ("smollm3", GROUPED | dict(no_rope_layers=[1, 0, 1]), "separate"),
+    "smollm3 (layers without rotary)": (
+        "smollm3",
+        GROUPED | dict(no_rope_layers=[1, 0, 1]),
+        "separate",
+    ),
     "glm": ("glm", OWN_HEAD_DIM | dict(head_dim=8), "separate"),
     "glm4": ("glm4", OWN_HEAD_DIM | dict(head_dim=8), "separate"),
     "nemotron": ("nemotron", GROUPED, "separate"),
@@ -168,12 +204,20 @@ SUPPORTED = {
         OWN_HEAD_DIM | SLIDING | dict(query_pre_attn_scalar=10),
         "separate",
     ),
-    "modernbert-decoder (window)": ("modernbert-decoder", FULL | dict(local_attention=18), "separate"),
+    "modernbert-decoder (window)": (
+        "modernbert-decoder",
+        FULL | dict(local_attention=18),
+        "separate",
+    ),
 }
 
 # name -> (model type, configuration, part of the reason)
 REFUSED = {
-    "mamba": ("mamba", dict(vocab_size=420, hidden_size=32, num_hidden_layers=2), "linear_attention"),
+    "mamba": (
+        "mamba",
+        dict(vocab_size=420, hidden_size=32, num_hidden_layers=2),
+        "linear_attention",
+    ),
     "qwen3_next": ("qwen3_next", OWN_HEAD_DIM | EXPERTS, "linear_attention"),
     "jamba": ("jamba", GROUPED | EXPERTS, "linear_attention"),
     "recurrent_gemma": ("recurrent_gemma", OWN_HEAD_DIM, "linear_attention"),
@@ -199,9 +243,13 @@ POST_ONLY = {
 
 
 def made(model_type: str, config: dict, seed: int = 0) -> torch.nn.Module:
-    """A random model in float32; vectors such as norms and biases are moved off their neutral start too."""
+    """A random model in float32; vectors such as norms and biases are moved off their neutral start
+    too.
+    """
     torch.manual_seed(seed)
-    model = AutoModelForCausalLM.from_config(CONFIG_MAPPING[model_type](**config), dtype=torch.float32).eval()
+    model = AutoModelForCausalLM.from_config(
+        CONFIG_MAPPING[model_type](**config), dtype=torch.float32
+    ).eval()
     for parameter in model.parameters():
         if parameter.dim() == 1:
             parameter.data += 0.2 * torch.randn_like(parameter)
@@ -211,21 +259,39 @@ def made(model_type: str, config: dict, seed: int = 0) -> torch.nn.Module:
 def attentions(model: torch.nn.Module) -> list[torch.nn.Module]:
     """The attention modules, by layer: those that own the projections."""
     names = ("q_proj", "Wq", "c_attn", "query_key_value", "Wqkv", "qkv_proj", "kv_a_proj_with_mqa")
-    found = [(name, module) for name, module in model.named_modules() if any(own in module._modules for own in names)]
-    return [module for name, module in found if not name.endswith("encoder_attn")]  # of BART's decoder, unused
+    found = [
+        (name, module)
+        for name, module in model.named_modules()
+        if any(own in module._modules for own in names)
+    ]
+    return [
+        module for name, module in found if not name.endswith("encoder_attn")
+    ]  # of BART's decoder, unused
 
 
-def recomputed(layout: str, module: torch.nn.Module, x: torch.Tensor, config) -> tuple[torch.Tensor, torch.Tensor]:
-    """(query, key) before rotary, (token, head, dim) and (token, kv head, dim), from x (token, feature)."""
+def recomputed(
+    layout: str, module: torch.nn.Module, x: torch.Tensor, config
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(query, key) before rotary, (token, head, dim) and (token, kv head, dim), from x (token,
+    feature).
+    """
     n_heads = config.num_attention_heads
     if layout == "separate":
-        return tuple(_normed(module, part, getattr(module, f"{part}_proj")(x), config) for part in "qk")
+        return tuple(
+            _normed(module, part, getattr(module, f"{part}_proj")(x), config) for part in "qk"
+        )
     if layout == "Wq":
         return module.Wq(x).unflatten(1, (n_heads, -1)), module.Wk(x).unflatten(1, (n_heads, -1))
     if layout.startswith("c_attn"):
-        fused = x @ module.c_attn.weight + module.c_attn.bias if layout == "c_attn" else module.c_attn(x)
+        fused = (
+            x @ module.c_attn.weight + module.c_attn.bias
+            if layout == "c_attn"
+            else module.c_attn(x)
+        )
         query, rest = fused[:, : config.n_embd], fused[:, config.n_embd :]
-        key = rest[:, : config.n_embd] if layout == "c_attn" else rest[:, : config.n_embd // n_heads]
+        key = (
+            rest[:, : config.n_embd] if layout == "c_attn" else rest[:, : config.n_embd // n_heads]
+        )
         return query.unflatten(1, (n_heads, -1)), key.unflatten(1, (-1, config.n_embd // n_heads))
     if layout == "qkv_proj":
         size = config.hidden_size // n_heads
@@ -246,7 +312,9 @@ def recomputed(layout: str, module: torch.nn.Module, x: torch.Tensor, config) ->
         fused = module.query_key_value(x).unflatten(1, (n_heads + 2, -1))
         return fused[:, :-2], fused[:, -2:-1]
     if layout == "falcon grouped":  # per kv head: its queries, then its key, then its value
-        fused = module.query_key_value(x).unflatten(1, (config.num_kv_heads, n_heads // config.num_kv_heads + 2, -1))
+        fused = module.query_key_value(x).unflatten(
+            1, (config.num_kv_heads, n_heads // config.num_kv_heads + 2, -1)
+        )
         return fused[:, :, :-2].flatten(1, 2), fused[:, :, -2]
     if layout == "codegen":  # four shards, each: queries, values, keys
         query, _, key = module.qkv_proj(x).unflatten(1, (4, 3, -1)).unbind(2)
@@ -255,7 +323,9 @@ def recomputed(layout: str, module: torch.nn.Module, x: torch.Tensor, config) ->
 
 
 def _normed(module: torch.nn.Module, part: str, states: torch.Tensor, config) -> torch.Tensor:
-    """Norms of queries or keys that stand between projection and rotary, before or after the cut into heads."""
+    """Norms of queries or keys that stand between projection and rotary, before or after the cut
+    into heads.
+    """
     n_heads = config.num_attention_heads
     n = n_heads if part == "q" else getattr(config, "num_key_value_heads", None) or n_heads
     norm = getattr(module, f"{part}_norm", None) or getattr(module, f"{part}_layernorm", None)
@@ -266,13 +336,23 @@ def _normed(module: torch.nn.Module, part: str, states: torch.Tensor, config) ->
 
 
 def _latent(module: torch.nn.Module, x: torch.Tensor, config) -> tuple[torch.Tensor, torch.Tensor]:
-    """DeepSeek's latent attention: dims without position, then those with; of the key, these serve all heads."""
-    n_heads, n_plain, n_rotary = config.num_attention_heads, config.qk_nope_head_dim, config.qk_rope_head_dim
+    """DeepSeek's latent attention: dims without position, then those with; of the key, these serve
+    all heads.
+    """
+    n_heads, n_plain, n_rotary = (
+        config.num_attention_heads,
+        config.qk_nope_head_dim,
+        config.qk_rope_head_dim,
+    )
     query = (
-        module.q_proj(x) if config.q_lora_rank is None else module.q_b_proj(module.q_a_layernorm(module.q_a_proj(x)))
+        module.q_proj(x)
+        if config.q_lora_rank is None
+        else module.q_b_proj(module.q_a_layernorm(module.q_a_proj(x)))
     )
     latent, shared = module.kv_a_proj_with_mqa(x).split([config.kv_lora_rank, n_rotary], dim=1)
-    plain = module.kv_b_proj(module.kv_a_layernorm(latent)).unflatten(1, (n_heads, -1))[..., :n_plain]
+    plain = module.kv_b_proj(module.kv_a_layernorm(latent)).unflatten(1, (n_heads, -1))[
+        ..., :n_plain
+    ]
     key = torch.cat([plain, shared[:, None].expand(-1, n_heads, -1)], dim=-1)
     return query.unflatten(1, (n_heads, -1)), key
 

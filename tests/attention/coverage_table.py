@@ -1,4 +1,6 @@
-"""docs/models.md, from what the tests cover: python -m tests.attention.coverage_table > docs/models.md"""
+"""docs/models.md, from what the tests cover: python -m tests.attention.coverage_table >
+docs/models.md
+"""
 
 from qkcore.attention.load import UnsupportedModelError, vouch_for
 from tests.attention.architectures import POST_ONLY, REFUSED, SUPPORTED, made
@@ -24,7 +26,10 @@ def table() -> str:
     lines = []
     for name, (model_type, config, *_) in (SUPPORTED | POST_ONLY).items():
         geometry = vouch_for(made(model_type, config), tokenizer, name).geometry
-        cells = ("yes" if is_so else "no" for is_so in ("pre" in geometry.ropes, True, geometry.is_side_by_side))
+        cells = (
+            "yes" if is_so else "no"
+            for is_so in ("pre" in geometry.ropes, True, geometry.is_side_by_side)
+        )
         lines.append(f"| {name} | {' | '.join(cells)} |")
     for name, (model_type, config, _) in REFUSED.items():
         try:

@@ -1,4 +1,6 @@
-"""Every model type in docs/models.md: scored like an oracle that knows its weights, or refused with the reason."""
+"""Every model type in docs/models.md: scored like an oracle that knows its weights, or refused with
+the reason.
+"""
 
 from functools import lru_cache
 
@@ -10,7 +12,15 @@ from qkcore.attention.load import UnsupportedModelError, vouch_for
 from qkcore.attention.rows import rows_of, separate_rows_of
 from qkcore.scoring.score import prompts_of, score_puzzle
 from tests import ROOT
-from tests.attention.architectures import POST_ONLY, REFUSED, SUPPORTED, attentions, logits_of_weights, made, recomputed
+from tests.attention.architectures import (
+    POST_ONLY,
+    REFUSED,
+    SUPPORTED,
+    attentions,
+    logits_of_weights,
+    made,
+    recomputed,
+)
 from tests.attention.coverage_table import table
 from tests.tiny import puzzle, tiny_tokenizer
 
@@ -44,7 +54,10 @@ def plain_pass(model, ids, **options):
         handles.append(module.register_forward_pre_hook(note, with_kwargs=True))
     with torch.no_grad():
         output = model(
-            torch.tensor([ids]), attention_mask=torch.ones(1, len(ids), dtype=torch.long), use_cache=False, **options
+            torch.tensor([ids]),
+            attention_mask=torch.ones(1, len(ids), dtype=torch.long),
+            use_cache=False,
+            **options,
         )
     for handle in handles:
         handle.remove()
@@ -68,14 +81,20 @@ def test_scores_before_rotary_equal_those_of_the_modules_own_weights(name):
         assert close(ours.logits[index], output.logits[0, len(prompt.tokens) - 1, ids[0]])
 
 
-# Asked for weights, this one computes other hidden states (see own_paths); it has no rotary, so before is after.
+# Asked for weights, this one computes other hidden states (see own_paths); it has no rotary, so
+# before is after.
 @pytest.mark.parametrize("name", [name for name in SUPPORTED if name != "falcon (ALiBi)"])
 def test_scores_after_rotary_are_what_the_models_own_attention_weights_come_from(name):
-    """Between two keys of a row, log weights differ by scaling * (score - score), whatever softmax did to both."""
+    """Between two keys of a row, log weights differ by scaling * (score - score), whatever softmax
+    did to both.
+    """
     lm = vouched(name)
     model_type, config, _ = SUPPORTED[name]
     (prompt,) = prompts_of(lm, [puzzle(candidates=CANDIDATES)])
-    positions = [len(prompt.tokens) - 1, len(prompt.tokens) - 3]  # near the query: inside of every window
+    positions = [
+        len(prompt.tokens) - 1,
+        len(prompt.tokens) - 3,
+    ]  # near the query: inside of every window
     scores = {at: at_key(lm, prompt, at) for at in positions}
     fresh = made(model_type, config)
     fresh.config._attn_implementation = "eager"
@@ -83,7 +102,11 @@ def test_scores_after_rotary_are_what_the_models_own_attention_weights_come_from
         _, output = plain_pass(fresh, prompt.tokens + ids, output_attentions=True)
         for layer, weights in enumerate(output.attentions):
             logs = logits_of_weights(weights[0, :, -1])
-            expected = logs[:, positions[0]] - logs[:, positions[1]] - bias_of(name, positions, weights.shape[1])
+            expected = (
+                logs[:, positions[0]]
+                - logs[:, positions[1]]
+                - bias_of(name, positions, weights.shape[1])
+            )
             first, second = (to_logit(lm, layer, scores[at][layer, :, index]) for at in positions)
             assert close(first - second, expected), f"layer {layer}"
 
@@ -120,7 +143,9 @@ def to_logit(lm, layer, scores):
 
 
 def bias_of(name, positions, n_heads):
-    """ALiBi's difference between two keys (arXiv 2108.12409): a slope a head times the distance of the keys."""
+    """ALiBi's difference between two keys (arXiv 2108.12409): a slope a head times the distance of
+    the keys.
+    """
     if "ALiBi" not in name:
         return 0.0
     powers = torch.arange(1, 1 + 4)
@@ -134,7 +159,8 @@ def bias_of(name, positions, n_heads):
 
 
 @pytest.mark.parametrize(
-    "name", ["gpt2", "opt", "bloom (ALiBi)", "mpt (ALiBi)", "falcon (ALiBi)", "gpt_neo (local layers)"]
+    "name",
+    ["gpt2", "opt", "bloom (ALiBi)", "mpt (ALiBi)", "falcon (ALiBi)", "gpt_neo (local layers)"],
 )
 def test_without_rotary_both_scores_are_the_same(name):
     pre, post = (score_puzzle(vouched(name), puzzle(), rope=rope).qk for rope in ("pre", "post"))

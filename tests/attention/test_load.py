@@ -44,7 +44,10 @@ def test_half_precision_is_loaded_when_asked_for(saved):
     [
         (lambda folder: (folder / "config.json").unlink(), "holds no config.json"),
         (lambda folder: (folder / "model.safetensors").unlink(), "cannot be loaded"),
-        (lambda folder: (folder / "model.safetensors").write_bytes(b"not tensors"), "cannot be loaded"),
+        (
+            lambda folder: (folder / "model.safetensors").write_bytes(b"not tensors"),
+            "cannot be loaded",
+        ),
         (lambda folder: (folder / "tokenizer.json").unlink(), "tokenizer|cannot be loaded"),
         (lambda folder: (folder / "config.json").write_text("{"), "cannot be loaded"),
     ],
@@ -74,7 +77,9 @@ def test_missing_weights_are_refused_instead_of_made_up(saved):
     config["num_hidden_layers"] = 4
     config.pop("layer_types", None)
     (saved / "config.json").write_text(json.dumps(config))
-    with pytest.raises(UnsupportedModelError, match=r"weights are missing .*layers\.3.*would be random"):
+    with pytest.raises(
+        UnsupportedModelError, match=r"weights are missing .*layers\.3.*would be random"
+    ):
         load_model(saved)
 
 
@@ -92,7 +97,10 @@ def test_a_tokenizer_with_more_tokens_than_the_model_is_refused():
     ("config", "reason"),
     [
         (dict(model_type="mamba", num_hidden_layers=2), "layers of kind 'linear_attention'"),
-        (dict(model_type="xglm", d_model=32, num_layers=2, attention_heads=4, ffn_dim=32), "attention function be set"),
+        (
+            dict(model_type="xglm", d_model=32, num_layers=2, attention_heads=4, ffn_dim=32),
+            "attention function be set",
+        ),
     ],
 )
 def test_architectures_that_cannot_be_read_are_refused(config, reason):
@@ -104,19 +112,27 @@ def test_architectures_that_cannot_be_read_are_refused(config, reason):
 def test_a_misread_model_is_refused_by_the_self_check(monkeypatch):
     """Keys read one token too early: every score would be a number, and wrong."""
     honest = recording.read_at
-    monkeypatch.setattr(recording, "read_at", lambda states, at, axis: honest(states, (at - 1).clamp_min(0), axis))
-    with pytest.raises(UnsupportedModelError, match=r"not read rightly: attention rebuilt .* differs"):
+    monkeypatch.setattr(
+        recording, "read_at", lambda states, at, axis: honest(states, (at - 1).clamp_min(0), axis)
+    )
+    with pytest.raises(
+        UnsupportedModelError, match=r"not read rightly: attention rebuilt .* differs"
+    ):
         vouch_for(tiny_model("llama"), tiny_tokenizer(), "tiny")
 
 
 def test_heads_mixed_up_before_rotary_are_refused_by_the_self_check(monkeypatch):
-    monkeypatch.setattr(recording, "_unrotated", lambda final, rotated: rotated.given.roll(1, dims=1))
+    monkeypatch.setattr(
+        recording, "_unrotated", lambda final, rotated: rotated.given.roll(1, dims=1)
+    )
     with pytest.raises(UnsupportedModelError, match="not the same before and after rotary"):
         vouch_for(tiny_model("llama"), tiny_tokenizer(), "tiny")
 
 
 def test_states_that_pass_for_those_before_rotary_and_are_not_are_never_scored_as_such(monkeypatch):
-    """A rotary function that nobody saw: what is read is rotated already, and must not go by the name of "pre"."""
+    """A rotary function that nobody saw: what is read is rotated already, and must not go by the
+    name of "pre".
+    """
     monkeypatch.setattr(recording.Recording, "note_rotation", lambda *_, **__: None)
     lm = vouch_for(tiny_model("llama"), tiny_tokenizer(), "tiny")
     assert lm.geometry.ropes == ("post",)
@@ -141,7 +157,9 @@ def test_the_model_stays_usable_and_unrecorded_outside_of_capture(saved):
 
 @pytest.fixture
 def hub(monkeypatch):
-    """Counts the questions to the hub; each gets the next of the answers (the last one again and again)."""
+    """Counts the questions to the hub; each gets the next of the answers (the last one again and
+    again).
+    """
     asked, answers = [], []
 
     def metadata(url, **_):
@@ -160,7 +178,9 @@ def hub(monkeypatch):
 def test_a_name_that_cannot_be_looked_up_is_refused_after_two_questions(hub):
     asked, answers = hub
     answers.append(ConnectionError("Name or service not known\nand more"))
-    with pytest.raises(UnsupportedModelError, match=r"no folder nobody/typo, .*not known\); check the name") as refusal:
+    with pytest.raises(
+        UnsupportedModelError, match=r"no folder nobody/typo, .*not known\); check the name"
+    ) as refusal:
         load_model("nobody/typo")
     assert len(asked) == 2
     assert asked[0].endswith("nobody/typo/resolve/main/config.json")
@@ -172,7 +192,9 @@ def test_one_hiccup_of_the_network_does_not_keep_a_model_from_loading(hub, monke
     asked, answers = hub
     answer = None if second == "found" else HfHubHTTPError("gone", response=httpx_response(404))
     answers.extend([ConnectionError("reset"), answer])
-    monkeypatch.setattr(load, "_from_pretrained", lambda model, *_: (_ for _ in ()).throw(KeyError("loading")))
+    monkeypatch.setattr(
+        load, "_from_pretrained", lambda model, *_: (_ for _ in ()).throw(KeyError("loading"))
+    )
     with pytest.raises(KeyError, match="loading"):
         load_model("nobody/typo")
     assert len(asked) == 2
@@ -185,7 +207,9 @@ def httpx_response(status):
 def test_a_model_in_the_cache_is_loaded_without_asking(hub, monkeypatch):
     asked, _ = hub
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_: "config.json")
-    monkeypatch.setattr(load, "_from_pretrained", lambda model, *_: (_ for _ in ()).throw(KeyError("loading")))
+    monkeypatch.setattr(
+        load, "_from_pretrained", lambda model, *_: (_ for _ in ()).throw(KeyError("loading"))
+    )
     with pytest.raises(KeyError, match="loading"):
         load_model("somebody/known")
     assert not asked

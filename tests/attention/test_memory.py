@@ -28,7 +28,9 @@ def test_a_folder_that_cannot_be_read_has_no_size(tmp_path):
 
 
 def test_all_unknown_words_are_listed_with_near_ones():
-    found = unknown_words("data/reference", "Max is a wompus. Every wompus is a Dragon. Max is hapy.")
+    found = unknown_words(
+        "data/reference", "Max is a wompus. Every wompus is a Dragon. Max is hapy."
+    )
     assert list(found) == ["wompus", "Dragon", "hapy"]
     assert "wumpus" in found["wompus"]
     assert found["Dragon"] == []

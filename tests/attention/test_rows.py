@@ -1,4 +1,6 @@
-"""Statements about one context in one row: the same scores, fewer tokens; and what happens when memory runs out."""
+"""Statements about one context in one row: the same scores, fewer tokens; and what happens when
+memory runs out.
+"""
 
 import logging
 
@@ -13,11 +15,19 @@ from qkcore.scoring.score import prompts_of, score_puzzle, score_puzzles
 from tests.attention.architectures import SUPPORTED, made
 from tests.tiny import puzzle, tiny_model, tiny_tokenizer
 
-STATEMENTS = ["Max is metallic.", "Max is not a tumpus.", "Every wumpus is metallic.", "Max is a wumpus."]
+STATEMENTS = [
+    "Max is metallic.",
+    "Max is not a tumpus.",
+    "Every wumpus is metallic.",
+    "Max is a wumpus.",
+]
 
 
 def about_one_context(n=4, **changes):
-    return [puzzle(STATEMENTS[i % 4] + " Yes." * (i // 4), puzzle_id=f"p{i}", **changes) for i in range(n)]
+    return [
+        puzzle(STATEMENTS[i % 4] + " Yes." * (i // 4), puzzle_id=f"p{i}", **changes)
+        for i in range(n)
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +37,14 @@ def lm():
 
 @pytest.mark.parametrize("rope", ["pre", "post"])
 @pytest.mark.parametrize(
-    "name", ["gpt2", "qwen3 (QK-norm)", "gemma2 (soft cap, window)", "gpt_oss (sinks, window, yarn)", "bloom (ALiBi)"]
+    "name",
+    [
+        "gpt2",
+        "qwen3 (QK-norm)",
+        "gemma2 (soft cap, window)",
+        "gpt_oss (sinks, window, yarn)",
+        "bloom (ALiBi)",
+    ],
 )
 def test_packed_scores_equal_unpacked_ones(name, rope):
     model_type, config, _ = SUPPORTED[name]
@@ -37,7 +54,9 @@ def test_packed_scores_equal_unpacked_ones(name, rope):
         alone = score_puzzle(lm, asked, rope=rope)
         assert packed.puzzle == asked
         assert torch.allclose(packed.qk, alone.qk, rtol=0, atol=1e-4 * float(alone.qk.abs().max()))
-        assert torch.allclose(packed.logits, alone.logits, rtol=0, atol=1e-4 * float(alone.logits.abs().max()))
+        assert torch.allclose(
+            packed.logits, alone.logits, rtol=0, atol=1e-4 * float(alone.logits.abs().max())
+        )
 
 
 def test_statements_about_one_context_share_its_tokens(lm):
@@ -45,7 +64,10 @@ def test_statements_about_one_context_share_its_tokens(lm):
     (group,) = groups_of(prompts)
     rows = rows_of([[prompts[index] for index in group]])
     assert rows.tokens.shape == (1, n_row_tokens(prompts))
-    assert rows.tokens.shape[1] < sum(prompt.n_tokens for prompt in prompts) - 3 * prompts[0].n_context + 8
+    assert (
+        rows.tokens.shape[1]
+        < sum(prompt.n_tokens for prompt in prompts) - 3 * prompts[0].n_context + 8
+    )
     assert rows.key_at.shape == (1, 4)
 
 
@@ -69,7 +91,9 @@ def test_a_row_takes_as_many_statements_as_fit(lm):
 
 
 def test_batches_come_longest_first_and_within_the_budget(lm):
-    prompts = prompts_of(lm, [puzzle(puzzle_id=str(n), context="Max is a cat. " * n) for n in (3, 9, 1, 7, 5)])
+    prompts = prompts_of(
+        lm, [puzzle(puzzle_id=str(n), context="Max is a cat. " * n) for n in (3, 9, 1, 7, 5)]
+    )
     batches = list(batches_of(prompts, [[i] for i in range(5)], max_tokens=2 * prompts[1].n_tokens))
     assert [[index for (index,) in batch] for batch in batches] == [[1, 3], [4, 0], [2]]
 
@@ -96,8 +120,13 @@ def test_when_memory_runs_out_batches_are_halved_and_the_log_says_so(lm, monkeyp
     with caplog.at_level(logging.WARNING):
         found = list(score_puzzles(lm, puzzles, max_batch_tokens=8 * size + 8))
     assert [scores.puzzle for scores in found] == puzzles
-    assert all(torch.allclose(ours.qk, theirs.qk, atol=1e-4) for ours, theirs in zip(found, expected, strict=True))
-    assert sum(tokens > 5 * size for tokens in tried) == 1  # the second batch is halved without trying
+    assert all(
+        torch.allclose(ours.qk, theirs.qk, atol=1e-4)
+        for ours, theirs in zip(found, expected, strict=True)
+    )
+    assert (
+        sum(tokens > 5 * size for tokens in tried) == 1
+    )  # the second batch is halved without trying
     assert caplog.text.count("Out of memory") == 1
     assert "Out of memory with 8 rows" in caplog.text
 
@@ -113,14 +142,22 @@ def test_memory_that_ran_out_in_one_call_is_not_tried_again_in_the_next(lm, monk
     assert caplog.text.count("Out of memory") == 2
 
 
-def test_a_long_run_halves_its_batches_once_and_not_in_every_part(lm, tmp_path, monkeypatch, caplog):
+def test_a_long_run_halves_its_batches_once_and_not_in_every_part(
+    lm, tmp_path, monkeypatch, caplog
+):
     puzzles = [
-        puzzle(puzzle_id=str(n), context=f"Max is a cat number {n}.", group=str(n)) for n in range(3 * PART_SIZE)
+        puzzle(puzzle_id=str(n), context=f"Max is a cat number {n}.", group=str(n))
+        for n in range(3 * PART_SIZE)
     ]
     size = max(prompt.n_tokens for prompt in prompts_of(lm, puzzles))
     tried = limited_memory(monkeypatch, most_tokens=20 * size)
     precompute.run(
-        lm, puzzles, tmp_path / "s.duckdb", puzzle_set="many", max_batch_tokens=32 * size, show_progress=False
+        lm,
+        puzzles,
+        tmp_path / "s.duckdb",
+        puzzle_set="many",
+        max_batch_tokens=32 * size,
+        show_progress=False,
     )
     assert sum(tokens > 20 * size for tokens in tried) == 1
     assert caplog.text.count("Out of memory") == 1
@@ -134,7 +171,9 @@ def test_a_packed_row_that_does_not_fit_is_halved_too(lm, monkeypatch):
 
 def test_a_puzzle_that_does_not_fit_by_itself_is_refused_in_a_sentence(lm, monkeypatch):
     limited_memory(monkeypatch, most_tokens=1)
-    with pytest.raises(UnsupportedModelError, match=r"tiny: one puzzle by itself does not fit into memory on cpu"):
+    with pytest.raises(
+        UnsupportedModelError, match=r"tiny: one puzzle by itself does not fit into memory on cpu"
+    ):
         list(score_puzzles(lm, about_one_context(2)))
 
 

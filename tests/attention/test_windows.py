@@ -1,7 +1,9 @@
-"""Sliding windows that the self-check's short text does not fill, with prompts several times as long.
+"""Sliding windows that the self-check's short text does not fill, with prompts several times as
+long.
 
-The oracle is an ordinary call for each statement and candidate, with the model's own masks, of a model that nobody has
-prepared; queries and keys come from the weights of its modules (tests.attention.architectures).
+The oracle is an ordinary call for each statement and candidate, with the model's own masks, of a
+model that nobody has prepared; queries and keys come from the weights of its modules
+(tests.attention.architectures).
 """
 
 from dataclasses import replace
@@ -15,7 +17,15 @@ from qkcore.attention.load import vouch_for
 from qkcore.attention.rows import groups_of
 from qkcore.attention.selfcheck import N_TOKENS
 from qkcore.scoring.score import prompts_of, score_puzzles
-from tests.attention.architectures import EXPERTS, FULL, GROUPED, OWN_HEAD_DIM, attentions, made, recomputed
+from tests.attention.architectures import (
+    EXPERTS,
+    FULL,
+    GROUPED,
+    OWN_HEAD_DIM,
+    attentions,
+    made,
+    recomputed,
+)
 from tests.attention.test_coverage import close, plain_pass
 from tests.tiny import puzzle, tiny_tokenizer
 
@@ -37,7 +47,11 @@ TYPES = {
         "separate",
     ),
 }
-STATEMENTS = ("Max is metallic.", "Every wumpus is a tumpus and Max is not a wumpus.", "Max is a wumpus.")
+STATEMENTS = (
+    "Max is metallic.",
+    "Every wumpus is a tumpus and Max is not a wumpus.",
+    "Max is a wumpus.",
+)
 CONTEXT = "Max is a wumpus. Every wumpus is a tumpus. Tumpuses are not metallic. " * 8
 
 
@@ -47,9 +61,16 @@ def tokenizer():
 
 
 def asked():
-    """Statements about one context: packed into one row, several candidates side by side after each."""
+    """Statements about one context: packed into one row, several candidates side by side after
+    each.
+    """
     return [
-        puzzle(statement, puzzle_id=statement, context=CONTEXT.strip(), candidates=("true", "false yes", "unknown"))
+        puzzle(
+            statement,
+            puzzle_id=statement,
+            context=CONTEXT.strip(),
+            candidates=("true", "false yes", "unknown"),
+        )
         for statement in STATEMENTS
     ]
 
@@ -86,7 +107,9 @@ def test_packed_statements_and_candidates_see_what_the_models_own_window_lets_th
 
 @pytest.mark.parametrize("wrong", [WINDOW - 1, WINDOW + 1, 10_000])
 @pytest.mark.parametrize("model_type", TYPES)
-def test_a_window_wrong_by_one_position_passes_the_self_check_and_would_fail_here(model_type, wrong):
+def test_a_window_wrong_by_one_position_passes_the_self_check_and_would_fail_here(
+    model_type, wrong
+):
     config = TYPES[model_type][0]
     lm = vouch_for(made(model_type, config), tokenizer(), model_type)
     misread = replace(lm, geometry=replace(lm.geometry, window=wrong))
@@ -98,7 +121,9 @@ def test_a_window_wrong_by_one_position_passes_the_self_check_and_would_fail_her
 
 @pytest.mark.parametrize("model_type", TYPES)
 def test_the_oracles_own_window_is_as_wide_as_configured(model_type):
-    """Counted in the weights that eager attention returns: the last token sees so many, where the layer slides."""
+    """Counted in the weights that eager attention returns: the last token sees so many, where the
+    layer slides.
+    """
     config = TYPES[model_type][0]
     model = made(model_type, config)
     model.config._attn_implementation = "eager"
@@ -110,7 +135,9 @@ def test_the_oracles_own_window_is_as_wide_as_configured(model_type):
 
 
 def test_a_window_that_a_model_states_and_does_not_heed_limits_its_prompts():
-    """Moshi's configuration names a window, and its mask has none: up to the window that makes no difference."""
+    """Moshi's configuration names a window, and its mask has none: up to the window that makes no
+    difference.
+    """
     config = OWN_HEAD_DIM | dict(sliding_window=200)
     lm = vouch_for(made("moshi", config), tokenizer(), "moshi")
     assert lm.geometry.max_positions == 200

@@ -1,10 +1,12 @@
-"""How fast the results pages are: python -m tests.bench.bench_app [--big FILE.duckdb] [--out FILE.json]
+"""How fast the results pages are: python -m tests.bench.bench_app [--big FILE.duckdb] [--out
+FILE.json]
 
-On the demo store and on one of 10,000 puzzles x 80 layers x 64 heads, which is made first (about a minute) and kept if
---big names where. For each page, in one process: time spent in the store's queries, time of the script when nothing is
-cached, and of a rerun after a click on another head (whose answers are not cached). Then a real server and Chromium:
-from opening the first page on a server that has just started to its first chart, and the server's memory after every
-page. The figures that hold on any machine are the ratios to one bare query of the big store's counts.
+On the demo store and on one of 10,000 puzzles x 80 layers x 64 heads, which is made first (about a
+minute) and kept if --big names where. For each page, in one process: time spent in the store's
+queries, time of the script when nothing is cached, and of a rerun after a click on another head
+(whose answers are not cached). Then a real server and Chromium: from opening the first page on a
+server that has just started to its first chart, and the server's memory after every page. The
+figures that hold on any machine are the ratios to one bare query of the big store's counts.
 """
 
 import argparse
@@ -73,7 +75,12 @@ def page_times(store: Path, page: str) -> dict[str, float]:
         rerun = time.perf_counter() - start
     if at.exception or at.error:
         raise SystemExit(f"{page}: {at.exception or at.error[0].value}")
-    figures = {"queries": in_queries, "script": script, "rerun after a click": rerun, "its queries": sum(queries)}
+    figures = {
+        "queries": in_queries,
+        "script": script,
+        "rerun after a click": rerun,
+        "its queries": sum(queries),
+    }
     return {name: 1000 * seconds for name, seconds in figures.items()} | {"number of queries": n}
 
 
@@ -91,7 +98,9 @@ def bare_query(store: Path) -> float:
 
 
 def cold_server(store: Path) -> dict[str, float]:
-    """Seconds from opening the head grid on a server that has just started to its first chart; MiB after every page."""
+    """Seconds from opening the head grid on a server that has just started to its first chart; MiB
+    after every page.
+    """
     from playwright.sync_api import sync_playwright
 
     from tests.pages.test_browser import CHROMIUM, PATHS, QUIET, server_on, settle
@@ -136,7 +145,11 @@ def memory_of(port: int) -> tuple[float, bool]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--big", type=Path, help="the large store; made if it is not there (default: a temporary file)")
+    parser.add_argument(
+        "--big",
+        type=Path,
+        help="the large store; made if it is not there (default: a temporary file)",
+    )
     parser.add_argument("--out", help="write the figures as JSON")
     options = parser.parse_args()
     folder = tempfile.mkdtemp()

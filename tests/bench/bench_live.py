@@ -1,9 +1,9 @@
 """How long a visitor of "Try a puzzle" waits: python -m tests.bench.bench_live [--out FILE.json]
 
-With the bundled model and the demo store, warm, on the server: from the click to the finished page, in Streamlit's own
-runner, each time with a puzzle that was not asked before; what-if with five variants in the same way; and loading the
-model in a fresh process, torch included. Medians of several rounds. The bare scoring is measured in the same rounds, so
-that a busy machine shows.
+With the bundled model and the demo store, warm, on the server: from the click to the finished page,
+in Streamlit's own runner, each time with a puzzle that was not asked before; what-if with five
+variants in the same way; and loading the model in a fresh process, torch included. Medians of
+several rounds. The bare scoring is measured in the same rounds, so that a busy machine shows.
 """
 
 import argparse
@@ -17,9 +17,7 @@ from pathlib import Path
 from streamlit.testing.v1 import AppTest
 
 ROOT = Path(__file__).parents[2]
-LOAD = (
-    "import time; t = time.perf_counter(); from qkcore.attention.load import load_model; load_model('data/reference'); "
-)
+LOAD = "import time; t = time.perf_counter(); from qkcore.attention.load import load_model; load_model('data/reference'); "
 LOAD += "print(time.perf_counter() - t)"
 
 
@@ -61,7 +59,9 @@ def rounds(at: AppTest, puzzles: list) -> dict[str, list[float]]:
     for puzzle in puzzles:
         at.text_area(key="live context").set_value(puzzle.context)
         at.text_input(key="live statement").set_value(puzzle.statement)
-        at.multiselect(key="live kinds").set_value(["shuffled", "negated"])  # four orders and one negation
+        at.multiselect(key="live kinds").set_value(
+            ["shuffled", "negated"]
+        )  # four orders and one negation
         at.run()
         times["click"].append(seconds(lambda: click(at, "live score")))
         times["what if"].append(seconds(lambda: click(at, "live try")))
@@ -78,23 +78,31 @@ def main() -> None:
     from qkcore.puzzles.generate import generate_puzzles
 
     loads = [
-        float(subprocess.run([sys.executable, "-c", LOAD], capture_output=True, text=True, check=True, cwd=ROOT).stdout)
+        float(
+            subprocess.run(
+                [sys.executable, "-c", LOAD], capture_output=True, text=True, check=True, cwd=ROOT
+            ).stdout
+        )
         for _ in range(3)
     ]
     puzzles = generate_puzzles(2, range(6), 4, int(time.time()))
     times = rounds(opened(), puzzles[: options.rounds])
     figures = {
         "click to finished page, ms": 1_000 * statistics.median(times["click"]),
-        "what if with five variants to finished page, ms": 1_000 * statistics.median(times["what if"]),
+        "what if with five variants to finished page, ms": 1_000
+        * statistics.median(times["what if"]),
         "page drawn again, nothing to score, ms": 1_000 * statistics.median(times["rerun"]),
         "score_puzzle by itself, ms": 1_000 * statistics.median(times["bare"]),
-        "click / score_puzzle": statistics.median(times["click"]) / statistics.median(times["bare"]),
+        "click / score_puzzle": statistics.median(times["click"])
+        / statistics.median(times["bare"]),
         "torch and model loaded in a fresh process, s": min(loads),
     }
     for name, figure in figures.items():
         print(f"{name}: {figure:.2f}")
     if options.out:
-        Path(options.out).write_text(json.dumps(figures | {"seconds": times, "loads": loads}, indent=2))
+        Path(options.out).write_text(
+            json.dumps(figures | {"seconds": times, "loads": loads}, indent=2)
+        )
 
 
 if __name__ == "__main__":

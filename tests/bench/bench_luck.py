@@ -1,8 +1,9 @@
-"""How long the luck line takes: python -m tests.bench.bench_luck [--puzzles 10000] [--heads 5120] [--permutations 1000]
+"""How long the luck line takes: python -m tests.bench.bench_luck [--puzzles 10000] [--heads 5120]
+[--permutations 1000]
 
-Guessing heads on puzzles of 1 to 6 steps and 0 to 5 distractors, in groups of two, half validation and half test, as
-they are counted when a run is published. Prints seconds and peak memory, and as a ratio that holds on any machine the
-time of one bare matrix product of the same size.
+Guessing heads on puzzles of 1 to 6 steps and 0 to 5 distractors, in groups of two, half validation
+and half test, as they are counted when a run is published. Prints seconds and peak memory, and as a
+ratio that holds on any machine the time of one bare matrix product of the same size.
 """
 
 import argparse
@@ -20,7 +21,12 @@ def guessing(n_puzzles: int, n_heads: int) -> tuple[np.ndarray, pd.DataFrame]:
     """(puzzle, head) int8 coin flips, and the puzzles."""
     group = np.arange(n_puzzles) // 2
     puzzles = pd.DataFrame(
-        {"answer": np.arange(n_puzzles) % 2, "group": group, "steps": 1 + group % 6, "distractors": group // 6 % 6}
+        {
+            "answer": np.arange(n_puzzles) % 2,
+            "group": group,
+            "steps": 1 + group % 6,
+            "distractors": group // 6 % 6,
+        }
     )
     return np.random.default_rng(0).integers(0, 2, (n_puzzles, n_heads), dtype=np.int8), puzzles
 
@@ -46,11 +52,21 @@ def main() -> None:
     start = time.perf_counter()
     answers @ right
     product = time.perf_counter() - start
-    figures = {"seconds": seconds, "peak GiB": memory, "times one matrix product of that size": seconds / product}
-    print(f"{options.puzzles:,} puzzles x {options.heads:,} heads x {options.permutations:,} permutations")
+    figures = {
+        "seconds": seconds,
+        "peak GiB": memory,
+        "times one matrix product of that size": seconds / product,
+    }
+    print(
+        f"{options.puzzles:,} puzzles x {options.heads:,} heads x {options.permutations:,} "
+        "permutations"
+    )
     for name, figure in figures.items():
         print(f"{name}: {figure:.1f}")
-    print(f"luck line of {int(whole['n']):,} puzzles: {whole['q50']:.3f} median, {whole['q95']:.3f} 95th percentile")
+    print(
+        f"luck line of {int(whole['n']):,} puzzles: {whole['q50']:.3f} median, {whole['q95']:.3f} "
+        "95th percentile"
+    )
     if options.out:
         with open(options.out, "w") as file:
             json.dump(figures, file, indent=2)

@@ -1,9 +1,11 @@
-"""What scoring costs beside a bare forward pass: python -m tests.bench.bench_scoring [--out FILE.json]
+"""What scoring costs beside a bare forward pass: python -m tests.bench.bench_scoring [--out
+FILE.json]
 
-A 12-layer, 12-head random Llama of about 110M parameters, 32 prompts of 140 to 260 tokens, two threads. Every ratio is
-of times measured in turn in one process, the best of several rounds each, so a noisy machine disturbs both alike. Peak
-memory is that of a fresh process for each way. Beside ours stand hooks and, where they are installed, TransformerLens
-and nnsight (they are no dependencies: use an environment of their own), which must first give the same scores.
+A 12-layer, 12-head random Llama of about 110M parameters, 32 prompts of 140 to 260 tokens, two
+threads. Every ratio is of times measured in turn in one process, the best of several rounds each,
+so a noisy machine disturbs both alike. Peak memory is that of a fresh process for each way. Beside
+ours stand hooks and, where they are installed, TransformerLens and nnsight (they are no
+dependencies: use an environment of their own), which must first give the same scores.
 """
 
 import argparse
@@ -27,7 +29,9 @@ CANDIDATES = {2: ("true", "false"), 5: ("true", "false", "yes", "no", "unknown")
 
 
 def big_model() -> CausalLM:
-    """About 110M parameters; the vocabulary is that of a real model, so the output layer has its usual share."""
+    """About 110M parameters; the vocabulary is that of a real model, so the output layer has its
+    usual share.
+    """
     config = LlamaConfig(
         vocab_size=32_000,
         hidden_size=768,
@@ -57,10 +61,14 @@ def puzzles_of(n: int, n_candidates: int = 2) -> list:
 
 
 def bare(lm: CausalLM, puzzles: list) -> None:
-    """The prompts in the same batches through the model, with the logits of the last token and nothing else."""
+    """The prompts in the same batches through the model, with the logits of the last token and
+    nothing else.
+    """
     for one in passes(prompts_of(lm, puzzles), [None]):
         with torch.inference_mode():
-            lm.model(input_ids=one.ids, attention_mask=one.mask, logits_to_keep=one.last, use_cache=False)
+            lm.model(
+                input_ids=one.ids, attention_mask=one.mask, logits_to_keep=one.last, use_cache=False
+            )
 
 
 def ours(lm: CausalLM, puzzles: list) -> None:
@@ -74,7 +82,8 @@ def check_agreement(lm: CausalLM, puzzles: list, ways: dict) -> None:
     expected = [scores.qk for scores in score_puzzles(lm, puzzles)]
     for name, way in ways.items():
         difference = max(
-            float((a - b).abs().max() / b.abs().max()) for a, b in zip(way(puzzles), expected, strict=True)
+            float((a - b).abs().max() / b.abs().max())
+            for a, b in zip(way(puzzles), expected, strict=True)
         )
         print(f"{name}: scores differ from ours by {difference:.0e} of the largest")
         if difference > 1e-4:
@@ -84,7 +93,9 @@ def check_agreement(lm: CausalLM, puzzles: list, ways: dict) -> None:
 def one_by_one(lm: CausalLM, puzzles: list) -> None:
     """Every statement in a row of its own, in batches of the same budget."""
     for number, one in enumerate(puzzles):
-        puzzles[number] = puzzle(one.statement, puzzle_id=one.puzzle_id, context=f"{one.context} {number}")
+        puzzles[number] = puzzle(
+            one.statement, puzzle_id=one.puzzle_id, context=f"{one.context} {number}"
+        )
     ours(lm, puzzles)
 
 
@@ -109,15 +120,23 @@ def peak_memory(way: str) -> int:
 def statements_about_one_context() -> list:
     """Ten short statements about a context of about 150 tokens."""
     context = "Max is a wumpus. Every wumpus is a tumpus. Tumpuses are not metallic. " * 8
-    statements = [f"Max is {verb}{what}." for verb in ("", "not ") for what in ("metallic", "true", "false", "a", "or")]
-    return [puzzle(statement, puzzle_id=statement, context=context.strip()) for statement in statements]
+    statements = [
+        f"Max is {verb}{what}."
+        for verb in ("", "not ")
+        for what in ("metallic", "true", "false", "a", "or")
+    ]
+    return [
+        puzzle(statement, puzzle_id=statement, context=context.strip()) for statement in statements
+    ]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", help="write the figures as JSON")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", choices=("bare", "ours"), help="go one way once and print the peak memory")
+    parser.add_argument(
+        "--only", choices=("bare", "ours"), help="go one way once and print the peak memory"
+    )
     options = parser.parse_args()
     torch.set_num_threads(2)
     lm = big_model()
@@ -129,7 +148,10 @@ def main() -> None:
     five, packed = puzzles_of(32, 5), statements_about_one_context()
     n_tokens = sorted(len(prompt.tokens) for prompt in prompts_of(lm, puzzles))
     (n_context,) = {prompt.n_context for prompt in prompts_of(lm, packed)}
-    print(f"{n_tokens[0]} to {n_tokens[-1]} tokens a prompt; {n_context} tokens of context for the packed statements")
+    print(
+        f"{n_tokens[0]} to {n_tokens[-1]} tokens a prompt; {n_context} tokens of context for the "
+        "packed statements"
+    )
     others = {"hooks": hooked(lm)} | library_ways(lm)
     check_agreement(lm, puzzles[:4], others)
     time_of = seconds(
@@ -146,7 +168,10 @@ def main() -> None:
     figures = {
         "scoring two candidates / bare forward": time_of["two"] / time_of["bare"],
         "scoring five candidates / bare forward": time_of["five"] / time_of["bare"],
-        **{f"two passes with {name} / bare forward": time_of[name] / time_of["bare"] for name in others},
+        **{
+            f"two passes with {name} / bare forward": time_of[name] / time_of["bare"]
+            for name in others
+        },
         **{f"two passes with {name} / ours": time_of[name] / time_of["two"] for name in others},
         "ten statements of one context, unpacked / packed": time_of["unpacked"] / time_of["packed"],
         "peak memory, ours / bare forward": peak_memory("ours") / peak_memory("bare"),

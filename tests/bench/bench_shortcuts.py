@@ -1,11 +1,12 @@
-"""How far does one get on generated puzzles without logic? Surface rules, order cues and n-gram classifiers.
+"""How far does one get on generated puzzles without logic? Surface rules, order cues and n-gram
+classifiers.
 
     python -m tests.bench.bench_shortcuts [--n 6000] [--seeds 1 2 3] [--out shortcuts.json]
 
-Prints accuracies in percent on test puzzles. "z" counts standard errors from 50 %, with a context's four statements
-taken as one observation: a cue that ties the entity to the polarity is right on all four of them or on none.
-With 0 steps the statement is a premise, so whatever compares it with the context reads the answer there; the
-order cues and the presence of n-grams do.
+Prints accuracies in percent on test puzzles. "z" counts standard errors from 50 %, with a context's
+four statements taken as one observation: a cue that ties the entity to the polarity is right on all
+four of them or on none. With 0 steps the statement is a premise, so whatever compares it with the
+context reads the answer there; the order cues and the presence of n-grams do.
 """
 
 import argparse
@@ -40,7 +41,9 @@ class Reading:
 
 def reading(puzzle: Puzzle) -> Reading:
     names = {name for style in STYLES.values() for name in style.names}
-    sentences = [re.findall(r"\w+", sentence) for sentence in puzzle.context.rstrip(".").split(". ")]
+    sentences = [
+        re.findall(r"\w+", sentence) for sentence in puzzle.context.rstrip(".").split(". ")
+    ]
     entity, *_, goal = re.findall(r"\w+", puzzle.statement)
     ends = [i for i, words in enumerate(sentences) if words[-1] == goal]
     by_polarity = {"not" in sentences[i]: i for i in ends}
@@ -67,7 +70,9 @@ def _letters(it: Reading) -> bool | None:
 
 
 def _lone_words(it: Reading) -> bool | None:
-    """Is the premise whose words occur nowhere else nearer to the entity exactly if it is nearer to "is P"?"""
+    """Is the premise whose words occur nowhere else nearer to the entity exactly if it is nearer to
+    "is P"?
+    """
     counts = Counter(words[-1].removesuffix("es") for words in it.sentences)
     lone = [i for i, words in enumerate(it.sentences) if counts[words[-1].removesuffix("es")] == 1]
     if not lone:
@@ -77,11 +82,16 @@ def _lone_words(it: Reading) -> bool | None:
     return nearer[0] == nearer[1]
 
 
-# Each cue believes that the statement's entity is P (True), is not P (False), or does not know (None).
+# Each cue believes that the statement's entity is P (True), is not P (False), or does not know
+# (None).
 CUES: dict[str, Callable[[Reading], bool | None]] = {
     "nearest to the entity": _nearest,
-    "first entity, first polarity": lambda it: (min(it.own) < min(it.other)) == (it.positive < it.negative),
-    "last entity, last polarity": lambda it: (max(it.own) > max(it.other)) == (it.positive > it.negative),
+    "first entity, first polarity": lambda it: (
+        (min(it.own) < min(it.other)) == (it.positive < it.negative)
+    ),
+    "last entity, last polarity": lambda it: (
+        (max(it.own) > max(it.other)) == (it.positive > it.negative)
+    ),
     "first entity is P": lambda it: min(it.own) < min(it.other),
     "last entity is P": lambda it: max(it.own) > max(it.other),
     "P follows the entity": lambda it: it.positive > max(it.own),
@@ -108,7 +118,9 @@ def cue_outcomes(puzzles: Sequence[Puzzle]) -> dict[str, list[tuple[str, bool]]]
         for name, cue in CUES.items():
             belief = cue(it)
             if belief is not None:
-                outcomes[name].append((puzzle.group, (belief != is_negative) == (puzzle.answer == 0)))
+                outcomes[name].append(
+                    (puzzle.group, (belief != is_negative) == (puzzle.answer == 0))
+                )
     return outcomes
 
 
@@ -147,7 +159,9 @@ def rules_and_cues(style: str, n: int, seed: int) -> list[dict]:
 
 
 def classifier(style: str, seed: int, steps: range, only_presence: bool, n: int) -> dict:
-    puzzles = generate_puzzles(steps, DISTRACTORS, -(-2 * n // (len(steps) * len(DISTRACTORS))), seed, style)
+    puzzles = generate_puzzles(
+        steps, DISTRACTORS, -(-2 * n // (len(steps) * len(DISTRACTORS))), seed, style
+    )
     seen, asked = ([p for p in puzzles if p.split == split] for split in ("validation", "test"))
     is_right = ngram_answers(seen, asked, only_presence)
     return {
@@ -156,24 +170,39 @@ def classifier(style: str, seed: int, steps: range, only_presence: bool, n: int)
         "steps": f"{steps[0]} to {steps[-1]}",
         "seed": seed,
         "n_validation": len(seen),
-        **summary([(puzzle.group, bool(right)) for puzzle, right in zip(asked, is_right, strict=True)]),
+        **summary(
+            [(puzzle.group, bool(right)) for puzzle, right in zip(asked, is_right, strict=True)]
+        ),
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--n", type=int, default=6000, help="test puzzles at each number of steps")
-    parser.add_argument("--n-classifier", type=int, default=5000, help="validation puzzles for each classifier")
+    parser.add_argument(
+        "--n-classifier", type=int, default=5000, help="validation puzzles for each classifier"
+    )
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--out", type=Path, help="write all rows as JSON")
     arguments = parser.parse_args()
 
-    rows = [row for style in STYLES for row in rules_and_cues(style, arguments.n, arguments.seeds[0])]
+    rows = [
+        row for style in STYLES for row in rules_and_cues(style, arguments.n, arguments.seeds[0])
+    ]
     table = pd.DataFrame(rows)
     for (style, kind), part in table.groupby(["style", "kind"], sort=False):
-        print(f"\n{style}, {kind}s: accuracy (z) at 0 to 6 steps; at most {part['n'].max():,} test puzzles each")
-        cells = part.assign(cell=[f"{a:.1f} ({z:+.1f})" for a, z in zip(part["accuracy"], part["z"], strict=True)])
-        print(cells.pivot(index="name", columns="steps", values="cell").reindex(part["name"].unique()).to_string())
+        print(
+            f"\n{style}, {kind}s: accuracy (z) at 0 to 6 steps; at most {part['n'].max():,} test "
+            "puzzles each"
+        )
+        cells = part.assign(
+            cell=[f"{a:.1f} ({z:+.1f})" for a, z in zip(part["accuracy"], part["z"], strict=True)]
+        )
+        print(
+            cells.pivot(index="name", columns="steps", values="cell")
+            .reindex(part["name"].unique())
+            .to_string()
+        )
 
     fits = [
         classifier(style, seed, steps, only_presence, arguments.n_classifier)
@@ -185,7 +214,9 @@ def main() -> None:
     print("\nlogistic regression over word 1- to 3-grams of the prompt")
     print(pd.DataFrame(fits).to_string(index=False, float_format="{:.2f}".format))
     if arguments.out:
-        arguments.out.write_text(json.dumps({"rules_and_cues": rows, "classifiers": fits}, indent=1) + "\n")
+        arguments.out.write_text(
+            json.dumps({"rules_and_cues": rows, "classifiers": fits}, indent=1) + "\n"
+        )
 
 
 if __name__ == "__main__":

@@ -1,14 +1,17 @@
-"""How many visitors a server bears: `python -m tests.bench.load --visitors 50 --live 5 --seconds 180`.
+"""How many visitors a server bears: `python -m tests.bench.load --visitors 50 --live 5 --seconds
+180`.
 
-Visitors are websocket sessions as browsers hold them (tests/pages/visitor.py), so the figures are the server's; drawing is
-the browser's business. Each looks at a page, reads for a while (--pause) and goes on to another page or head; the live
-ones score a new puzzle each time. A warm-up comes first and is not counted. With --puzzles N one visitor scores N
-puzzles in a row instead. Start the server first, on the machine it is to be sized for, without the limit on each
-visitor:
+Visitors are websocket sessions as browsers hold them (tests/pages/visitor.py), so the figures are
+the server's; drawing is the browser's business. Each looks at a page, reads for a while (--pause)
+and goes on to another page or head; the live ones score a new puzzle each time. A warm-up comes
+first and is not counted. With --puzzles N one visitor scores N puzzles in a row instead. Start the
+server first, on the machine it is to be sized for, without the limit on each visitor:
 
-    QKSCOPE_HOSTED=1 QKSCOPE_PER_MINUTE=100000 .venv/bin/python -m streamlit run app.py --server.address localhost
+    QKSCOPE_HOSTED=1 QKSCOPE_PER_MINUTE=100000 .venv/bin/python -m streamlit run app.py
+    --server.address localhost
 
-Only a server on this machine is asked, and never for longer than half an hour. Exit status 1 if a target is missed.
+Only a server on this machine is asked, and never for longer than half an hour. Exit status 1 if a
+target is missed.
 """
 
 import argparse
@@ -54,7 +57,9 @@ def pages() -> list[str]:
     return ["", *(page for page in listed if page != LIVE)]
 
 
-async def browse(address: str, until: float, pause: float, figures: Figures, rng: random.Random) -> None:
+async def browse(
+    address: str, until: float, pause: float, figures: Figures, rng: random.Random
+) -> None:
     """Look at pages until the time is over."""
     await asyncio.sleep(rng.uniform(0, pause))
     try:
@@ -65,7 +70,10 @@ async def browse(address: str, until: float, pause: float, figures: Figures, rng
                 _note(figures, page or "overview", view)
                 for _ in range(rng.randrange(3)):
                     await asyncio.sleep(rng.uniform(0.5, 1.5) * pause)
-                    if ("number_input", "Head") not in visitor.view.widgets or time.monotonic() > until:
+                    if (
+                        "number_input",
+                        "Head",
+                    ) not in visitor.view.widgets or time.monotonic() > until:
                         break
                     view = await visitor.set("number_input", "Head", float(rng.randrange(4)))
                     _note(figures, page or "overview", view)
@@ -75,7 +83,12 @@ async def browse(address: str, until: float, pause: float, figures: Figures, rng
 
 
 async def score(
-    address: str, until: float, pause: float, figures: Figures, rng: random.Random, most: int = 10**9
+    address: str,
+    until: float,
+    pause: float,
+    figures: Figures,
+    rng: random.Random,
+    most: int = 10**9,
 ) -> None:
     """Score new puzzles until the time is over, or as many as are asked for."""
     await asyncio.sleep(rng.uniform(0, pause))
@@ -83,8 +96,13 @@ async def score(
         async with Visitor(address) as visitor:
             await _settled(visitor, await visitor.open(LIVE))
             while time.monotonic() < until and most > 0:
-                puzzle = rng.choice(generate_puzzles(range(1, 4), range(2), 4, rng.randrange(2**31)))
-                fields = {("text_area", "Context"): puzzle.context, ("text_input", "Statement"): puzzle.statement}
+                puzzle = rng.choice(
+                    generate_puzzles(range(1, 4), range(2), 4, rng.randrange(2**31))
+                )
+                fields = {
+                    ("text_area", "Context"): puzzle.context,
+                    ("text_input", "Statement"): puzzle.statement,
+                }
                 started = time.monotonic()
                 view = await visitor.fill(fields | {("button", "Score this puzzle"): True})
                 view = await _settled(visitor, view)
@@ -121,7 +139,8 @@ async def watch(server: psutil.Process, until: float, figures: Figures) -> None:
 
 
 def growth(memory: list[tuple[float, float]], seconds: float = 120) -> float:
-    """By what share memory grew over the last seconds: its last tenth against its first tenth, by median.
+    """By what share memory grew over the last seconds: its last tenth against its first tenth, by
+    median.
 
     >>> growth([(t, 100 + t / 12) for t in range(121)])
     0.09
@@ -133,27 +152,42 @@ def growth(memory: list[tuple[float, float]], seconds: float = 120) -> float:
 
 def report(figures: Figures) -> bool:
     """Print the figures; False when a target is missed."""
-    results = [one for page, all_of_it in figures.seconds.items() if page != LIVE for one in all_of_it]
+    results = [
+        one for page, all_of_it in figures.seconds.items() if page != LIVE for one in all_of_it
+    ]
     for page, seconds in sorted(figures.seconds.items()):
         p50, p95 = np.percentile(seconds, [50, 95])
-        print(f"{page:>15}: {len(seconds):5} views, median {p50:.2f} s, p95 {p95:.2f} s, longest {max(seconds):.2f} s")
+        print(
+            f"{page:>15}: {len(seconds):5} views, median {p50:.2f} s, p95 {p95:.2f} s, longest "
+            f"{max(seconds):.2f} s"
+        )
     found = {"memory MB": max(mb for _, mb in figures.memory), "growth": growth(figures.memory)}
     if results:
         found["results p95"] = float(np.percentile(results, 95))
     if LIVE in figures.seconds:
         found["live p95"] = float(np.percentile(figures.seconds[LIVE], 95))
     for name, value in found.items():
-        print(f"{name:>15}: {value:.3f} (at most {TARGETS[name]}) {'' if value <= TARGETS[name] else 'MISSED'}")
+        print(
+            f"{name:>15}: {value:.3f} (at most {TARGETS[name]}) "
+            f"{'' if value <= TARGETS[name] else 'MISSED'}"
+        )
     n_views = sum(map(len, figures.seconds.values()))
     print(
-        f"{'CPU':>15}: {figures.cpu_seconds / n_views:.2f} s a view; the machine's cores were {figures.busy:.0%} in use"
+        f"{'CPU':>15}: {figures.cpu_seconds / n_views:.2f} s a view; the machine's cores were "
+        f"{figures.busy:.0%} in use"
     )
-    print(f"{'errors':>15}: {len(figures.errors)}", *sorted(set(figures.errors))[:10], sep="\n                 ")
+    print(
+        f"{'errors':>15}: {len(figures.errors)}",
+        *sorted(set(figures.errors))[:10],
+        sep="\n                 ",
+    )
     return not figures.errors and all(value <= TARGETS[name] for name, value in found.items())
 
 
 async def warm_up(address: str) -> None:
-    """See each page once and score one puzzle: what a server does for its first visitors only is not measured."""
+    """See each page once and score one puzzle: what a server does for its first visitors only is
+    not measured.
+    """
     figures = Figures()
     async with Visitor(address, timeout=180) as visitor:
         for page in pages():
@@ -171,12 +205,23 @@ async def run(options: argparse.Namespace) -> Figures:
     cpu_before, _ = sum(server.cpu_times()[:2]), psutil.cpu_percent()
     watching = asyncio.create_task(watch(server, time.monotonic() + MOST["seconds"] + 60, figures))
     if options.puzzles:
-        await score(options.address, until, 0, figures, random.Random(options.seed), options.puzzles)
+        await score(
+            options.address, until, 0, figures, random.Random(options.seed), options.puzzles
+        )
     else:
-        rngs = [random.Random(options.seed + number) for number in range(options.visitors + options.live)]
+        rngs = [
+            random.Random(options.seed + number)
+            for number in range(options.visitors + options.live)
+        ]
         await asyncio.gather(
-            *(browse(options.address, until, options.pause, figures, rng) for rng in rngs[: options.visitors]),
-            *(score(options.address, until, options.pause, figures, rng) for rng in rngs[options.visitors :]),
+            *(
+                browse(options.address, until, options.pause, figures, rng)
+                for rng in rngs[: options.visitors]
+            ),
+            *(
+                score(options.address, until, options.pause, figures, rng)
+                for rng in rngs[options.visitors :]
+            ),
         )
     watching.cancel()
     figures.cpu_seconds = sum(server.cpu_times()[:2]) - cpu_before
@@ -187,26 +232,40 @@ async def run(options: argparse.Namespace) -> Figures:
 def server_at(port: int) -> psutil.Process:
     """The process that listens on a port of this machine."""
     for connection in psutil.net_connections("tcp"):
-        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+        if (
+            connection.status == psutil.CONN_LISTEN
+            and connection.laddr.port == port
+            and connection.pid
+        ):
             return psutil.Process(connection.pid)
     sys.exit(f"no server of yours listens on port {port}; start one first")
 
 
 def options_of(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line, within bounds."""
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.load", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.bench.load", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--address", default="http://localhost:8501")
     parser.add_argument("--visitors", type=int, default=50, help="who browse results")
     parser.add_argument("--live", type=int, default=5, help="who score puzzles")
     parser.add_argument("--seconds", type=int, default=180)
     parser.add_argument(
-        "--puzzles", type=int, default=0, help="one visitor scores so many in a row, and no other is there"
+        "--puzzles",
+        type=int,
+        default=0,
+        help="one visitor scores so many in a row, and no other is there",
     )
-    parser.add_argument("--pause", type=float, default=10, help="seconds for reading a page, on average")
+    parser.add_argument(
+        "--pause", type=float, default=10, help="seconds for reading a page, on average"
+    )
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args(arguments)
     if urlsplit(options.address).hostname not in HERE or urlsplit(options.address).port is None:
-        parser.error(f"{options.address} is not an address with a port on this machine; only such a server is asked")
+        parser.error(
+            f"{options.address} is not an address with a port on this machine; only such a server "
+            "is asked"
+        )
     for name, most in MOST.items():
         if not 0 <= getattr(options, name) <= most:
             parser.error(f"--{name} is at most {most:,}")

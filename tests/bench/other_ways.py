@@ -1,9 +1,11 @@
-"""The same scores by other means, for comparison: hooks, TransformerLens, nnsight; a full pass for each candidate.
+"""The same scores by other means, for comparison: hooks, TransformerLens, nnsight; a full pass for
+each candidate.
 
-The two libraries are no dependencies of the project: `library_ways` gives those that can be imported. Each way takes
-the puzzles and returns (layer, head, candidate) scores before rotary, so that they can be compared before being timed.
-Written for a Llama without grouped keys, as generously as their interfaces allow: only queries and keys are kept, and
-hooks and nnsight compute the logits of one token a row.
+The two libraries are no dependencies of the project: `library_ways` gives those that can be
+imported. Each way takes the puzzles and returns (layer, head, candidate) scores before rotary, so
+that they can be compared before being timed. Written for a Llama without grouped keys, as
+generously as their interfaces allow: only queries and keys are kept, and hooks and nnsight compute
+the logits of one token a row.
 """
 
 import copy
@@ -44,7 +46,10 @@ def passes(prompts: list[Prompt], candidates: list[int | None]) -> Iterator[Pass
     for candidate in candidates:
         for batch in batches_of(prompts, [[index] for index in range(len(prompts))], BATCH_TOKENS):
             chosen = [prompts[index] for (index,) in batch]
-            rows = [one.tokens + (() if candidate is None else one.candidates[candidate]) for one in chosen]
+            rows = [
+                one.tokens + (() if candidate is None else one.candidates[candidate])
+                for one in chosen
+            ]
             longest = max(map(len, rows))
             yield Pass(
                 places=[index for (index,) in batch],
@@ -86,12 +91,16 @@ def _copy_of(lm: CausalLM) -> torch.nn.Module:
 
 
 def hooked(lm: CausalLM) -> Way:
-    """Plain hooks that keep what q_proj and k_proj give, in whole passes as people usually run them: all logits too."""
+    """Plain hooks that keep what q_proj and k_proj give, in whole passes as people usually run
+    them: all logits too.
+    """
     model = _copy_of(lm)
     kept: dict[str, list[Tensor]] = {"q_proj": [], "k_proj": []}
     for name, module in model.named_modules():
         if (part := name.split(".")[-1]) in kept:
-            module.register_forward_hook(lambda _module, _inputs, output, part=part: kept[part].append(output))
+            module.register_forward_hook(
+                lambda _module, _inputs, output, part=part: kept[part].append(output)
+            )
 
     def states_of(one: Pass) -> tuple[list[Tensor], list[Tensor]]:
         for states in kept.values():
@@ -107,10 +116,14 @@ def _transformer_lens(lm: CausalLM) -> Way:
     from transformer_lens import TransformerBridge
     from transformers import AutoTokenizer
 
-    with tempfile.TemporaryDirectory() as folder:  # it wants a tokenizer that knows where it came from
+    with (
+        tempfile.TemporaryDirectory() as folder
+    ):  # it wants a tokenizer that knows where it came from
         lm.tokenizer.save_pretrained(folder)
         tokenizer = AutoTokenizer.from_pretrained(folder)
-        bridge = TransformerBridge.boot_transformers("llama", hf_model=_copy_of(lm), tokenizer=tokenizer)
+        bridge = TransformerBridge.boot_transformers(
+            "llama", hf_model=_copy_of(lm), tokenizer=tokenizer
+        )
     layers = range(lm.geometry.n_layers)
     queries, keys = ([f"blocks.{layer}.attn.hook_{part}" for layer in layers] for part in "qk")
 
@@ -129,7 +142,9 @@ def _nnsight(lm: CausalLM) -> Way:
     model = NNsight(_copy_of(lm))
 
     def states_of(one: Pass) -> tuple[list[Tensor], list[Tensor]]:
-        with model.trace(one.ids, attention_mask=one.mask, logits_to_keep=one.last, use_cache=False):
+        with model.trace(
+            one.ids, attention_mask=one.mask, logits_to_keep=one.last, use_cache=False
+        ):
             queries, keys = save([]), save([])
             for layer in model.model.layers:
                 queries.append(layer.self_attn.q_proj.output)

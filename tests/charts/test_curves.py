@@ -1,4 +1,6 @@
-"""Curves and bars hold the numbers they were given. (What they look like is for eyes; see tests/charts/test_grids.py.)"""
+"""Curves and bars hold the numbers they were given. (What they look like is for eyes; see
+tests/charts/test_grids.py.)
+"""
 
 import numpy as np
 import pandas as pd
@@ -11,7 +13,9 @@ from qkcore.statistics.exams import VERDICTS, agreement, gaps
 def rows_of(chart, column: str) -> pd.DataFrame:
     """The rows of the chart's own data that have this column."""
     spec = chart.to_dict()
-    return next(frame for rows in spec["datasets"].values() if column in (frame := pd.DataFrame(rows)))
+    return next(
+        frame for rows in spec["datasets"].values() if column in (frame := pd.DataFrame(rows))
+    )
 
 
 def marks(n: int = 200) -> pd.DataFrame:
@@ -40,7 +44,9 @@ def test_no_bar_of_margins_mixes_right_and_wrong_and_each_puzzle_is_in_one(scale
     if candidates:
         by_name = bars.groupby("answer")["n"].sum()
         counts = frame["answer"].value_counts()
-        assert by_name.to_dict() == {f'answer is "{name}"': counts[i] for i, name in enumerate(candidates)}
+        assert by_name.to_dict() == {
+            f'answer is "{name}"': counts[i] for i, name in enumerate(candidates)
+        }
 
 
 @pytest.mark.parametrize("margin", [0.0, 7.0, -3.5, 20_000.0])

@@ -7,10 +7,24 @@ from qkcore.charts.grids import difficulty_curves, head_grid
 WHO = ("L0 H1", "model")
 
 HEADS = pd.DataFrame(
-    {"layer": [0, 0], "head": [0, 1], "accuracy": [0.5, 0.9], "low": [0.4, 0.8], "high": [0.6, 0.95], "n": [100, 100]}
+    {
+        "layer": [0, 0],
+        "head": [0, 1],
+        "accuracy": [0.5, 0.9],
+        "low": [0.4, 0.8],
+        "high": [0.6, 0.95],
+        "n": [100, 100],
+    }
 )
 CURVES = pd.DataFrame(
-    {"who": list(WHO), "steps": [2, 2], "accuracy": [0.9, 0.7], "low": [0.8, 0.6], "high": [0.95, 0.8], "n": [100, 100]}
+    {
+        "who": list(WHO),
+        "steps": [2, 2],
+        "accuracy": [0.9, 0.7],
+        "low": [0.8, 0.6],
+        "high": [0.95, 0.8],
+        "n": [100, 100],
+    }
 )
 
 
@@ -40,20 +54,30 @@ def test_a_click_names_layer_and_head():
 
 
 def test_steps_are_whole_numbers_on_the_axis():
-    axis = difficulty_curves(CURVES, pd.DataFrame(), 0.5, WHO[0]).to_dict()["layer"][2]["encoding"]["x"]["axis"]
+    axis = difficulty_curves(CURVES, pd.DataFrame(), 0.5, WHO[0]).to_dict()["layer"][2]["encoding"][
+        "x"
+    ]["axis"]
     assert (axis["format"], axis["values"]) == ("d", [2])
 
 
 def test_head_and_model_differ_by_shape_too():
-    chart = difficulty_curves(CURVES, pd.DataFrame({"steps": [2], "q95": [0.6]}), 0.5, WHO[0]).to_dict()
-    shapes = [layer["encoding"]["shape"]["scale"] for layer in chart["layer"] if "shape" in layer.get("encoding", {})]
+    chart = difficulty_curves(
+        CURVES, pd.DataFrame({"steps": [2], "q95": [0.6]}), 0.5, WHO[0]
+    ).to_dict()
+    shapes = [
+        layer["encoding"]["shape"]["scale"]
+        for layer in chart["layer"]
+        if "shape" in layer.get("encoding", {})
+    ]
     assert shapes == [{"domain": list(WHO), "range": ["circle", "square"]}]
 
 
 def test_a_surface_rule_is_dashed():
     rule = CURVES.iloc[:1].assign(who="surface rule")
     chart = difficulty_curves(pd.concat([CURVES, rule]), pd.DataFrame(), 0.5, WHO[0]).to_dict()
-    (dashed,) = [layer for layer in chart["layer"] if layer.get("mark", {}).get("strokeDash") == [7, 4]]
+    (dashed,) = [
+        layer for layer in chart["layer"] if layer.get("mark", {}).get("strokeDash") == [7, 4]
+    ]
     assert [row["who"] for row in chart["datasets"][dashed["data"]["name"]]] == ["surface rule"]
 
 

@@ -30,14 +30,19 @@ def grid():
 
 def strip_frame(texts, premises, values=None, key=0):
     n = len(texts)
-    frame = pd.DataFrame({"token": range(n), "text": texts, "value": [1.0] * n if values is None else values})
+    frame = pd.DataFrame(
+        {"token": range(n), "text": texts, "value": [1.0] * n if values is None else values}
+    )
     frame["premise"] = pd.array(premises, dtype="Int64")
     return frame.assign(is_key=frame["token"] == key, in_scale=frame["token"] > 0)
 
 
 def test_the_grid_has_a_sign_in_every_cell_and_a_named_selection(grid):
     spec = puzzle_grid(grid, (2, 3), "Margin").to_dict()
-    marks = [layer["mark"] if isinstance(layer["mark"], str) else layer["mark"]["type"] for layer in spec["layer"]]
+    marks = [
+        layer["mark"] if isinstance(layer["mark"], str) else layer["mark"]["type"]
+        for layer in spec["layer"]
+    ]
     assert marks == ["rect", "text", "text", "rect", "rect"]
     assert spec["params"][0]["name"] == CELL
     assert spec["params"][0]["select"]["fields"] == ["layer", "head"]
@@ -60,12 +65,20 @@ def test_each_premise_begins_a_line_and_the_break_after_the_last_does_not():
     assert lines == [0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3]
 
 
-@given(st.lists(st.tuples(st.text(max_size=30), st.none() | st.integers(0, 3)), min_size=1, max_size=60))
+@given(
+    st.lists(
+        st.tuples(st.text(max_size=30), st.none() | st.integers(0, 3)), min_size=1, max_size=60
+    )
+)
 def test_boxes_of_a_line_never_overlap_and_lines_are_full_at_most(tokens):
     texts, premises = zip(*tokens, strict=True)
     places = list(strip_places(texts, premises))
     for (line, _, end), (next_line, start, next_end) in pairwise(places):
-        assert (next_line, start) == (line, end) if next_line == line else (next_line, start) == (line + 1, 0)
+        assert (
+            (next_line, start) == (line, end)
+            if next_line == line
+            else (next_line, start) == (line + 1, 0)
+        )
         assert start <= next_end <= COLUMNS
 
 
@@ -77,7 +90,9 @@ def test_what_cannot_be_seen_is_drawn_as_something_that_can():
 
 
 def test_the_first_token_is_drawn_without_colour_and_out_of_the_scale():
-    spec = token_strip(strip_frame(["Max", " is", " red"], [0, 0, 0], [-900.0, 2.0, -1.0]), "Products").to_dict()
+    spec = token_strip(
+        strip_frame(["Max", " is", " red"], [0, 0, 0], [-900.0, 2.0, -1.0]), "Products"
+    ).to_dict()
     tint = spec["layer"][0]
     assert tint["encoding"]["color"]["scale"]["domain"] == [-2.0, 2.0]
     assert [row["token"] for row in spec["datasets"][tint["data"]["name"]]] == [1, 2]
@@ -93,7 +108,12 @@ def test_values_that_are_all_zero_still_have_a_scale():
 
 def test_premises_of_the_proof_are_marked_by_shape():
     frame = pd.DataFrame(
-        {"premise": [1, 2], "sentence": ["A.", "B." * 60], "value": [1.0, -2.0], "role": ["in the proof", "not in it"]}
+        {
+            "premise": [1, 2],
+            "sentence": ["A.", "B." * 60],
+            "value": [1.0, -2.0],
+            "role": ["in the proof", "not in it"],
+        }
     )
     spec = premise_bars(frame, "Sum").to_dict()
     points = next(layer for layer in spec["layer"] if layer["mark"]["type"] == "point")
@@ -102,7 +122,12 @@ def test_premises_of_the_proof_are_marked_by_shape():
 
 
 def test_the_curve_keeps_one_shape_for_each_who():
-    frame = pd.DataFrame({"who": ["model", "head"] * 2, "n_added": [0, 0, 1, 1], "n": 1, "share_right": [1, 0, 1, 1]})
+    frame = pd.DataFrame(
+        {"who": ["model", "head"] * 2, "n_added": [0, 0, 1, 1], "n": 1, "share_right": [1, 0, 1, 1]}
+    )
     spec = own_curve_chart(frame, {"model": "model", "head": "L1 H2", "vote": "vote"}).to_dict()
     scale = spec["layer"][1]["encoding"]["shape"]["scale"]
-    assert dict(zip(scale["domain"], scale["range"], strict=True)) == {"L1 H2": "circle", "model": "square"}
+    assert dict(zip(scale["domain"], scale["range"], strict=True)) == {
+        "L1 H2": "circle",
+        "model": "square",
+    }

@@ -17,8 +17,15 @@ import pytest
 from tests import ROOT
 
 pytestmark = pytest.mark.browser
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-QUIET = ["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+QUIET = [
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +48,14 @@ def server_on(store):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    options = ["--server.port", str(port), "--server.address", "127.0.0.1", "--server.headless", "true"]
+    options = [
+        "--server.port",
+        str(port),
+        "--server.address",
+        "127.0.0.1",
+        "--server.headless",
+        "true",
+    ]
     environment = os.environ | {"QKSCOPE_STORE": str(store)}
     line = [sys.executable, "-m", "streamlit", "run", "app.py", *options]
     with subprocess.Popen(line, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as server:
@@ -87,7 +101,9 @@ def page(chromium):
 
 
 def settle(page):
-    """Wait until the last run of the script has ended; a widget tells the server after a moment only."""
+    """Wait until the last run of the script has ended; a widget tells the server after a moment
+    only.
+    """
     page.wait_for_selector("[data-testid='stApp'][data-test-connection-state='CONNECTED']")
     page.wait_for_timeout(400)
     page.wait_for_selector("[data-testid='stApp'][data-test-script-state='notRunning']")
@@ -142,7 +158,13 @@ def test_a_filter_stays_in_the_link(page, address):
     assert "n = 20)" in page.get_by_test_id("stMain").inner_text()
 
 
-PATHS = ["/", *(f"/{name}" for name in "head-grid difficulty head-vs-model transfer puzzles compare method".split())]
+PATHS = [
+    "/",
+    *(
+        f"/{name}"
+        for name in "head-grid difficulty head-vs-model transfer puzzles compare method".split()
+    ),
+]
 
 
 def opened(chromium, address):
@@ -156,7 +178,9 @@ def opened(chromium, address):
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_phone_in_dark_shows_every_page_without_sideways_scrolling_or_error(path, chromium, family_address):
+def test_a_phone_in_dark_shows_every_page_without_sideways_scrolling_or_error(
+    path, chromium, family_address
+):
     context = chromium.new_context(viewport={"width": 390, "height": 800}, color_scheme="dark")
     page = context.new_page()
     errors = []
@@ -166,7 +190,9 @@ def test_a_phone_in_dark_shows_every_page_without_sideways_scrolling_or_error(pa
     settle(page)
     assert page.locator("h1").is_visible()
     width = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
-    background = page.evaluate("getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor")
+    background = page.evaluate(
+        "getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
+    )
     context.close()
     assert width <= 390
     assert not errors
@@ -174,7 +200,9 @@ def test_a_phone_in_dark_shows_every_page_without_sideways_scrolling_or_error(pa
 
 
 def is_error(message) -> bool:
-    """Streamlit asks for its own health below a page's address first, and is told 404; all else counts."""
+    """Streamlit asks for its own health below a page's address first, and is told 404; all else
+    counts.
+    """
     return message.type == "error" and "404" not in message.text
 
 
@@ -189,7 +217,9 @@ def test_axe_finds_no_serious_violation_in_light_or_dark(path, chromium, family_
         page.wait_for_timeout(500)
         found = Axe().run(page).response["violations"]
         grave = [one for one in found if one["impact"] in ("serious", "critical")]
-        serious += [(scheme, one["id"], [node["html"][:200] for node in one["nodes"]]) for one in grave]
+        serious += [
+            (scheme, one["id"], [node["html"][:200] for node in one["nodes"]]) for one in grave
+        ]
     page.context.close()
     assert not serious
 

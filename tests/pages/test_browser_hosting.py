@@ -1,4 +1,6 @@
-"""The image's server in a real Chromium, which obeys the security headers that other tests only read."""
+"""The image's server in a real Chromium, which obeys the security headers that other tests only
+read.
+"""
 
 import re
 
@@ -16,7 +18,10 @@ def test_no_page_asks_a_browser_for_what_the_headers_forbid(image, chromium):  #
     page = chromium.new_page()
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
-    for place in ["", *re.findall(r'url_path="([\w-]+)"', (app / "pages/main/main.py").read_text())]:
+    for place in [
+        "",
+        *re.findall(r'url_path="([\w-]+)"', (app / "pages/main/main.py").read_text()),
+    ]:
         page.goto(f"{address}/{place}")
         settle(page)
     page.close()

@@ -41,16 +41,28 @@ def fill(page, context, statement):  # noqa: F811
 
 
 def link_on(page):  # noqa: F811
-    return page.get_by_test_id("stMain").get_by_test_id("stCode").filter(has_text="puzzle=").inner_text().strip()
+    return (
+        page.get_by_test_id("stMain")
+        .get_by_test_id("stCode")
+        .filter(has_text="puzzle=")
+        .inner_text()
+        .strip()
+    )
 
 
 def test_a_puzzle_is_typed_a_head_clicked_and_the_link_opens_both_again(live, chromium):  # noqa: F811
     errors = []
     live.on("pageerror", lambda error: errors.append(str(error)))
-    fill(live, "Rex is a lempus. Every lempus is a <b>wumpus</b>. Wumpuses are not shy.", "Rex is not shy.")
+    fill(
+        live,
+        "Rex is a lempus. Every lempus is a <b>wumpus</b>. Wumpuses are not shy.",
+        "Rex is not shy.",
+    )
     assert "The model has never seen" in main_text(live)
     assert "<b>wumpus</b>" in live.get_by_label("Context", exact=True).input_value()
-    fill(live, "Rex is a lempus. Every lempus is a wumpus. Wumpuses are not shy.", "Rex is not shy.")
+    fill(
+        live, "Rex is a lempus. Every lempus is a wumpus. Wumpuses are not shy.", "Rex is not shy."
+    )
     assert "The right answer is true (2 steps)" in main_text(live)
     live.mouse.click(*cell(live, layer=3, head=2, n_layers=8, n_heads=4))
     live.get_by_role("heading", name="Why L3 H2 answers so").wait_for()
@@ -147,4 +159,8 @@ def test_axe_finds_no_serious_violation(scheme, live):
     live.emulate_media(color_scheme=scheme)
     live.wait_for_timeout(500)
     found = Axe().run(live).response["violations"]
-    assert not [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")]
+    assert not [
+        (one["id"], one["nodes"][0]["html"])
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]

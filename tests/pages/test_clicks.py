@@ -50,13 +50,19 @@ def test_a_click_on_a_row_opens_the_puzzle_that_stood_there(session):
 
 
 def test_no_page_waits_for_a_click_with_a_function_of_its_own():
-    for path in [*ROOT.glob("pages/results/*.py"), *ROOT.glob("pages/live/*.py"), *ROOT.glob("pages/about/*.py")]:
+    for path in [
+        *ROOT.glob("pages/results/*.py"),
+        *ROOT.glob("pages/live/*.py"),
+        *ROOT.glob("pages/about/*.py"),
+    ]:
         tree = ast.parse(path.read_text())
         own = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
         for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
             for keyword in call.keywords:
                 if keyword.arg in CALLBACKS:
-                    names = {node.id for node in ast.walk(keyword.value) if isinstance(node, ast.Name)}
+                    names = {
+                        node.id for node in ast.walk(keyword.value) if isinstance(node, ast.Name)
+                    }
                     assert not names & own, f"{path.name}:{call.lineno}"
                     assert not any(isinstance(node, ast.Lambda) for node in ast.walk(keyword.value))
 

@@ -68,7 +68,9 @@ def test_the_line_has_an_order_and_says_the_place_in_it(desk):
     gate = Gate()
     first = desk.ask(1, "m", gate, visitor="a")
     assert gate.began.wait(10)
-    second, third = (desk.ask(number, "m", lambda model: model, visitor=str(number)) for number in (2, 3))
+    second, third = (
+        desk.ask(number, "m", lambda model: model, visitor=str(number)) for number in (2, 3)
+    )
     assert [desk.look(job) for job in (first, second, third)] == [0, 1, 2]
     gate.open.set()
     for job in (first, second, third):
@@ -134,7 +136,16 @@ def test_asking_too_often_says_how_long_to_wait(desk, clock):
 
 def test_many_sessions_of_one_address_are_one_visitor_in_the_end(desk):
     for number in range(5):
-        finished(desk.ask(number, "m", lambda model: model, visitor=str(number), address="10.0.0.9", per_minute=1))
+        finished(
+            desk.ask(
+                number,
+                "m",
+                lambda model: model,
+                visitor=str(number),
+                address="10.0.0.9",
+                per_minute=1,
+            )
+        )
     with pytest.raises(Busy):
         desk.ask(9, "m", lambda model: model, visitor="9", address="10.0.0.9", per_minute=1)
 
@@ -193,6 +204,8 @@ def test_a_model_that_cannot_be_loaded_leaves_none_in_memory(clock):
 
     desk = Desk(load, clock=clock)
     finished(desk.ask(1, "good", lambda model: model, visitor="a"))
-    assert "not read rightly" in finished(desk.ask(2, "bad", lambda model: model, visitor="a")).error
+    assert (
+        "not read rightly" in finished(desk.ask(2, "bad", lambda model: model, visitor="a")).error
+    )
     assert desk.model_in_memory() is None
     assert finished(desk.ask(3, "good", lambda model: model, visitor="a")).result == "good"

@@ -21,9 +21,13 @@ def dots(frame, title="t"):
 
 def layered(frame):
     """Several layers of which two share their rows, as most charts of qkcore."""
-    base = alt.Chart(frame.assign(is_good=[True, False, True], n=[1, 2, 3])).encode(x="layer:O", y="accuracy:Q")
+    base = alt.Chart(frame.assign(is_good=[True, False, True], n=[1, 2, 3])).encode(
+        x="layer:O", y="accuracy:Q"
+    )
     zero = alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule().encode(y="zero:Q")
-    return alt.layer(base.mark_line(), base.mark_point().encode(color="is_good:N"), zero, height=100)
+    return alt.layer(
+        base.mark_line(), base.mark_point().encode(color="is_good:N"), zero, height=100
+    )
 
 
 def test_the_same_arguments_give_the_same_chart_and_others_another():
@@ -51,10 +55,12 @@ def test_what_is_shown_is_what_altair_says(make):
     with alt.theme.enable("none"):
         expected = make(FRAME).to_dict()  # checked by Altair against Vega-Lite's schema
     rows = expected.pop("datasets")
-    assert _with_rows(shown.spec, {name: table.to_pylist() for name, table in shown.data.items()}) == _with_rows(
-        expected, rows
-    )
-    assert {str(kind) for table in shown.data.values() for kind in table.schema.types} <= KNOWN_TO_BROWSERS
+    assert _with_rows(
+        shown.spec, {name: table.to_pylist() for name, table in shown.data.items()}
+    ) == _with_rows(expected, rows)
+    assert {
+        str(kind) for table in shown.data.values() for kind in table.schema.types
+    } <= KNOWN_TO_BROWSERS
 
 
 def _with_rows(spec, rows: dict):

@@ -1,4 +1,5 @@
-"""What goes wrong while visitors are there: stores replaced, deleted or cut short, a model that is gone, a dead worker.
+"""What goes wrong while visitors are there: stores replaced, deleted or cut short, a model that is
+gone, a dead worker.
 
 Each ends in a sentence at most, and in the page as it was once the cause is gone.
 """
@@ -42,7 +43,9 @@ def store(hosted, tmp_path):
 
 
 def while_browsing(address: str, do, then=lambda: None) -> list[str]:
-    """What a visitor reads before something is done, after it at the next click, and after what then is done."""
+    """What a visitor reads before something is done, after it at the next click, and after what
+    then is done.
+    """
 
     async def visit():
         async with Visitor(address) as visitor:
@@ -97,7 +100,9 @@ def cut(store: Path, share: float) -> None:
         (lambda store: store.write_bytes(b"x" * 9000), "is not a DuckDB file"),
     ],
 )
-def test_a_store_that_is_gone_or_damaged_is_a_sentence_until_it_is_back(harm, sentence, hosted, store, tmp_path):
+def test_a_store_that_is_gone_or_damaged_is_a_sentence_until_it_is_back(
+    harm, sentence, hosted, store, tmp_path
+):
     before, after, back = while_browsing(
         hosted[0], lambda: harm(store), lambda: shutil.copyfile(tmp_path / "kept", store)
     )
@@ -122,7 +127,9 @@ def test_without_the_model_results_go_on_and_the_live_page_says_so(hosted):
         assert SORRY not in view.text
     assert results.n_charts
     assert after.n_charts
-    assert any("data/reference" in alert or "no model" in alert.lower() for alert in live.alerts), live.alerts
+    assert any("data/reference" in alert or "no model" in alert.lower() for alert in live.alerts), (
+        live.alerts
+    )
 
 
 def live_page(monkeypatch, planted_path, **environment) -> AppTest:
@@ -160,7 +167,9 @@ def asked(at: AppTest, context: str, statement: str = "Max is cold.") -> str:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_worker_that_dies_costs_one_visitor_a_sentence_and_the_next_is_served(monkeypatch, planted_path):
+def test_a_worker_that_dies_costs_one_visitor_a_sentence_and_the_next_is_served(
+    monkeypatch, planted_path
+):
     import qkcore.scoring.score
 
     right, deaths = qkcore.scoring.score.score_puzzle, []
@@ -175,7 +184,9 @@ def test_a_worker_that_dies_costs_one_visitor_a_sentence_and_the_next_is_served(
     monkeypatch.setattr(qkcore.scoring.score, "score_puzzle", dies_once)
     assert "worker stopped" in asked(at, "Max is a lempus. Every lempus is cold.")
     assert deaths
-    assert "Who gets it right" in asked(live_page(monkeypatch, planted_path), "Max is a lempus. All lempuses are cold.")
+    assert "Who gets it right" in asked(
+        live_page(monkeypatch, planted_path), "Max is a lempus. All lempuses are cold."
+    )
     assert "Who gets it right" in asked(at, "Max is a lempus. Every lempus is cold.")
 
 
@@ -193,7 +204,9 @@ def test_a_hosted_demo_offers_the_models_it_names_and_no_other(monkeypatch, plan
 
 
 def test_a_model_that_a_visitor_sends_past_the_select_box_is_not_loaded(planted_path, tmp_path):
-    """A websocket client may send any value for a select box; callbacks see it before the page does."""
+    """A websocket client may send any value for a select box; callbacks see it before the page
+    does.
+    """
     folder = str(shutil.copytree(ROOT / "data/reference", tmp_path / "somewhere"))
     (tmp_path / "home").mkdir()
 
@@ -201,13 +214,19 @@ def test_a_model_that_a_visitor_sends_past_the_select_box_is_not_loaded(planted_
         for sent in (folder, "../reference", "http://127.0.0.1:9/x", "org/other", "another model"):
             async with Visitor(address) as visitor:
                 await visitor.open("try-a-puzzle")
-                view = await visitor.fill({("selectbox", "Model"): sent, ("button", "Score this puzzle"): True})
-                assert any(re.search(r"is not offered here|No model is named", one) for one in view.alerts), sent
+                view = await visitor.fill(
+                    {("selectbox", "Model"): sent, ("button", "Score this puzzle"): True}
+                )
+                assert any(
+                    re.search(r"is not offered here|No model is named", one) for one in view.alerts
+                ), sent
                 assert not view.exceptions
                 assert view.widgets["selectbox", "Model"].raw_value == "data/reference"
 
     app = copied_tree(tmp_path / "app")
-    with running(app, tmp_path / "home", tmp_path / "log", QKSCOPE_STORE=str(planted_path)) as address:
+    with running(
+        app, tmp_path / "home", tmp_path / "log", QKSCOPE_STORE=str(planted_path)
+    ) as address:
         asyncio.run(visit(address))
 
 

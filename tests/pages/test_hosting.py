@@ -1,6 +1,8 @@
-"""The Dockerfile does what it says, without a container engine: its files are copied, its commands run.
+"""The Dockerfile does what it says, without a container engine: its files are copied, its commands
+run.
 
-Also what a hosted demo promises its visitors: headers, shut addresses, one sentence when something breaks.
+Also what a hosted demo promises its visitors: headers, shut addresses, one sentence when something
+breaks.
 """
 
 import asyncio
@@ -30,7 +32,11 @@ DOCKERFILE = [
     for line in re.sub(r"\\\n", " ", (ROOT / "Dockerfile").read_text()).splitlines()
     if line and not line.startswith("#")
 ]
-IGNORED = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
+IGNORED = [
+    line
+    for line in (ROOT / ".dockerignore").read_text().splitlines()
+    if line and not line.startswith("#")
+]
 # Any connection but to this machine fails: an image must need no network.
 NO_NETWORK = """
 import socket
@@ -61,7 +67,9 @@ def copied_tree(app: Path) -> Path:
         source, target = line.split()
         source, target = ROOT / source, app / target
         if source.is_dir():
-            ignore = lambda folder, names: [name for name in names if is_ignored(Path(folder) / name)]  # noqa: E731
+            ignore = lambda folder, names: [
+                name for name in names if is_ignored(Path(folder) / name)
+            ]  # noqa: E731
             shutil.copytree(source, target, ignore=ignore)
         else:
             target = target / source.name if line.endswith("/") else target
@@ -83,13 +91,20 @@ def free_port() -> int:
 
 @contextmanager
 def running(app: Path, home: Path, log: Path, **environment):
-    """The address of a server started by the image's CMD in that tree, healthy by the image's HEALTHCHECK."""
+    """The address of a server started by the image's CMD in that tree, healthy by the image's
+    HEALTHCHECK.
+    """
     port = str(free_port())
     here = lambda words: [{"python": sys.executable}.get(w, w.replace("8501", port)) for w in words]  # noqa: E731
     command = here(json.loads(arguments("CMD")[0]))
     command[command.index("0.0.0.0")] = "127.0.0.1"  # a test is nobody else's business
     health = here(json.loads(re.search(r"CMD (\[.*\])", arguments("HEALTHCHECK")[0]).group(1)))
-    around = {"PATH": os.environ["PATH"], **environment_of_image(), "HOME": str(home), **environment}
+    around = {
+        "PATH": os.environ["PATH"],
+        **environment_of_image(),
+        "HOME": str(home),
+        **environment,
+    }
     with (
         log.open("w") as output,
         subprocess.Popen(command, cwd=app, env=around, stdout=output, stderr=output) as server,
@@ -114,7 +129,9 @@ def visited(address: str, *pages: str) -> list:
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory, planted_path):
-    """(address, folder of the app, home, log, what was there before) of a server as the image would run it."""
+    """(address, folder of the app, home, log, what was there before) of a server as the image would
+    run it.
+    """
     folder = tmp_path_factory.mktemp("image")
     app = copied_tree(folder / "app")
     shutil.copyfile(planted_path, app / "data" / "qkscope.duckdb")  # small, and of this version
@@ -122,21 +139,37 @@ def image(tmp_path_factory, planted_path):
     (folder / "no_network").mkdir()
     (folder / "no_network" / "sitecustomize.py").write_text(NO_NETWORK)
     before = states(app)
-    with running(app, folder / "home", folder / "log", PYTHONPATH=str(folder / "no_network")) as address:
+    with running(
+        app, folder / "home", folder / "log", PYTHONPATH=str(folder / "no_network")
+    ) as address:
         yield address, app, folder / "home", folder / "log", before
 
 
 def states(folder: Path) -> dict[str, tuple[int, int]]:
-    return {str(path): (path.stat().st_mtime_ns, path.stat().st_size) for path in folder.rglob("*") if path.is_file()}
+    return {
+        str(path): (path.stat().st_mtime_ns, path.stat().st_size)
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def test_the_image_installs_what_the_tests_run_on():
     line = next(line for line in arguments("RUN") if "--requirement requirements.txt" in line)
     assert "^torch==" in line
     assert re.search(r"^torch==", (ROOT / "requirements.txt").read_text(), flags=re.MULTILINE)
-    # All of it is installed here, so pip looks nothing up: it fails if a line is none, or not what the tests run on.
-    options = ["--dry-run", "--no-index", "--disable-pip-version-check", "--quiet", "--requirement", "requirements.txt"]
-    done = subprocess.run([sys.executable, "-m", "pip", "install", *options], cwd=ROOT, capture_output=True, text=True)
+    # All of it is installed here, so pip looks nothing up: it fails if a line is none, or not what
+    # the tests run on.
+    options = [
+        "--dry-run",
+        "--no-index",
+        "--disable-pip-version-check",
+        "--quiet",
+        "--requirement",
+        "requirements.txt",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "install", *options], cwd=ROOT, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert "Would install" not in done.stdout
 
@@ -159,7 +192,9 @@ def test_the_image_holds_what_pages_need_and_no_secrets_or_leftovers(tmp_path):
         "pages/main/main.py",
         ".streamlit/config.toml",
     } <= names
-    assert not [name for name in names if re.search(r"secrets|__pycache__|\.parts/|checkpoint|/\.git", name)]
+    assert not [
+        name for name in names if re.search(r"secrets|__pycache__|\.parts/|checkpoint|/\.git", name)
+    ]
 
 
 def test_the_image_serves_every_page_without_network(image):
@@ -186,7 +221,9 @@ def test_every_answer_carries_the_security_headers(image):
             headers = urllib.request.urlopen(image[0] + path).headers
         except urllib.error.HTTPError as error:
             headers = error.headers
-        policy = dict(part.split(maxsplit=1) for part in headers["Content-Security-Policy"].split("; "))
+        policy = dict(
+            part.split(maxsplit=1) for part in headers["Content-Security-Policy"].split("; ")
+        )
         assert policy["default-src"] == "'self'"
         assert "unsafe" not in policy["script-src"]
         assert policy["frame-ancestors"] == "'self'"
@@ -209,7 +246,8 @@ def test_the_host_may_name_who_embeds_it():
 
     headers = security_headers(["https://huggingface.co", "https://*.example.org:8443"])
     assert (
-        "frame-ancestors 'self' https://huggingface.co https://*.example.org:8443" in headers["Content-Security-Policy"]
+        "frame-ancestors 'self' https://huggingface.co https://*.example.org:8443"
+        in headers["Content-Security-Policy"]
     )
     assert "X-Frame-Options" not in headers
     for wrong in ("example.org", "https://a; script-src *", "https://a\r\nX: y", "'none'"):
@@ -231,7 +269,9 @@ def broken_page(app: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("where", ["page", "callback"])
-def test_a_visitor_sees_one_sentence_and_the_log_no_word_of_the_puzzle(where, planted_path, tmp_path):
+def test_a_visitor_sees_one_sentence_and_the_log_no_word_of_the_puzzle(
+    where, planted_path, tmp_path
+):
     app = copied_tree(tmp_path / "app")
     broken_page(
         app,
@@ -240,7 +280,9 @@ def test_a_visitor_sees_one_sentence_and_the_log_no_word_of_the_puzzle(where, pl
         + ("fail()\n" if where == "page" else "st.button('Break', on_click=fail)\n"),
     )
     (tmp_path / "home").mkdir()
-    with running(app, tmp_path / "home", tmp_path / "log", QKSCOPE_STORE=str(planted_path)) as address:
+    with running(
+        app, tmp_path / "home", tmp_path / "log", QKSCOPE_STORE=str(planted_path)
+    ) as address:
 
         async def visit():
             async with Visitor(address) as visitor:
@@ -278,7 +320,9 @@ def test_a_setting_that_cannot_be_used_is_said_on_the_page(planted_path, monkeyp
     assert "QKSCOPE_HOSTED is 'perhaps'; write true or false" in at.error[0].value
 
 
-def test_a_bundle_is_what_visitors_see_and_a_changed_one_is_not(planted_path, tmp_path, monkeypatch):
+def test_a_bundle_is_what_visitors_see_and_a_changed_one_is_not(
+    planted_path, tmp_path, monkeypatch
+):
     from streamlit.testing.v1 import AppTest
 
     from qkcore.sharing.bundle import STORE, write_bundle
@@ -299,7 +343,11 @@ GUIDE = (ROOT / "docs/hosting.md").read_text()
 def test_commands_of_the_guide_parse():
     from qkcore.__main__ import _parser
 
-    lines = [line.strip() for line in GUIDE.splitlines() if line.startswith("    .venv/bin/python -m qkcore")]
+    lines = [
+        line.strip()
+        for line in GUIDE.splitlines()
+        if line.startswith("    .venv/bin/python -m qkcore")
+    ]
     assert lines
     for line in lines:
         words = shlex.split(line)

@@ -19,13 +19,17 @@ from tests.pages.test_pages import said
 DEMO = ROOT / "data" / "qkscope.duckdb"
 PAGE = str(ROOT / "pages/live/try_a_puzzle.py")
 RUN = "reference-made-up-pre-6600e473"
-TRUE = Shared("Max is a wumpus. Every wumpus is cold.", "Max is cold.", ("true", "false"), 0, "data/reference")
+TRUE = Shared(
+    "Max is a wumpus. Every wumpus is cold.", "Max is cold.", ("true", "false"), 0, "data/reference"
+)
 SECTIONS = ["Who gets it right", "Every head on this puzzle", "What if", "Take it away"]
 
 
 @pytest.fixture
 def open_page(monkeypatch):
-    """Opens the page on a store, with what the address says; on the demo store and a run of it by default."""
+    """Opens the page on a store, with what the address says; on the demo store and a run of it by
+    default.
+    """
 
     def open_page(store=DEMO, shared=None, **query) -> AppTest:
         monkeypatch.setenv("QKSCOPE_STORE", str(store))
@@ -75,7 +79,11 @@ def answers(at: AppTest):
 
 
 def grid(at: AppTest):
-    return next(one.value for one in at.dataframe if "scaled" in one.value).set_index(["layer", "head"]).sort_index()
+    return (
+        next(one.value for one in at.dataframe if "scaled" in one.value)
+        .set_index(["layer", "head"])
+        .sort_index()
+    )
 
 
 def test_the_page_opens_with_an_example_that_is_scored(open_page):
@@ -107,7 +115,9 @@ def test_a_random_puzzle_has_the_steps_and_words_asked_for(open_page):
 
 
 def stored(n: int):
-    """Puzzles of the demo store with their stored scores: (Shared, (layer * head, candidate) scores, logits)."""
+    """Puzzles of the demo store with their stored scores: (Shared, (layer * head, candidate)
+    scores, logits).
+    """
     with ResultStore.open(DEMO) as store:
         rows = store.ask(
             """
@@ -128,7 +138,11 @@ def stored(n: int):
         )
     for row in rows.itertuples():
         shared = replace(
-            TRUE, context=row.context, statement=row.statement, candidates=tuple(row.candidates), answer=row.answer
+            TRUE,
+            context=row.context,
+            statement=row.statement,
+            candidates=tuple(row.candidates),
+            answer=row.answer,
         )
         yield shared, np.stack(row.qk).T, np.array(row.logits)
 
@@ -138,7 +152,9 @@ def test_a_stored_puzzle_gets_the_stored_scores(open_page):
         at = open_page(shared=shared)
         margins = qk[:, shared.answer] - qk[:, 1 - shared.answer]
         np.testing.assert_allclose(grid(at)["margin"], margins, atol=1e-4)
-        assert answers(at).loc["the model", "Lead"] == pytest.approx(abs(logits[0] - logits[1]), abs=1e-4)
+        assert answers(at).loc["the model", "Lead"] == pytest.approx(
+            abs(logits[0] - logits[1]), abs=1e-4
+        )
         assert set(grid(at).index[grid(at)["is_known_good"]]) >= {(6, 1)}
 
 
@@ -195,7 +211,9 @@ def test_what_cannot_be_scored_is_refused_in_a_sentence(fields, sentence, open_p
         assert sentence in errors
     assert "typed" not in errors
     if "context" in fields and fields["context"].strip():
-        assert at.text_area(key="live context").value.strip() == fields["context"].strip()  # what was typed is kept
+        assert (
+            at.text_area(key="live context").value.strip() == fields["context"].strip()
+        )  # what was typed is kept
 
 
 def test_a_puzzle_that_is_too_long_says_by_how_many_tokens(open_page):
@@ -217,7 +235,11 @@ def test_a_puzzle_that_is_too_long_says_by_how_many_tokens(open_page):
 )
 def test_signs_of_every_kind_are_scored_and_shown_as_typed(text, open_page):
     at = typed(
-        open_page(shared=TRUE), context=text, statement=text, own=f"{text[:9].strip()}\nfalse", answer="not known"
+        open_page(shared=TRUE),
+        context=text,
+        statement=text,
+        own=f"{text[:9].strip()}\nfalse",
+        answer="not known",
     )
     assert sections(at) == SECTIONS
     assert not at.error
@@ -230,7 +252,9 @@ def test_signs_of_every_kind_are_scored_and_shown_as_typed(text, open_page):
 
 def test_unknown_words_are_all_listed_with_near_ones(open_page):
     at = typed(
-        open_page(shared=TRUE), context="Max is a wompus. Every wompus is a dragon.", statement="Max is a dragon."
+        open_page(shared=TRUE),
+        context="Max is a wompus. Every wompus is a dragon.",
+        statement="Max is a dragon.",
     )
     warning = at.warning[0].value
     assert "wompus" in warning
@@ -278,7 +302,9 @@ def test_changes_are_scored_when_asked_for(open_page):
     assert "changes its answer" in said(at)
     at.text_input(key="live statement").set_value("Max is not cold.").run()
     typed(at)
-    assert not any("Change" in one.value for one in at.dataframe)  # another puzzle has other changes
+    assert not any(
+        "Change" in one.value for one in at.dataframe
+    )  # another puzzle has other changes
 
 
 def test_without_a_store_the_page_says_so_and_still_scores(open_page, tmp_path):
@@ -297,8 +323,13 @@ def test_a_run_of_another_model_is_no_measure(open_page, planted_path):
 
 
 def test_another_run_of_the_model_brings_its_own_reading(open_page):
-    before, after = grid(open_page(shared=TRUE)), grid(open_page(shared=TRUE, run="reference-made-up-post-8cb581ba"))
-    assert before["margin"].round(3).tolist() == after["margin"].round(3).tolist()  # the link names its reading
+    before, after = (
+        grid(open_page(shared=TRUE)),
+        grid(open_page(shared=TRUE, run="reference-made-up-post-8cb581ba")),
+    )
+    assert (
+        before["margin"].round(3).tolist() == after["margin"].round(3).tolist()
+    )  # the link names its reading
     at = open_page(run="reference-made-up-post-8cb581ba")
     python = next(code.value for code in at.code if "load_model" in code.value)
     assert "rope='post'" in python
@@ -333,7 +364,9 @@ def test_an_unsupported_model_is_refused_with_the_checks_sentence(open_page, tmp
 
     from tests.tiny import tiny_tokenizer
 
-    MambaForCausalLM(MambaConfig(hidden_size=16, num_hidden_layers=1, vocab_size=420)).save_pretrained(tmp_path / "m")
+    MambaForCausalLM(
+        MambaConfig(hidden_size=16, num_hidden_layers=1, vocab_size=420)
+    ).save_pretrained(tmp_path / "m")
     tiny_tokenizer().save_pretrained(tmp_path / "m")
     at = open_page(shared=TRUE)
     at.selectbox(key="live model").set_value("another model").run()
@@ -377,13 +410,23 @@ def test_asking_too_often_is_refused_kindly(open_page, monkeypatch):
 WORDS = st.one_of(
     st.text(min_size=1, max_size=60),
     st.lists(
-        st.sampled_from("Max is not a wumpus every cold . ? \n if someone then they are".split(" ")), max_size=30
+        st.sampled_from(
+            "Max is not a wumpus every cold . ? \n if someone then they are".split(" ")
+        ),
+        max_size=30,
     ).map(" ".join),
 )
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(context=WORDS, statement=WORDS, own=st.none() | st.lists(st.text(max_size=12), max_size=4).map("\n".join))
+@settings(
+    max_examples=25,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(
+    context=WORDS,
+    statement=WORDS,
+    own=st.none() | st.lists(st.text(max_size=12), max_size=4).map("\n".join),
+)
 def test_whatever_is_typed_no_exception_reaches_the_page(context, statement, own, open_page):
     at = typed(open_page(shared=TRUE), context=context, statement=statement, own=own)
     assert not at.exception
@@ -395,8 +438,8 @@ def test_whatever_is_typed_no_exception_reaches_the_page(context, statement, own
 def test_the_page_itself_loads_no_torch():
     code = (
         "import sys, pages.live.scoring, pages.live.viewed, pages.live.panels.why, "
-        "pages.live.panels.grid, pages.live.panels.answers, pages.live.panels.changes, pages.live.panels.share; "
-        "assert not {'torch', 'transformers'} & set(sys.modules)"
+        "pages.live.panels.grid, pages.live.panels.answers, pages.live.panels.changes, "
+        "pages.live.panels.share; assert not {'torch', 'transformers'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 

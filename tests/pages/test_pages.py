@@ -27,7 +27,9 @@ def opened(monkeypatch, path, page=PAGES[0], **query) -> AppTest:
 def said(at: AppTest) -> str:
     """All the words of the page, whatever element they stand in."""
     kinds = ("title", "subheader", "markdown", "caption", "info", "error", "warning")
-    return " ".join(element.value for kind in kinds for element in getattr(at, kind)).replace("\xa0", " ")
+    return " ".join(element.value for kind in kinds for element in getattr(at, kind)).replace(
+        "\xa0", " "
+    )
 
 
 def spec(at: AppTest, index: int = 0) -> str:
@@ -49,8 +51,13 @@ def test_the_headline_reports_the_validation_choice_on_test_puzzles(planted_path
     text = said(opened(monkeypatch, planted_path))
     with ResultStore.open(planted_path) as store:
         heads = store.head_accuracy("planted-1", "test").set_index(["layer", "head"])
-        own = accuracy_text(*heads.loc[(1, 2), ["accuracy", "low", "high", "n"]]).replace("\xa0", " ")
-    assert f"**L1 H2**, chosen on validation puzzles, answers **{own}** of the test puzzles right" in text
+        own = accuracy_text(*heads.loc[(1, 2), ["accuracy", "low", "high", "n"]]).replace(
+            "\xa0", " "
+        )
+    assert (
+        f"**L1 H2**, chosen on validation puzzles, answers **{own}** of the test puzzles right"
+        in text
+    )
     assert "the model itself **66.7 % (" in text
     assert "points (" in text
     assert "luck line is" in text
@@ -62,7 +69,9 @@ def test_a_link_opens_the_run_and_head_it_names(planted_path, monkeypatch):
     assert "**L2 H0**, picked by hand," in text
 
 
-@pytest.mark.parametrize("query", [{"layer": "99"}, {"head": "-1"}, {"layer": "x"}, {"run": "gone"}, {"run": "<b>"}])
+@pytest.mark.parametrize(
+    "query", [{"layer": "99"}, {"head": "-1"}, {"layer": "x"}, {"run": "gone"}, {"run": "<b>"}]
+)
 def test_a_link_with_unknown_values_falls_back(query, planted_path, monkeypatch):
     at = opened(monkeypatch, planted_path, **query)
     assert not at.exception
@@ -81,7 +90,9 @@ def test_the_link_to_the_view_names_run_head_and_filters(planted_path, monkeypat
     assert at.sidebar.code[0].value.endswith("?run=planted-1&layer=1&head=2&choose=all+steps")
     at = opened(monkeypatch, planted_path, PAGES[1])
     at.selectbox(key="steps").set_value("2").run()
-    assert at.sidebar.code[0].value.endswith("?run=planted-1&layer=1&head=2&measure=Accuracy&steps=2&distractors=all")
+    assert at.sidebar.code[0].value.endswith(
+        "?run=planted-1&layer=1&head=2&measure=Accuracy&steps=2&distractors=all"
+    )
 
 
 def test_a_run_that_is_gone_when_the_store_is_replaced_is_said_to_be_gone(tmp_path, monkeypatch):
@@ -93,7 +104,11 @@ def test_a_run_that_is_gone_when_the_store_is_replaced_is_said_to_be_gone(tmp_pa
     at.run()
     assert not at.exception
     assert "no run old in this store" in at.sidebar.warning[0].value
-    assert (at.session_state["run"], at.session_state["layer"], at.session_state["head"]) == ("new", 1, 2)
+    assert (at.session_state["run"], at.session_state["layer"], at.session_state["head"]) == (
+        "new",
+        1,
+        2,
+    )
     assert "**L1 H2**, chosen on validation puzzles" in said(at)
 
 
@@ -120,7 +135,9 @@ def test_the_chosen_head_is_kept_when_the_page_changes(planted_path, monkeypatch
 
 def test_another_run_brings_its_own_best_head(tmp_path, monkeypatch):
     path = planted_store(tmp_path / "two.duckdb")
-    planted_store(path, run_id="planted-2", n_layers=6, n_heads=2)  # the same scores cut another way: L3 H0
+    planted_store(
+        path, run_id="planted-2", n_layers=6, n_heads=2
+    )  # the same scores cut another way: L3 H0
     at = opened(monkeypatch, path, run="planted-2", layer="5")
     assert "**L5 H0**" in said(at)
     at.selectbox(key="run").set_value("planted-1").run()
@@ -133,7 +150,8 @@ def test_the_grid_is_centred_on_chance_with_a_fixed_scale(planted_path, monkeypa
 
 
 @pytest.mark.parametrize(
-    "page", [page for page in PAGES if not page.endswith(("transfer.py", "compare.py", "method.py"))]
+    "page",
+    [page for page in PAGES if not page.endswith(("transfer.py", "compare.py", "method.py"))],
 )
 def test_a_run_without_test_puzzles_says_so(page, tmp_path, monkeypatch):
     path = store_of(tmp_path, [p for p in planted_puzzles() if p.split == "validation"])
@@ -143,7 +161,9 @@ def test_a_run_without_test_puzzles_says_so(page, tmp_path, monkeypatch):
 
 
 def test_a_run_without_validation_puzzles_chooses_no_head_by_itself(tmp_path, monkeypatch):
-    at = opened(monkeypatch, store_of(tmp_path, [p for p in planted_puzzles() if p.split == "test"]))
+    at = opened(
+        monkeypatch, store_of(tmp_path, [p for p in planted_puzzles() if p.split == "test"])
+    )
     assert not at.exception
     assert "No validation puzzles" in said(at)
     assert "for want of validation puzzles to choose on" in said(at)
@@ -160,7 +180,12 @@ def store_of(tmp_path, puzzles):
     from qkcore.results.publish import publish
 
     path = tmp_path / "part.duckdb"
-    publish(path, planted_run(puzzles), puzzles, write_parts(tmp_path / "parts", puzzles, *planted_scores(puzzles)))
+    publish(
+        path,
+        planted_run(puzzles),
+        puzzles,
+        write_parts(tmp_path / "parts", puzzles, *planted_scores(puzzles)),
+    )
     return path
 
 
@@ -181,8 +206,15 @@ def other_version(path):
     [
         (lambda path: None, "There is no result store at"),
         (empty_store, "holds no runs. Score a model on a puzzle file to add one"),
-        (other_version, f"has schema version 7, this QKScope reads version {SCHEMA_VERSION}; make the store again"),
-        (lambda path: path.write_bytes(b"x" * 9000), "is not a DuckDB file, so it is no result store; check the path"),
+        (
+            other_version,
+            f"has schema version 7, this QKScope reads version {SCHEMA_VERSION}; make the store "
+            "again",
+        ),
+        (
+            lambda path: path.write_bytes(b"x" * 9000),
+            "is not a DuckDB file, so it is no result store; check the path",
+        ),
         (lambda path: path.mkdir(), "is a folder; name a file in it"),
     ],
 )

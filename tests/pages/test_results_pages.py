@@ -1,4 +1,6 @@
-"""What each results page says, against plain DuckDB and NumPy on the raw scores; and what it lets people take away."""
+"""What each results page says, against plain DuckDB and NumPy on the raw scores; and what it lets
+people take away.
+"""
 
 import io
 import re
@@ -36,11 +38,17 @@ def marks(family_path):
     is_right = choices == rows["answer"].to_numpy()[:, None]
     best = is_right[rows["split"] == "validation"].mean(axis=0).argmax()
     model = np.stack(list(rows["logits"])).argmax(axis=1) == rows["answer"]
-    frame = rows[["puzzle_id", "split", "steps", "answer"]].assign(head=is_right[:, best], model=model)
-    return SimpleNamespace(test=frame[frame["split"] == "test"], name=f"L{best // N_HEADS} H{best % N_HEADS}")
+    frame = rows[["puzzle_id", "split", "steps", "answer"]].assign(
+        head=is_right[:, best], model=model
+    )
+    return SimpleNamespace(
+        test=frame[frame["split"] == "test"], name=f"L{best // N_HEADS} H{best % N_HEADS}"
+    )
 
 
-def test_the_overview_quotes_the_head_chosen_on_validation_and_its_paired_gap(marks, family_path, monkeypatch):
+def test_the_overview_quotes_the_head_chosen_on_validation_and_its_paired_gap(
+    marks, family_path, monkeypatch
+):
     text = said(opened(monkeypatch, family_path, run="planted-1"))
     head, model = marks.test["head"].mean(), marks.test["model"].mean()
     assert f"**{marks.name}**, chosen on validation puzzles, answers **{100 * head:.1f} % (" in text
@@ -117,7 +125,10 @@ def test_compare_offers_only_runs_on_the_same_puzzles(family_path, monkeypatch):
 
 def test_the_worked_examples_products_add_up_on_the_page(family_path, monkeypatch):
     text = said(opened(monkeypatch, family_path, METHOD, run="planted-1"))
-    assert "**4.000 for true, 2.000 for false**. So L1 H2 answers **true**; the right answer is true: **right**" in text
+    assert (
+        "**4.000 for true, 2.000 for false**. So L1 H2 answers **true**; the right answer is true: "
+        "**right**" in text
+    )
 
 
 def test_a_run_without_texts_still_shows_who_is_right(tmp_path, monkeypatch):
@@ -161,7 +172,11 @@ def test_the_names_in_links_stay_as_they_are(page, family_path, monkeypatch):
     [
         ("head_grid", {"measure": "Beauty"}, "Measure Beauty is not there; this is Accuracy."),
         ("head_grid", {"steps": "99"}, "Steps 99 is not there; this is all."),
-        ("difficulty", {"vote": "<b>x</b>"}, r"Vote \<b\>x\</b\> is not there; this is weighted vote of 5."),
+        (
+            "difficulty",
+            {"vote": "<b>x</b>"},
+            r"Vote \<b\>x\</b\> is not there; this is weighted vote of 5.",
+        ),
         ("head_vs_model", {"by": "luck"}, "By luck is not there; this is steps."),
         ("puzzles", {"puzzle_id": "../../etc"}, "is not there"),
         ("puzzles", {"right": "nobody"}, "Right nobody is not there; this is all."),
@@ -169,7 +184,9 @@ def test_the_names_in_links_stay_as_they_are(page, family_path, monkeypatch):
         ("overview", {"choose": "the best"}, "is not there; this is all steps."),
     ],
 )
-def test_an_unknown_value_in_a_link_falls_back_with_a_sentence(page, query, sentence, family_path, monkeypatch):
+def test_an_unknown_value_in_a_link_falls_back_with_a_sentence(
+    page, query, sentence, family_path, monkeypatch
+):
     at = opened(monkeypatch, family_path, PAGE[page], run="planted-1", **query)
     assert not at.exception
     assert sentence in " ".join(warning.value for warning in at.warning)
@@ -177,7 +194,13 @@ def test_an_unknown_value_in_a_link_falls_back_with_a_sentence(page, query, sent
 
 def test_a_link_reopens_the_view_it_names(family_path, monkeypatch):
     at = opened(
-        monkeypatch, family_path, PAGE["puzzles"], run="planted-1", right="only head", steps="2", find="Context"
+        monkeypatch,
+        family_path,
+        PAGE["puzzles"],
+        run="planted-1",
+        right="only head",
+        steps="2",
+        find="Context",
     )
     assert [at.selectbox(key=key).value for key in ("right", "steps")] == ["only head", "2"]
     assert at.text_input(key="find").value == "Context"
@@ -202,8 +225,12 @@ def test_every_snippet_runs_and_gives_what_the_page_shows(page, family_path, mon
 
 
 def same(answer: pd.DataFrame, table: pd.DataFrame) -> bool:
-    """Whether a table on the page shows the snippet's numbers: equal, or in percent, in the columns they share."""
-    shared = [name for name in answer if name in table and pd.api.types.is_numeric_dtype(table[name])]
+    """Whether a table on the page shows the snippet's numbers: equal, or in percent, in the columns
+    they share.
+    """
+    shared = [
+        name for name in answer if name in table and pd.api.types.is_numeric_dtype(table[name])
+    ]
     if not shared or len(answer) < len(table):
         return False
     rows = answer[shared].astype(float).reset_index(drop=True).iloc[: len(table)]
@@ -218,7 +245,9 @@ def same(answer: pd.DataFrame, table: pd.DataFrame) -> bool:
 def test_a_snippet_runs_in_a_fresh_python(family_path, monkeypatch):
     at = opened(monkeypatch, family_path, run="planted-1")
     snippet = next(code.value for code in at.main.code if "ResultStore.open" in code.value)
-    done = subprocess.run([sys.executable, "-c", snippet], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", snippet], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert "gap" in done.stdout
 
@@ -229,14 +258,27 @@ def test_downloads_hold_the_frame_and_the_picture(monkeypatch, family_path):
 
     kept = {}
     monkeypatch.setattr(
-        exports.st, "download_button", lambda label, content, name, *_, **__: kept.update({label: (name, content)})
+        exports.st,
+        "download_button",
+        lambda label, content, name, *_, **__: kept.update({label: (name, content)}),
     )
     frame = pd.DataFrame(
-        {"steps": [1, 2], "n": [9, 9], "gap": [0.1, 0.2], "low": [0, 0.1], "high": [0.2, 0.3], "p": 0.1}
+        {
+            "steps": [1, 2],
+            "n": [9, 9],
+            "gap": [0.1, 0.2],
+            "low": [0, 0.1],
+            "high": [0.2, 0.3],
+            "p": 0.1,
+        }
     )
     exports.offer("gap", frame, "pass", lambda: gap_chart(frame, "steps", "Gap"))
-    assert [name for name, _ in kept.values()] == [f"qkscope-gap.{end}" for end in ("csv", "parquet", "svg", "png")]
-    pd.testing.assert_frame_equal(pd.read_csv(io.BytesIO(kept["CSV"][1]())), frame, check_dtype=False)
+    assert [name for name, _ in kept.values()] == [
+        f"qkscope-gap.{end}" for end in ("csv", "parquet", "svg", "png")
+    ]
+    pd.testing.assert_frame_equal(
+        pd.read_csv(io.BytesIO(kept["CSV"][1]())), frame, check_dtype=False
+    )
     pd.testing.assert_frame_equal(pd.read_parquet(io.BytesIO(kept["Parquet"][1]())), frame)
     svg = kept["SVG"][1]().decode()
     assert svg.startswith("<svg")
@@ -248,7 +290,9 @@ def test_downloads_hold_the_frame_and_the_picture(monkeypatch, family_path):
 def test_a_cells_accuracy_in_the_method_page_is_that_of_the_grid(family_path, monkeypatch):
     text = said(opened(monkeypatch, family_path, METHOD, run="planted-1"))
     quoted = re.search(r"L1 H2 answers (\d+\.\d % \([^)]*\)) right", text).group(1)
-    at = opened(monkeypatch, family_path, PAGE["head_grid"], run="planted-1", steps="1", distractors="0")
+    at = opened(
+        monkeypatch, family_path, PAGE["head_grid"], run="planted-1", steps="1", distractors="0"
+    )
     assert quoted in said(at)
 
 

@@ -1,6 +1,8 @@
-"""Nothing to break in through: what the code must not do, read from the code; and what visitors type, tried on pages.
+"""Nothing to break in through: what the code must not do, read from the code; and what visitors
+type, tried on pages.
 
-A rule about code names the few places that are excepted, so a new one is a decision that somebody reads.
+A rule about code names the few places that are excepted, so a new one is a decision that somebody
+reads.
 """
 
 import ast
@@ -20,7 +22,10 @@ from qkcore.results.store import ResultStore
 from tests import ROOT
 from tests.stores import planted_store
 
-FILES = [ROOT / "app.py", *sorted(path for folder in ("qkcore", "pages") for path in (ROOT / folder).rglob("*.py"))]
+FILES = [
+    ROOT / "app.py",
+    *sorted(path for folder in ("qkcore", "pages") for path in (ROOT / folder).rglob("*.py")),
+]
 TREES = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text()) for path in FILES}
 PAGES = sorted(name for name in TREES if re.fullmatch(r"pages/(?!frame)\w+/\w+\.py", name))
 
@@ -30,7 +35,11 @@ def calls(names: str) -> Iterator[tuple[str, ast.Call]]:
     for file, tree in TREES.items():
         for node in ast.walk(tree):
             if isinstance(node, ast.Call):
-                called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+                called = (
+                    node.func.attr
+                    if isinstance(node.func, ast.Attribute)
+                    else getattr(node.func, "id", "")
+                )
                 if called in names.split():
                     yield file, node
 
@@ -51,18 +60,29 @@ def test_sql_is_never_put_together_from_what_somebody_typed():
         ("qkcore/excerpt.py", "_copy_statement(table, columns, with_texts)"),
         ("qkcore/publish.py", "f'delete from {table} where run_id = $run_id'"),
         ("qkcore/publish.py", "f'insert into {table} by name select * from rows_to_insert'"),
-        ("qkcore/publish.py", """f"insert into runs by name select {', '.join((f'${n} as {n}' for n in row))}\""""),
+        (
+            "qkcore/publish.py",
+            """f"insert into runs by name select {', '.join((f'${n} as {n}' for n in row))}\"""",
+        ),
     }
     handed_on = {("qkcore/store.py", "sql"), ("qkcore/reader.py", "sql")}
     for file, call in calls("execute executemany sql query"):
         first = call.args[0] if call.args else None
-        is_written_out = isinstance(first, ast.Constant) or (isinstance(first, ast.Name) and first.id.isupper())
-        assert is_written_out or (file, ast.unparse(first)) in from_the_schema | handed_on, (file, ast.unparse(call))
+        is_written_out = isinstance(first, ast.Constant) or (
+            isinstance(first, ast.Name) and first.id.isupper()
+        )
+        assert is_written_out or (file, ast.unparse(first)) in from_the_schema | handed_on, (
+            file,
+            ast.unparse(call),
+        )
     # Of a store, asked SQL; of a page, a question's name. Never a text put together.
     for file, call in calls("ask ask_arrays ask_arrow"):
         built = (ast.JoinedStr, ast.BinOp)
         assert not call.args or not isinstance(call.args[0], built), (file, ast.unparse(call))
-        assert not (isinstance(call.args[0], ast.Call) if call.args else False), (file, ast.unparse(call))
+        assert not (isinstance(call.args[0], ast.Call) if call.args else False), (
+            file,
+            ast.unparse(call),
+        )
 
 
 def test_nothing_typed_becomes_html_or_a_script():
@@ -71,12 +91,24 @@ def test_nothing_typed_becomes_html_or_a_script():
             if isinstance(node, ast.keyword):
                 assert node.arg not in ("unsafe_allow_html", "unsafe_allow_javascript"), file
             if isinstance(node, ast.Attribute):
-                assert node.attr not in ("html", "iframe", "declare_component", "component"), (file, node.lineno)
+                assert node.attr not in ("html", "iframe", "declare_component", "component"), (
+                    file,
+                    node.lineno,
+                )
     assert not [found for found in imports() if "components" in found[1]]
 
 
 def test_nothing_is_unpickled_evaluated_or_run():
-    forbidden = {"pickle", "marshal", "shelve", "dill", "joblib", "cloudpickle", "subprocess", "ctypes"}
+    forbidden = {
+        "pickle",
+        "marshal",
+        "shelve",
+        "dill",
+        "joblib",
+        "cloudpickle",
+        "subprocess",
+        "ctypes",
+    }
     assert not [found for found in imports() if found[1].split(".")[0] in forbidden]
     for file, call in calls("eval exec compile system popen __import__ load_pickle read_pickle"):
         # re.compile and torch's model.eval() take nothing that is code
@@ -140,7 +172,10 @@ def test_a_model_that_brings_code_is_refused_without_running_it(tiny_folder, tmp
     folder = tmp_path / "own-code"
     shutil.copytree(tiny_folder, folder)
     config = json.loads((folder / "config.json").read_text())
-    config |= {"model_type": "own", "auto_map": {"AutoConfig": "own.Config", "AutoModelForCausalLM": "own.Model"}}
+    config |= {
+        "model_type": "own",
+        "auto_map": {"AutoConfig": "own.Config", "AutoModelForCausalLM": "own.Model"},
+    }
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
     with pytest.raises(UnsupportedModelError):
@@ -173,7 +208,11 @@ def test_a_model_with_pickled_weights_alone_is_refused_without_reading_them(tiny
         ("bob@example.org", ["ann@example.org"], False),
         ("bob@example.org", ["@example.org"], True),
         ("bob@sub.example.org", ["@example.org"], False),
-        ("bob@evil.net@example.org", ["@example.org"], True),  # the part after the last @ is the domain
+        (
+            "bob@evil.net@example.org",
+            ["@example.org"],
+            True,
+        ),  # the part after the last @ is the domain
         ("@example.org.evil.net", ["@example.org"], False),
         (None, ["@example.org"], False),
         ("", ["", "@"], False),
@@ -190,7 +229,10 @@ def test_who_is_invited_comes_in_and_nobody_else(email, invited, comes_in):
         ({"is_logged_in": False}, "Sign in"),
         ({}, "Sign in"),
         ({"is_logged_in": True, "email": "eve@evil.net"}, "has not been invited"),
-        ({"is_logged_in": True, "email": "ann@example.org", "email_verified": False}, "has not been invited"),
+        (
+            {"is_logged_in": True, "email": "ann@example.org", "email_verified": False},
+            "has not been invited",
+        ),
         ({"is_logged_in": True, "email": "ann@example.org", "email_verified": True}, "L1 H2"),
     ],
 )
@@ -241,14 +283,26 @@ NAMES = sorted(
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory):
     """Pages show a store with hostile names in it, for the length of this module's fuzzing."""
-    path = planted_store(tmp_path_factory.mktemp("odd") / "odd.duckdb", model=HOSTILE[3], puzzle_set=HOSTILE[0])
+    path = planted_store(
+        tmp_path_factory.mktemp("odd") / "odd.duckdb", model=HOSTILE[3], puzzle_set=HOSTILE[0]
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("QKSCOPE_STORE", str(path))
         yield path
 
 
 def words(at: AppTest) -> str:
-    kinds = ("title", "header", "subheader", "markdown", "caption", "info", "error", "warning", "success")
+    kinds = (
+        "title",
+        "header",
+        "subheader",
+        "markdown",
+        "caption",
+        "info",
+        "error",
+        "warning",
+        "success",
+    )
     return " ".join(element.value for kind in kinds for element in getattr(at, kind))
 
 
@@ -262,15 +316,26 @@ def opened(page: str, query: dict[str, str]) -> AppTest:
 
 def is_whole(at: AppTest) -> bool:
     """Whether the page has come through without an exception, and with nothing that would be HTML."""
-    return not at.exception and SORRY not in words(at) and not any(one.allow_html for one in at.markdown)
+    return (
+        not at.exception
+        and SORRY not in words(at)
+        and not any(one.allow_html for one in at.markdown)
+    )
 
 
-fuzzed = settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+fuzzed = settings(
+    max_examples=6,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 
 
 @pytest.mark.parametrize("page", PAGES)
 @fuzzed
-@given(query=st.dictionaries(st.sampled_from(NAMES) | st.text(min_size=1, max_size=8), anything, max_size=5))
+@given(
+    query=st.dictionaries(
+        st.sampled_from(NAMES) | st.text(min_size=1, max_size=8), anything, max_size=5
+    )
+)
 def test_no_address_breaks_a_page(page, shown, query):
     at = opened(page, query)
     assert is_whole(at), query
@@ -294,6 +359,8 @@ def test_nothing_typed_into_a_field_breaks_a_page(page, shown, data):
                 widget.set_value(data.draw(anything, label=widget.label))
             elif kind == "selectbox":
                 widget.set_value(data.draw(st.sampled_from(widget.options), label=widget.label))
-            elif kind == "number_input":  # the limits are the browser's; a visitor may send what he likes
+            elif (
+                kind == "number_input"
+            ):  # the limits are the browser's; a visitor may send what he likes
                 widget.set_value(data.draw(st.integers(-(2**40), 2**40), label=widget.label))
     assert is_whole(at.run())

@@ -1,4 +1,6 @@
-"""How the dashboard is run: where a setting comes from, what is refused, and that the documentation lists them all."""
+"""How the dashboard is run: where a setting comes from, what is refused, and that the documentation
+lists them all.
+"""
 
 import os
 import re
@@ -27,13 +29,23 @@ def test_without_a_word_the_demo_store_is_shown_to_friends():
 def test_a_hosted_demo_is_tighter_in_everything_that_costs(monkeypatch):
     monkeypatch.setenv("QKSCOPE_HOSTED", "yes")
     hosted, own = settings(), Settings()
-    for name in ("max_characters", "max_tokens", "max_variants", "max_seconds", "max_waiting", "per_minute"):
+    for name in (
+        "max_characters",
+        "max_tokens",
+        "max_variants",
+        "max_seconds",
+        "max_waiting",
+        "per_minute",
+    ):
         assert getattr(hosted, name) < getattr(own, name), name
 
 
 def test_the_environment_wins_over_the_file_and_the_file_over_the_default(monkeypatch, tmp_path):
     file = tmp_path / "own.toml"
-    file.write_text('hosted = true\nper_minute = 7\nmax_tokens = 99\nmodels = ["a/b", "c"]\nstore = "x.duckdb"\n')
+    file.write_text(
+        'hosted = true\nper_minute = 7\nmax_tokens = 99\nmodels = ["a/b", "c"]\nstore = '
+        '"x.duckdb"\n'
+    )
     monkeypatch.setenv("QKSCOPE_SETTINGS", str(file))
     monkeypatch.setenv("QKSCOPE_PER_MINUTE", "3")
     found = settings()

@@ -1,7 +1,8 @@
-"""A visitor without a browser: the websocket session that a browser tab would hold, in Streamlit's own messages.
+"""A visitor without a browser: the websocket session that a browser tab would hold, in Streamlit's
+own messages.
 
-Good for many visitors at once and for pages as they come from a real server. Draws nothing and runs no JavaScript, so
-what only a browser can tell is in tests/pages/test_browser.py.
+Good for many visitors at once and for pages as they come from a real server. Draws nothing and runs
+no JavaScript, so what only a browser can tell is in tests/pages/test_browser.py.
 """
 
 import asyncio
@@ -14,7 +15,13 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from websockets.asyncio.client import connect
 
-BODIES = {"markdown": "body", "heading": "body", "alert": "body", "text": "body", "code": "code_text"}
+BODIES = {
+    "markdown": "body",
+    "heading": "body",
+    "alert": "body",
+    "text": "body",
+    "code": "code_text",
+}
 VALUES = {  # the field of a widget's state that carries its value
     "button": "trigger_value",
     "checkbox": "bool_value",
@@ -56,7 +63,11 @@ class Visitor:
     async def __aenter__(self) -> "Visitor":
         url = self._address.replace("http", "ws", 1) + "/_stcore/stream"
         self._socket = await connect(
-            url, subprotocols=["streamlit"], origin=self._address, max_size=None, open_timeout=self._timeout
+            url,
+            subprotocols=["streamlit"],
+            origin=self._address,
+            max_size=None,
+            open_timeout=self._timeout,
         )
         return self
 
@@ -73,13 +84,17 @@ class Visitor:
         return await self.fill({(kind, label): value})
 
     async def fill(self, values: Mapping[tuple[str, str], object]) -> View:
-        """Give several widgets their values at once, by (kind, label), as somebody does who types and then clicks."""
+        """Give several widgets their values at once, by (kind, label), as somebody does who types
+        and then clicks.
+        """
         for (kind, label), value in values.items():
             self._states[self.view.widgets[kind, label].id] = (VALUES[kind], value)
         try:
             return await self._run()
         finally:
-            self._states = {name: state for name, state in self._states.items() if state[0] != "trigger_value"}
+            self._states = {
+                name: state for name, state in self._states.items() if state[0] != "trigger_value"
+            }
 
     async def poll(self) -> View:
         """Run the page's polling fragment once more, as a browser does, after its pause."""
@@ -108,7 +123,10 @@ class Visitor:
         view.seconds = time.monotonic() - started
         view.page = view.page or self.view.page
         if view.is_of_fragment:  # what stands around it stays
-            view.widgets, view.polls = self.view.widgets | view.widgets, self.view.polls | view.polls
+            view.widgets, view.polls = (
+                self.view.widgets | view.widgets,
+                self.view.polls | view.polls,
+            )
         self.view = view
         return view
 
@@ -122,7 +140,9 @@ def _add(view: View, message: ForwardMsg) -> bool:
     """Note what a message brings; True for the last one of a run."""
     kind = message.WhichOneof("type")
     if kind == "script_finished":
-        view.is_of_fragment = message.script_finished == ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY
+        view.is_of_fragment = (
+            message.script_finished == ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY
+        )
         return message.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN
     if kind == "navigation":
         view.page = message.navigation.page_script_hash

@@ -27,16 +27,28 @@ def said(*literals, is_any=False):
         ("Max is not metallic.", said(("max", "metallic", False))),
         ("max isn't metallic", said(("max", "metallic", False))),
         ("Polly is slow and a numpus.", said(("polly", "slow"), ("polly", "numpus"))),
-        ("Polly is not slow or not a numpus.", said(("polly", "slow", False), ("polly", "numpus", False), is_any=True)),
-        ("Polly is a cat, a dog, or a cow.", said(("polly", "cat"), ("polly", "dog"), ("polly", "cow"), is_any=True)),
-        ("Sally is not red and Sally is not kind.", said(("sally", "red", False), ("sally", "kind", False))),
+        (
+            "Polly is not slow or not a numpus.",
+            said(("polly", "slow", False), ("polly", "numpus", False), is_any=True),
+        ),
+        (
+            "Polly is a cat, a dog, or a cow.",
+            said(("polly", "cat"), ("polly", "dog"), ("polly", "cow"), is_any=True),
+        ),
+        (
+            "Sally is not red and Sally is not kind.",
+            said(("sally", "red", False), ("sally", "kind", False)),
+        ),
         ("The bald eagle is kind.", said(("bald eagle", "kind"))),
         ("The lion chases the mouse.", said(("lion", "chase the mouse"))),
         ("The lion does not chase the mouse.", said(("lion", "chase the mouse", False))),
         ("The bald eagle likes the sea lion.", said(("bald eagle", "like the sea lion"))),
         ("Max Peters likes Anna.", said(("max peters", "like the anna"))),
         ("max likes anna", said(("max", "like the anna"))),
-        ("The lion does not chase Tom and is red.", said(("lion", "chase the tom", False), ("lion", "red"))),
+        (
+            "The lion does not chase Tom and is red.",
+            said(("lion", "chase the tom", False), ("lion", "red")),
+        ),
         ("Max is not red and is kind.", said(("max", "red", False), ("max", "kind"))),
         ("Is Max a cat?", said(("max", "cat"))),
         (
@@ -57,15 +69,27 @@ def test_facts(text, conclusion):
     [
         ("Every impus is not cold.", said((ANYTHING, "impus")), said((ANYTHING, "cold", False))),
         ("Wumpuses are tumpuses.", said((ANYTHING, "wumpus")), said((ANYTHING, "tumpus"))),
-        ("All wumpuses are not nervous.", said((ANYTHING, "wumpus")), said((ANYTHING, "nervous", False))),
+        (
+            "All wumpuses are not nervous.",
+            said((ANYTHING, "wumpus")),
+            said((ANYTHING, "nervous", False)),
+        ),
         (
             "Lorpuses are zumpuses and brimpuses.",
             said((ANYTHING, "lorpus")),
             said((ANYTHING, "zumpus"), (ANYTHING, "brimpus")),
         ),
         ("Kind animals are furry.", said((ANYTHING, "kind")), said((ANYTHING, "furry"))),
-        ("All red, kind people are big.", said((ANYTHING, "red"), (ANYTHING, "kind")), said((ANYTHING, "big"))),
-        ("All red cats are kind.", said((ANYTHING, "red"), (ANYTHING, "cat")), said((ANYTHING, "kind"))),
+        (
+            "All red, kind people are big.",
+            said((ANYTHING, "red"), (ANYTHING, "kind")),
+            said((ANYTHING, "big")),
+        ),
+        (
+            "All red cats are kind.",
+            said((ANYTHING, "red"), (ANYTHING, "cat")),
+            said((ANYTHING, "kind")),
+        ),
         (
             "Everything that is wooden and a numpus is a tumpus.",
             said((ANYTHING, "wooden"), (ANYTHING, "numpus")),
@@ -81,12 +105,28 @@ def test_facts(text, conclusion):
             said((ANYTHING, "small"), (ANYTHING, "awful", False)),
             said((ANYTHING, "lovely")),
         ),
-        ("If someone is a baker, then they are kind.", said((ANYTHING, "baker")), said((ANYTHING, "kind"))),
-        ("If something likes the cat then it is red.", said((ANYTHING, "like the cat")), said((ANYTHING, "red"))),
-        ("If something is red then it chases the dog.", said((ANYTHING, "red")), said((ANYTHING, "chase the dog"))),
+        (
+            "If someone is a baker, then they are kind.",
+            said((ANYTHING, "baker")),
+            said((ANYTHING, "kind")),
+        ),
+        (
+            "If something likes the cat then it is red.",
+            said((ANYTHING, "like the cat")),
+            said((ANYTHING, "red")),
+        ),
+        (
+            "If something is red then it chases the dog.",
+            said((ANYTHING, "red")),
+            said((ANYTHING, "chase the dog")),
+        ),
         ("If Max is red then Max is kind.", said(("max", "red")), said(("max", "kind"))),
         ("If Max is red then he is kind.", said(("max", "red")), said(("max", "kind"))),
-        ("If someone's a baker, they're not cats.", said((ANYTHING, "baker")), said((ANYTHING, "cat", False))),
+        (
+            "If someone's a baker, they're not cats.",
+            said((ANYTHING, "baker")),
+            said((ANYTHING, "cat", False)),
+        ),
         (
             "If someone is a cat, a dog or a cow, then they are red.",
             said((ANYTHING, "cat"), (ANYTHING, "dog"), (ANYTHING, "cow"), is_any=True),
@@ -211,12 +251,19 @@ def test_plurals_are_matched_to_the_singulars_that_the_puzzle_uses(plural, singu
 
 
 def test_plurals_find_the_singular_that_the_puzzle_uses():
-    assert solve(parse_puzzle("All horses are boxes. Max is a horse.", "Max is a box.")).verdict is True
+    assert (
+        solve(parse_puzzle("All horses are boxes. Max is a horse.", "Max is a box.")).verdict
+        is True
+    )
     assert solve(parse_puzzle("Wolves are kind. Max is a wolf.", "Max is kind.")).verdict is True
 
 
 def test_sentences_are_split_at_full_stops_and_question_marks():
-    assert split("  Max is red.  Is Max kind?\nMax is a cat ") == ["Max is red.", "Is Max kind?", "Max is a cat"]
+    assert split("  Max is red.  Is Max kind?\nMax is a cat ") == [
+        "Max is red.",
+        "Is Max kind?",
+        "Max is a cat",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -232,20 +279,25 @@ def test_verbs_agree_with_their_denial(word, plain, denied):
     reader = Reader()
     reader.learn(denied)
     assert reader.sentence(f"Tom {word} the cat.").conclusion == said(("tom", f"{plain} the cat"))
-    assert reader.sentence(f"Tom does not {plain} the cat.").conclusion == said(("tom", f"{plain} the cat", False))
+    assert reader.sentence(f"Tom does not {plain} the cat.").conclusion == said(
+        ("tom", f"{plain} the cat", False)
+    )
 
 
 def test_lines_that_begin_with_a_capital_letter_are_sentences_where_the_whole_is_none():
     reader = Reader()
-    assert [one.text for one in reader.sentences("Max is red\n\nTom is kind")] == ["Max is red", "Tom is kind"]
+    assert [one.text for one in reader.sentences("Max is red\n\nTom is kind")] == [
+        "Max is red",
+        "Tom is kind",
+    ]
     assert len(reader.sentences("Tom is\nkind. Max is red.")) == 2
     with pytest.raises(ReadingError):
         reader.sentences("Max is red\nwhenever Tom is kind.")
 
 
 WORDS = st.sampled_from(
-    "Max Tom cat cats red kind is are not a an the and or , If then someone they it Every All that Everything likes "
-    "does like . ? who he mice people animal".split(" ")
+    "Max Tom cat cats red kind is are not a an the and or , If then someone they it Every All that "
+    "Everything likes does like . ? who he mice people animal".split(" ")
 )
 
 
@@ -260,7 +312,8 @@ def test_any_text_is_read_or_refused(context, statement):
 
 
 @pytest.mark.parametrize(
-    "piece", ["\n", " ", ". ", "a ", "xy ", "red, ", ",", "and ", "does ", "isn't ", "the lion ", "If "]
+    "piece",
+    ["\n", " ", ". ", "a ", "xy ", "red, ", ",", "and ", "does ", "isn't ", "the lion ", "If "],
 )
 def test_long_nonsense_is_refused_or_read_at_once(piece):
     begun = time.process_time()

@@ -1,4 +1,6 @@
-"""Claims about generated puzzles that can be checked by hand, and an independent reader that confirms every label."""
+"""Claims about generated puzzles that can be checked by hand, and an independent reader that
+confirms every label.
+"""
 
 import re
 from collections import Counter, defaultdict
@@ -8,7 +10,12 @@ import pytest
 from qkcore.puzzles.generate import STYLES, generate_puzzles
 from qkcore.puzzles.puzzle import Puzzle, PuzzleError
 
-CELLS = [(style, steps, distractors) for style in STYLES for steps in range(7) for distractors in range(6)]
+CELLS = [
+    (style, steps, distractors)
+    for style in STYLES
+    for steps in range(7)
+    for distractors in range(6)
+]
 
 
 def singular(word: str) -> str:
@@ -27,7 +34,8 @@ def read(sentence: str) -> tuple[str, str, bool]:
     (('wumpus', 'cold', False), ('baker', 'kind', True), ('Max', 'impus', True))
     """
     rule = re.fullmatch(
-        r"(?:If someone is|Every|Each|All)(?: an?)? (\w+) (?:is|are|then they are)( not)?(?: an?)? (\w+)\.", sentence
+        r"(?:If someone is|Every|Each|All)(?: an?)? (\w+) (?:is|are|then they are)( not)?(?: an?)? (\w+)\.",
+        sentence,
     ) or re.fullmatch(r"(\w+uses) are( not)? (\w+)\.", sentence)
     if rule:
         return singular(rule[1]), singular(rule[3]), rule[2] is None
@@ -38,12 +46,17 @@ def read(sentence: str) -> tuple[str, str, bool]:
 
 def premises(puzzle: Puzzle) -> list[tuple[str, str, bool]]:
     return [
-        read(sentence) for sentence in re.findall(r"[^.]+\.", puzzle.context.replace(". ", ".\n").replace("\n", ""))
+        read(sentence)
+        for sentence in re.findall(
+            r"[^.]+\.", puzzle.context.replace(". ", ".\n").replace("\n", "")
+        )
     ]
 
 
 def derivation(puzzle: Puzzle) -> tuple[bool, list[int]]:
-    """Forward chaining from the statement's entity: is the statement true, and which premises were used, in order."""
+    """Forward chaining from the statement's entity: is the statement true, and which premises were
+    used, in order.
+    """
     entity, wanted, wanted_positive = read(puzzle.statement)
     paths = {entity: []}
     frontier = [entity]
@@ -58,19 +71,30 @@ def derivation(puzzle: Puzzle) -> tuple[bool, list[int]]:
                 assert word not in paths, "two ways to one class"
                 paths[word] = [*paths[node], number]
                 frontier.append(word)
-    raise AssertionError(f"neither {puzzle.statement!r} nor its denial follows from {puzzle.context!r}")
+    raise AssertionError(
+        f"neither {puzzle.statement!r} nor its denial follows from {puzzle.context!r}"
+    )
 
 
 @pytest.mark.parametrize(("style", "steps", "distractors"), CELLS)
 def test_forward_chaining_confirms_answer_steps_and_distractors(style, steps, distractors):
-    needed_by_group, puzzles = defaultdict(set), generate_puzzles(steps, distractors, 40, seed=5, style=style)
+    needed_by_group, puzzles = (
+        defaultdict(set),
+        generate_puzzles(steps, distractors, 40, seed=5, style=style),
+    )
     for puzzle in puzzles:
         is_true, used = derivation(puzzle)
         assert puzzle.candidates[puzzle.answer] == ("true" if is_true else "false")
-        assert len(used) - 1 == puzzle.steps == steps  # the first premise used is the fact, every other one a rule
+        assert (
+            len(used) - 1 == puzzle.steps == steps
+        )  # the first premise used is the fact, every other one a rule
         needed_by_group[puzzle.group].update(used)
     for puzzle in puzzles:
-        assert len(premises(puzzle)) - len(needed_by_group[puzzle.group]) == puzzle.distractors == distractors
+        assert (
+            len(premises(puzzle)) - len(needed_by_group[puzzle.group])
+            == puzzle.distractors
+            == distractors
+        )
 
 
 def test_a_group_is_one_context_with_the_answers_true_false_false_true():
@@ -99,18 +123,27 @@ def test_any_number_of_puzzles_can_be_asked_for(n):
 
 def test_a_context_depends_on_the_seed_and_its_cell_and_on_nothing_else():
     few, many = generate_puzzles(2, 2, 16, seed=1), generate_puzzles(range(4), range(3), 32, seed=1)
-    assert few == [p for p in many if (p.steps, p.distractors) == (2, 2) and int(p.puzzle_id.split("-")[-2]) < 4]
+    assert few == [
+        p
+        for p in many
+        if (p.steps, p.distractors) == (2, 2) and int(p.puzzle_id.split("-")[-2]) < 4
+    ]
     assert not {p.context for p in few} & {p.context for p in generate_puzzles(2, 2, 400, seed=2)}
 
 
 @pytest.mark.parametrize("style", STYLES)
 def test_every_class_has_its_mirror_in_the_other_chain(style):
-    """Walk both chains at once: at each place both nodes occur equally often, and so do the two entities."""
+    """Walk both chains at once: at each place both nodes occur equally often, and so do the two
+    entities.
+    """
     for puzzle in generate_puzzles([0, 1, 3, 6], [0, 1, 2, 5], 40, seed=7, style=style):
         if not puzzle.puzzle_id.endswith("a"):
             continue
         theory = premises(puzzle)
-        other = Puzzle(**{f: getattr(puzzle, f) for f in Puzzle.__slots__} | {"statement": mirrored(puzzle, theory)})
+        other = Puzzle(
+            **{f: getattr(puzzle, f) for f in Puzzle.__slots__}
+            | {"statement": mirrored(puzzle, theory)}
+        )
         (_, mine), (_, its) = derivation(puzzle), derivation(other)
         counts = Counter(word for subject, word, _ in theory for word in (subject, word))
         for i, j in zip(mine, its, strict=True):
@@ -131,10 +164,17 @@ def test_no_surface_rule_beats_chance(style, steps):
     rules = {
         "the statement has no not": lambda p: " not " not in p.statement,
         "the phrase occurs": lambda p: p.statement.split(" ", 1)[1] in p.context,
-        "the last mention of the property has the same polarity": lambda p: last_polarity(p) == read(p.statement)[2],
+        "the last mention of the property has the same polarity": lambda p: (
+            last_polarity(p) == read(p.statement)[2]
+        ),
     }
-    shares = {name: sum(rule(p) == (p.answer == 0) for p in puzzles) / len(puzzles) for name, rule in rules.items()}
-    assert set(shares.values()) == {0.5}, shares  # exactly: each answers two of a context's four statements right
+    shares = {
+        name: sum(rule(p) == (p.answer == 0) for p in puzzles) / len(puzzles)
+        for name, rule in rules.items()
+    }
+    assert set(shares.values()) == {0.5}, (
+        shares
+    )  # exactly: each answers two of a context's four statements right
     near = sum(near_polarity(p) == (p.answer == 0) for p in puzzles) / len(puzzles)
     long = sum((len(p.statement) > 15) == (p.answer == 0) for p in puzzles) / len(puzzles)
     assert abs(long - 0.5) < 0.03
@@ -152,7 +192,11 @@ def near_polarity(puzzle: Puzzle) -> bool:
     entity, wanted, wanted_positive = read(puzzle.statement)
     theory = premises(puzzle)
     place = max(i for i, (subject, _, _) in enumerate(theory) if subject == entity)
-    nearest = min((abs(i - place), is_positive) for i, (_, word, is_positive) in enumerate(theory) if word == wanted)
+    nearest = min(
+        (abs(i - place), is_positive)
+        for i, (_, word, is_positive) in enumerate(theory)
+        if word == wanted
+    )
     return nearest[1] == wanted_positive
 
 
@@ -180,4 +224,7 @@ def test_importing_the_generator_loads_nothing_heavy():
     import sys
 
     code = "import sys, qkcore.puzzles.generate; print({'torch', 'pandas', 'transformers'} & set(sys.modules))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "set()"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip()
+        == "set()"
+    )

@@ -13,7 +13,9 @@ from qkcore.puzzles.public_sets import import_puzzles
 from tests import ROOT
 
 DATA = ROOT.resolve().parent / "shared" / "data"
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the public samples lie beside the repository only")
+needs_data = pytest.mark.skipif(
+    not DATA.is_dir(), reason="the public samples lie beside the repository only"
+)
 
 
 def solved(context, statement, **options):
@@ -21,7 +23,9 @@ def solved(context, statement, **options):
 
 
 def test_a_chain_is_followed_and_its_premises_are_the_proof():
-    solution = solved("Max is red. Every cat is kind. Max is a cat. Kind people are small.", "Max is small.")
+    solution = solved(
+        "Max is red. Every cat is kind. Max is a cat. Kind people are small.", "Max is small."
+    )
     assert solution.verdict is True
     assert solution.proof == ("Every cat is kind.", "Max is a cat.", "Kind people are small.")
     assert solution.steps == 2
@@ -45,7 +49,9 @@ def test_negation_as_failure_holds_under_a_closed_world_only():
 
 
 def test_the_shortest_proof_counts():
-    context = "Max is a cat. Cats are kind. Kind things are small. Small things are red. Cats are red."
+    context = (
+        "Max is a cat. Cats are kind. Kind things are small. Small things are red. Cats are red."
+    )
     assert solved(context, "Max is red.").steps == 1
 
 
@@ -66,12 +72,15 @@ def test_one_false_part_decides_an_and_and_one_true_part_an_or():
 
 
 def test_circles_end():
-    assert solved("Max is red. Red things are kind. Kind things are red.", "Max is kind.").steps == 1
+    assert (
+        solved("Max is red. Red things are kind. Kind things are red.", "Max is kind.").steps == 1
+    )
 
 
 def test_a_context_that_contradicts_itself_is_reported_with_the_premises():
     with pytest.raises(
-        LogicError, match=r"contradicts itself about 'max': Max is a cat. Cats are red. Max is not red."
+        LogicError,
+        match=r"contradicts itself about 'max': Max is a cat. Cats are red. Max is not red.",
     ):
         solved("Max is a cat. Cats are red. Max is not red. Max is big.", "Max is a cat.")
 
@@ -79,7 +88,10 @@ def test_a_context_that_contradicts_itself_is_reported_with_the_premises():
 def test_a_contradiction_counts_though_the_statement_is_about_something_else():
     for statement in ("Max is a cat.", "Tom is kind.", "Tom is small."):
         with pytest.raises(LogicError, match="contradicts itself about 'anne'"):
-            solved("Max is a cat. Tom is kind. Anne is big. Big people are slow. Anne is not slow.", statement)
+            solved(
+                "Max is a cat. Tom is kind. Anne is big. Big people are slow. Anne is not slow.",
+                statement,
+            )
 
 
 def test_no_cases_are_tried_for_an_or_and_a_closed_world_refuses_it():
@@ -90,7 +102,9 @@ def test_no_cases_are_tried_for_an_or_and_a_closed_world_refuses_it():
 
 
 def test_an_or_gives_its_last_part_when_the_others_are_denied():
-    solution = solved("Max is a cat, a dog, or a cow. Max is not a dog. Max is not a cow.", "Max is a cat.")
+    solution = solved(
+        "Max is a cat, a dog, or a cow. Max is not a dog. Max is not a cow.", "Max is a cat."
+    )
     assert (solution.verdict, solution.steps) == (True, 1)
     with pytest.raises(LogicError, match="contradicts itself"):
         solved("Max is a cat or a dog. Max is not a dog. Max is not a cat.", "Max is red.")
@@ -102,18 +116,22 @@ def test_a_rule_counts_once_for_each_subject_it_is_applied_to():
 
 
 def test_a_rule_with_a_condition_of_two_parts_is_one_step():
-    context = "Max is red. Max is big. Everything that is red and big is kind and slow. Max is a cat."
+    context = (
+        "Max is red. Max is big. Everything that is red and big is kind and slow. Max is a cat."
+    )
     assert solved(context, "Max is kind.").steps == 1
     assert solved(context, "Max is kind and slow.").steps == 1
 
 
 def test_the_proof_with_the_fewest_steps_may_share_a_rule():
     context = (
-        "Max is red. Red things are slow. Slow things are old. Old things are kind. Old things are big. "
-        "Red things are wet. Wet things are big. Everything that is big and kind is calm."
+        "Max is red. Red things are slow. Slow things are old. Old things are kind. Old things are "
+        "big. Red things are wet. Wet things are big. Everything that is big and kind is calm."
     )
     solution = solved(context, "Max is calm.")
-    assert solution.steps == 5  # big is two steps from wet, three from old, but kind needs old anyway
+    assert (
+        solution.steps == 5
+    )  # big is two steps from wet, three from old, but kind needs old anyway
     assert "Old things are big." in solution.proof
 
 
@@ -128,9 +146,15 @@ def test_a_name_used_as_a_class_is_refused():
 
 def test_animals_are_a_class_only_where_something_is_called_one():
     assert solved("The lion is red. All red animals are kind.", "The lion is kind.").verdict is True
-    assert solved("Bob is red. Tom is an animal. All red animals are kind.", "Bob is kind.").verdict is None
+    assert (
+        solved("Bob is red. Tom is an animal. All red animals are kind.", "Bob is kind.").verdict
+        is None
+    )
     assert solved("All people are mortal. Tom is a person.", "Tom is mortal.").steps == 1
-    assert solved("Cats are animals. All animals are mortal. Tom is a cat.", "Tom is mortal.").steps == 2
+    assert (
+        solved("Cats are animals. All animals are mortal. Tom is a cat.", "Tom is mortal.").steps
+        == 2
+    )
 
 
 def test_relations_chain_and_agree_with_their_denial():
@@ -148,7 +172,14 @@ def test_questions_are_statements_but_no_premises():
 
 
 def test_a_statement_must_be_one_fact():
-    for statement in ("Max is red. Max is kind.", "Cats are red.", "", " . ", "What is red?", "Max"):
+    for statement in (
+        "Max is red. Max is kind.",
+        "Cats are red.",
+        "",
+        " . ",
+        "What is red?",
+        "Max",
+    ):
         with pytest.raises(ReadingError, match=r"statement must say one thing|cannot read"):
             solved("Max is red.", statement)
 
@@ -170,7 +201,12 @@ def test_text_is_read_as_people_type_it(context, statement):
 
 SIZES = range(1_000)
 LARGE = {
-    "one long chain": ("Max is a w0. ", [f"Every w{i} is a w{i + 1}." for i in range(3_000)], "Max is a w3000.", 3_000),
+    "one long chain": (
+        "Max is a w0. ",
+        [f"Every w{i} is a w{i + 1}." for i in range(3_000)],
+        "Max is a w3000.",
+        3_000,
+    ),
     "as many names as rules": (
         "Max is a w0. ",
         [f"A{i} is a w{i}. Every w{i} is a w{i + 1}." for i in SIZES],
@@ -201,15 +237,16 @@ def test_thousands_of_premises_take_little_time(name):
 
 
 def test_importing_the_logic_loads_nothing_heavy():
-    code = (
-        "import sys, qkcore.puzzles.logic; assert not {'torch', 'pandas', 'numpy', 'transformers'} & set(sys.modules)"
-    )
+    code = "import sys, qkcore.puzzles.logic; assert not {'torch', 'pandas', 'numpy', 'transformers'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
 PREDICATES, NAMES = ("red", "kind", "big"), ("max", "tom")
 words = st.lists(
-    st.tuples(st.sampled_from(PREDICATES), st.booleans()), min_size=1, max_size=2, unique_by=lambda w: w[0]
+    st.tuples(st.sampled_from(PREDICATES), st.booleans()),
+    min_size=1,
+    max_size=2,
+    unique_by=lambda w: w[0],
 )
 joined_by_and = st.tuples(words, st.just(False))
 formula = st.tuples(words, st.booleans())  # (word, is it so?), joined by "or"?
@@ -221,13 +258,17 @@ def facts(formula):
 
 
 def rules(conclusion):
-    return st.tuples(formula, conclusion, st.none() | name, st.none() | name)  # no name: about someone
+    return st.tuples(
+        formula, conclusion, st.none() | name, st.none() | name
+    )  # no name: about someone
 
 
 def in_words(formula):
     """What is denied comes last: "not red and kind" could be read in two ways, and is refused."""
     ordered = sorted(formula[0], key=lambda one: not one[1])
-    return (" or " if formula[1] else " and ").join(("" if is_so else "not ") + word for word, is_so in ordered)
+    return (" or " if formula[1] else " and ").join(
+        ("" if is_so else "not ") + word for word, is_so in ordered
+    )
 
 
 def sentence(premise):
@@ -240,13 +281,18 @@ def sentence(premise):
 
 
 def applications(premise):
-    """The premise for each subject that it may be about: (condition or None, conclusion) as literals."""
+    """The premise for each subject that it may be about: (condition or None, conclusion) as
+    literals.
+    """
     condition, conclusion, whose, who = premise
     if condition is None:
         yield None, [(who, *one) for one in conclusion[0]]
         return
     for subject in [whose] if whose else NAMES:
-        yield [(subject, *one) for one in condition[0]], [(who or subject, *one) for one in conclusion[0]]
+        yield (
+            [(subject, *one) for one in condition[0]],
+            [(who or subject, *one) for one in conclusion[0]],
+        )
 
 
 def holds(world, literals, is_any):
@@ -268,7 +314,11 @@ def worlds(premises):
 
 
 @settings(max_examples=400, deadline=None)
-@given(st.lists(facts(formula), min_size=1, max_size=3), st.lists(rules(formula), max_size=4), facts(formula))
+@given(
+    st.lists(facts(formula), min_size=1, max_size=3),
+    st.lists(rules(formula), max_size=4),
+    facts(formula),
+)
 def test_what_is_said_true_or_false_is_so_in_every_world(facts, rules, asked):
     """Against an oracle that tries all sixty-four worlds."""
     possible = list(worlds([*facts, *rules]))
@@ -283,9 +333,13 @@ def test_what_is_said_true_or_false_is_so_in_every_world(facts, rules, asked):
 
 
 def fewest(premises, asked):
-    """The least number of applications that give the asked literals, by trying all sets of them; None if none does."""
+    """The least number of applications that give the asked literals, by trying all sets of them;
+    None if none does.
+    """
     all_ = [(premise, *one) for premise in premises for one in applications(premise)]
-    facts = {literal for _, condition, conclusion in all_ if condition is None for literal in conclusion}
+    facts = {
+        literal for _, condition, conclusion in all_ if condition is None for literal in conclusion
+    }
     rules = [one for one in all_ if one[1] is not None]
 
     def suffices(chosen):
@@ -320,11 +374,15 @@ def test_steps_are_the_fewest_applications_that_do(facts, rules, asked):
 
 @settings(max_examples=200, deadline=None)
 @given(
-    st.lists(facts(joined_by_and), min_size=1, max_size=3), st.lists(rules(joined_by_and), max_size=4), facts(formula)
+    st.lists(facts(joined_by_and), min_size=1, max_size=3),
+    st.lists(rules(joined_by_and), max_size=4),
+    facts(formula),
 )
 def test_a_closed_world_takes_what_is_not_stated_as_denied_in_conditions(facts, rules, asked):
     """Against an oracle that adds conclusions until nothing changes."""
-    known = {literal for one in facts for _, conclusion in applications(one) for literal in conclusion}
+    known = {
+        literal for one in facts for _, conclusion in applications(one) for literal in conclusion
+    }
     stated = set(known)
 
     def is_met(literal):
@@ -338,9 +396,16 @@ def test_a_closed_world_takes_what_is_not_stated_as_denied_in_conditions(facts, 
                     known.update(conclusion)
     is_contradicted = any((who, word, not is_so) in known for who, word, is_so in known)
     ((_, literals),) = applications(asked)
-    expected = (any if asked[1][1] else all)(((who, word, True) in known) is is_so for who, word, is_so in literals)
+    expected = (any if asked[1][1] else all)(
+        ((who, word, True) in known) is is_so for who, word, is_so in literals
+    )
     try:
-        assert solved(" ".join(map(sentence, [*facts, *rules])), sentence(asked), closed_world=True).verdict is expected
+        assert (
+            solved(
+                " ".join(map(sentence, [*facts, *rules])), sentence(asked), closed_world=True
+            ).verdict
+            is expected
+        )
         assert not is_contradicted
     except LogicError:
         assert is_contradicted
@@ -352,7 +417,9 @@ def test_every_generated_label_and_number_of_steps_is_confirmed(style):
     assert len(puzzles) == 7 * 6 * 40
     for puzzle in puzzles:
         solution = solved(puzzle.context, puzzle.statement)
-        assert (solution.verdict, solution.steps) == (puzzle.answer == 0, puzzle.steps), puzzle.puzzle_id
+        assert (solution.verdict, solution.steps) == (puzzle.answer == 0, puzzle.steps), (
+            puzzle.puzzle_id
+        )
 
 
 @needs_data
@@ -367,7 +434,9 @@ def test_every_pararule_label_is_agreed_with_under_a_closed_world():
 @needs_data
 @pytest.mark.parametrize("rule_type", ["ProofsOnly", "AndIntro", "AndElim"])
 def test_every_prontoqa_label_is_agreed_with(rule_type):
-    for puzzle in import_puzzles("prontoqa", sorted((DATA / "prontoqa_ood").glob(f"*{rule_type}*.json"))):
+    for puzzle in import_puzzles(
+        "prontoqa", sorted((DATA / "prontoqa_ood").glob(f"*{rule_type}*.json"))
+    ):
         solution = solved(puzzle.context, puzzle.statement)
         assert solution.verdict is (puzzle.answer == 0), puzzle.puzzle_id
         if rule_type == "ProofsOnly":
@@ -377,5 +446,9 @@ def test_every_prontoqa_label_is_agreed_with(rule_type):
 @needs_data
 @pytest.mark.parametrize("rule_type", ["OrIntro", "OrElim", "ProofByContra", "Composed"])
 def test_rule_types_that_are_not_covered_are_unknown_and_never_wrong(rule_type):
-    for puzzle in import_puzzles("prontoqa", sorted((DATA / "prontoqa_ood").glob(f"*{rule_type}*.json"))):
-        assert solved(puzzle.context, puzzle.statement).verdict in (None, puzzle.answer == 0), puzzle.puzzle_id
+    for puzzle in import_puzzles(
+        "prontoqa", sorted((DATA / "prontoqa_ood").glob(f"*{rule_type}*.json"))
+    ):
+        assert solved(puzzle.context, puzzle.statement).verdict in (None, puzzle.answer == 0), (
+            puzzle.puzzle_id
+        )

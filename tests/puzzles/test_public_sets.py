@@ -10,17 +10,43 @@ from pathlib import Path
 import pytest
 
 from qkcore.puzzles.negation import negate
-from qkcore.puzzles.public_sets import READERS, import_puzzles, read_multilogieval, read_pararule, read_prontoqa
+from qkcore.puzzles.public_sets import (
+    READERS,
+    import_puzzles,
+    read_multilogieval,
+    read_pararule,
+    read_prontoqa,
+)
 from qkcore.puzzles.puzzle import PuzzleError, load_puzzles, save_puzzles
 from tests import ROOT
 
 SAMPLES = ROOT.resolve().parent / "shared" / "data"
-FOLDERS = {"prontoqa": "prontoqa_ood", "pararule": "pararule_plus", "multilogieval": "multi_logieval"}
-with_samples = pytest.mark.skipif(not SAMPLES.is_dir(), reason=f"the published samples are not in {SAMPLES}")
+FOLDERS = {
+    "prontoqa": "prontoqa_ood",
+    "pararule": "pararule_plus",
+    "multilogieval": "multi_logieval",
+}
+with_samples = pytest.mark.skipif(
+    not SAMPLES.is_dir(), reason=f"the published samples are not in {SAMPLES}"
+)
 
-PROBLEM = {"question": "Max is a wumpus. Wumpuses are red.", "query": "Prove: Max is red.", "chain_of_thought": []}
-QUESTION = {"id": "A1", "text": "Max is not red.", "label": "false", "meta": {"QDep": "2", "QCat": "0"}}
-SAMPLE = {"id": 1, "context": "If it rains, Max is wet. It rains.", "question": "Is Max wet?", "answer": "Yes"}
+PROBLEM = {
+    "question": "Max is a wumpus. Wumpuses are red.",
+    "query": "Prove: Max is red.",
+    "chain_of_thought": [],
+}
+QUESTION = {
+    "id": "A1",
+    "text": "Max is not red.",
+    "label": "false",
+    "meta": {"QDep": "2", "QCat": "0"},
+}
+SAMPLE = {
+    "id": 1,
+    "context": "If it rains, Max is wet. It rains.",
+    "question": "Is Max wet?",
+    "answer": "Yes",
+}
 
 
 def write(path: Path, text: str | bytes) -> Path:
@@ -38,7 +64,9 @@ def pararule(*questions: dict, context: str = "Max is red. ") -> str:
 
 
 def multilogieval(*samples: dict, **fields) -> str:
-    return json.dumps({"logic": "pl", "rule": "MP", "depth": "d2", "samples": list(samples)} | fields, indent=4)
+    return json.dumps(
+        {"logic": "pl", "rule": "MP", "depth": "d2", "samples": list(samples)} | fields, indent=4
+    )
 
 
 def refusal(format: str, paths) -> str:
@@ -60,9 +88,18 @@ def refusal(format: str, paths) -> str:
         ("Wumpuses are red", "Wumpuses are not red"),
         ("The lion is not kind.", "The lion is kind."),
         ("Polly is slow and a numpus.", "Polly is not slow or not a numpus."),
-        ("Polly is not a wumpus and Polly is not a shumpus.", "Polly is a wumpus or Polly is a shumpus."),
-        ("Max is a dumpus or a rompus or an impus.", "Max is not a dumpus and not a rompus and not an impus."),
-        ("Sam is a dumpus, a vumpus, or a zumpus.", "Sam is not a dumpus, not a vumpus, and not a zumpus."),
+        (
+            "Polly is not a wumpus and Polly is not a shumpus.",
+            "Polly is a wumpus or Polly is a shumpus.",
+        ),
+        (
+            "Max is a dumpus or a rompus or an impus.",
+            "Max is not a dumpus and not a rompus and not an impus.",
+        ),
+        (
+            "Sam is a dumpus, a vumpus, or a zumpus.",
+            "Sam is not a dumpus, not a vumpus, and not a zumpus.",
+        ),
         ("Max is red and Rex is not blue.", "Max is not red or Rex is blue."),
         # "Max is not red or a cat" could mean neither, so the subject is repeated.
         ("Max is red and not a cat.", "Max is not red or Max is a cat."),
@@ -81,16 +118,29 @@ def is_true(statement: str, facts: dict[str, bool]) -> bool:
 
 
 def is_contradiction(statement: str, negation: str) -> bool:
-    words = sorted({part.split()[-1] for part in re.split(r",? (?:and|or) |, ", statement.removesuffix("."))})
-    worlds = [dict(zip(words, values, strict=True)) for values in product([True, False], repeat=len(words))]
+    words = sorted(
+        {part.split()[-1] for part in re.split(r",? (?:and|or) |, ", statement.removesuffix("."))}
+    )
+    worlds = [
+        dict(zip(words, values, strict=True))
+        for values in product([True, False], repeat=len(words))
+    ]
     return all(is_true(statement, world) != is_true(negation, world) for world in worlds)
 
 
 @pytest.mark.parametrize("joint", ["and", "or"])
 @pytest.mark.parametrize("nots", list(product(["", "not "], repeat=3)))
 def test_a_statement_and_its_negation_differ_in_every_world(joint, nots):
-    a, b, c = (f"Max is {word}{rest}" for word, rest in zip(nots, ("a wumpus", "red", "an impus"), strict=True))
-    for statement in (f"{a}.", f"{a} {joint} {b}.", f"{a} {joint} {b} {joint} {c}.", f"{a}, {b}, {joint} {c}."):
+    a, b, c = (
+        f"Max is {word}{rest}"
+        for word, rest in zip(nots, ("a wumpus", "red", "an impus"), strict=True)
+    )
+    for statement in (
+        f"{a}.",
+        f"{a} {joint} {b}.",
+        f"{a} {joint} {b} {joint} {c}.",
+        f"{a}, {b}, {joint} {c}.",
+    ):
         assert is_contradiction(statement, negate(statement))
         assert is_contradiction(negate(statement), negate(negate(statement)))
 
@@ -138,10 +188,14 @@ def test_a_prontoqa_problem_becomes_a_true_and_a_false_puzzle_of_one_group(tmp_p
 
 def test_a_pararule_question_becomes_a_puzzle(tmp_path):
     path = write(
-        tmp_path / "Depth2_test.jsonl", pararule({**QUESTION, "text": "Max is red.", "label": "TRUE"}, QUESTION)
+        tmp_path / "Depth2_test.jsonl",
+        pararule({**QUESTION, "text": "Max is red.", "label": "TRUE"}, QUESTION),
     )
     first, second = read_pararule(path)
-    assert (first.puzzle_id, second.puzzle_id) == ("Depth2_test/line1/question1", "Depth2_test/line1/question2")
+    assert (first.puzzle_id, second.puzzle_id) == (
+        "Depth2_test/line1/question1",
+        "Depth2_test/line1/question2",
+    )
     assert (first.answer, second.answer) == (0, 1)
     assert (second.context, second.statement, second.steps) == ("Max is red.", "Max is not red.", 2)
     assert first.group == second.group
@@ -149,7 +203,12 @@ def test_a_pararule_question_becomes_a_puzzle(tmp_path):
 
 def test_a_multilogieval_sample_becomes_a_puzzle(tmp_path):
     (puzzle,) = read_multilogieval(write(tmp_path / "MP.json", multilogieval(SAMPLE)))
-    assert (puzzle.puzzle_id, puzzle.candidates, puzzle.answer, puzzle.steps) == ("MP/sample1", ("yes", "no"), 0, 2)
+    assert (puzzle.puzzle_id, puzzle.candidates, puzzle.answer, puzzle.steps) == (
+        "MP/sample1",
+        ("yes", "no"),
+        0,
+        2,
+    )
     assert (puzzle.context, puzzle.statement) == (SAMPLE["context"], SAMPLE["question"])
 
 
@@ -158,28 +217,46 @@ def test_the_depth_comes_from_the_folder_where_the_file_states_none(tmp_path):
     del document["depth"]
     path = write(tmp_path / "d4_Data" / "pl" / "MP.json", json.dumps(document))
     assert read_multilogieval(path)[0].steps == 4
-    assert "field 'depth' is missing" in refusal("multilogieval", write(tmp_path / "MP.json", json.dumps(document)))
+    assert "field 'depth' is missing" in refusal(
+        "multilogieval", write(tmp_path / "MP.json", json.dumps(document))
+    )
 
 
 def test_testhops_and_testdistractor_in_a_file_name_are_about_the_test_example_alone(tmp_path):
-    problems = {"in_context_example0": PROBLEM, "test_example": {**PROBLEM, "query": "Prove: Max is a wumpus."}}
+    problems = {
+        "in_context_example0": PROBLEM,
+        "test_example": {**PROBLEM, "query": "Prove: Max is a wumpus."},
+    }
     name = "1hop_ProofsOnly_5testhops_nodistractor_testdistractor_noadj.json"
     puzzles = read_prontoqa(write(tmp_path / name, json.dumps({"example1": problems})))
-    assert [(puzzle.steps, puzzle.distractors) for puzzle in puzzles] == [(1, 0), (1, 0), (5, None), (5, None)]
+    assert [(puzzle.steps, puzzle.distractors) for puzzle in puzzles] == [
+        (1, 0),
+        (1, 0),
+        (5, None),
+        (5, None),
+    ]
 
 
 @pytest.mark.parametrize("text", ["a café at 30 °C", "Max’s “cat”"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252"])
 def test_utf_8_and_cp1252_files_give_the_same_characters(tmp_path, text, encoding):
-    content = json.dumps({"depth": "d1", "samples": [{**SAMPLE, "context": text}]}, ensure_ascii=False)
-    assert read_multilogieval(write(tmp_path / "CT.json", content.encode(encoding)))[0].context == text
+    content = json.dumps(
+        {"depth": "d1", "samples": [{**SAMPLE, "context": text}]}, ensure_ascii=False
+    )
+    assert (
+        read_multilogieval(write(tmp_path / "CT.json", content.encode(encoding)))[0].context == text
+    )
 
 
 def test_crlf_and_empty_lines_change_nothing_but_the_line_number(tmp_path):
     path = write(
-        tmp_path / "a.jsonl", (pararule(QUESTION) + "\n" + pararule(QUESTION, context="B")).replace("\n", "\r\n")
+        tmp_path / "a.jsonl",
+        (pararule(QUESTION) + "\n" + pararule(QUESTION, context="B")).replace("\n", "\r\n"),
     )
-    assert [puzzle.puzzle_id for puzzle in read_pararule(path)] == ["a/line1/question1", "a/line3/question1"]
+    assert [puzzle.puzzle_id for puzzle in read_pararule(path)] == [
+        "a/line1/question1",
+        "a/line3/question1",
+    ]
 
 
 def test_a_folder_is_searched_for_json_files_and_nothing_else(tmp_path):
@@ -187,33 +264,47 @@ def test_a_folder_is_searched_for_json_files_and_nothing_else(tmp_path):
     write(tmp_path / "a" / "1.json", multilogieval({**SAMPLE, "context": "Other."}))
     write(tmp_path / "SOURCE.txt", "not JSON")
     write(tmp_path / "a" / "._1.json", b"\0\5\x16\7")
-    assert [puzzle.puzzle_id for puzzle in read_multilogieval([tmp_path])] == ["1/sample1", "2/sample1"]
+    assert [puzzle.puzzle_id for puzzle in read_multilogieval([tmp_path])] == [
+        "1/sample1",
+        "2/sample1",
+    ]
 
 
 def test_ids_do_not_depend_on_where_the_folder_lies(tmp_path):
     for root in ("here", "there/and/deeper"):
         for name in ("d1_Data/pl/MP.json", "d1_Data/fol/MP.json"):
             write(tmp_path / root / name, multilogieval({**SAMPLE, "context": name}))
-    ids = [[puzzle.puzzle_id for puzzle in read_multilogieval(tmp_path / root)] for root in ("here", "there")]
+    ids = [
+        [puzzle.puzzle_id for puzzle in read_multilogieval(tmp_path / root)]
+        for root in ("here", "there")
+    ]
     assert ids == [["d1_Data/fol/MP/sample1", "d1_Data/pl/MP/sample1"]] * 2
 
 
 def test_files_of_one_name_in_two_folders_get_ids_that_differ(tmp_path):
     for folder in ("a", "b"):
         write(tmp_path / folder / "x.jsonl", pararule(QUESTION, context=folder))
-    assert [p.puzzle_id for p in read_pararule([tmp_path])] == ["a/x/line1/question1", "b/x/line1/question1"]
+    assert [p.puzzle_id for p in read_pararule([tmp_path])] == [
+        "a/x/line1/question1",
+        "b/x/line1/question1",
+    ]
 
 
 def test_files_that_differ_in_their_suffix_get_ids_that_differ(tmp_path):
     for name in ("x.json", "x.jsonl"):
         write(tmp_path / name, pararule(QUESTION, context=name))
-    assert [p.puzzle_id for p in read_pararule([tmp_path])] == ["x.json/line1/question1", "x.jsonl/line1/question1"]
+    assert [p.puzzle_id for p in read_pararule([tmp_path])] == [
+        "x.json/line1/question1",
+        "x.jsonl/line1/question1",
+    ]
 
 
 def test_a_file_given_twice_and_a_puzzle_that_recurs_are_read_once(tmp_path):
     first = write(tmp_path / "a.jsonl", pararule(QUESTION, QUESTION))
     second = write(tmp_path / "b.jsonl", pararule(QUESTION))
-    assert [p.puzzle_id for p in read_pararule([second, first, second, tmp_path])] == ["b/line1/question1"]
+    assert [p.puzzle_id for p in read_pararule([second, first, second, tmp_path])] == [
+        "b/line1/question1"
+    ]
 
 
 def test_puzzles_of_one_context_share_a_group_across_files(tmp_path):
@@ -230,7 +321,10 @@ def test_puzzles_of_one_context_share_a_group_across_files(tmp_path):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"query": "True or false: Max is red."}, "query 'True or false: Max is red.' does not begin with 'Prove:'"),
+        (
+            {"query": "True or false: Max is red."},
+            "query 'True or false: Max is red.' does not begin with 'Prove:'",
+        ),
         ({"query": "Prove: Every wumpus is red."}, "cannot negate 'Every wumpus is red.'"),
         ({"query": "Prove:"}, "cannot negate ''"),
         ({"query": None}, "field 'query' must be text, found None"),
@@ -239,7 +333,9 @@ def test_puzzles_of_one_context_share_a_group_across_files(tmp_path):
     ],
 )
 def test_a_wrong_prontoqa_problem_is_refused_with_its_place(tmp_path, change, words):
-    path = write(tmp_path / "1hop_x.json", prontoqa({**PROBLEM, **change}, name="in_context_example3"))
+    path = write(
+        tmp_path / "1hop_x.json", prontoqa({**PROBLEM, **change}, name="in_context_example3")
+    )
     assert refusal("prontoqa", path).startswith(f"{path}, example1, in_context_example3: {words}")
 
 
@@ -257,14 +353,20 @@ def test_a_wrong_prontoqa_problem_is_refused_with_its_place(tmp_path, change, wo
     ],
 )
 def test_a_wrong_pararule_question_is_refused_with_line_and_number(tmp_path, change, words):
-    path = write(tmp_path / "a.jsonl", pararule(QUESTION) + pararule(QUESTION, {**QUESTION, **change}, context="B"))
+    path = write(
+        tmp_path / "a.jsonl",
+        pararule(QUESTION) + pararule(QUESTION, {**QUESTION, **change}, context="B"),
+    )
     assert refusal("pararule", path).startswith(f"{path}, line 2, question 2: {words}")
 
 
 @pytest.mark.parametrize(
     ("document", "words"),
     [
-        (multilogieval(SAMPLE, {**SAMPLE, "answer": "maybe"}), ", sample 2: answer 'maybe' is none of 'yes', 'no'"),
+        (
+            multilogieval(SAMPLE, {**SAMPLE, "answer": "maybe"}),
+            ", sample 2: answer 'maybe' is none of 'yes', 'no'",
+        ),
         (multilogieval(SAMPLE, {"context": "A."}), ", sample 2: field 'question' is missing"),
         (multilogieval("a"), ", sample 1: must be a JSON object, found 'a'"),
         (multilogieval(SAMPLE, depth="2"), ": field 'depth' holds no number of steps, found '2'"),
@@ -307,13 +409,19 @@ def test_a_prontoqa_file_whose_name_states_no_hops_is_refused(tmp_path):
 
 
 def test_two_prontoqa_documents_in_one_file_are_refused(tmp_path):
-    path = write(tmp_path / "1hop_x.json", prontoqa().replace("\n", "") + "\n" + prontoqa().replace("\n", ""))
+    path = write(
+        tmp_path / "1hop_x.json", prontoqa().replace("\n", "") + "\n" + prontoqa().replace("\n", "")
+    )
     assert "is not a PrOntoQA-OOD file" in refusal("prontoqa", path)
 
 
 @pytest.mark.parametrize("asked", READERS)
 def test_the_file_of_another_format_is_recognised(tmp_path, asked):
-    names = {"prontoqa": "PrOntoQA-OOD", "pararule": "PARARULE-Plus", "multilogieval": "Multi-LogiEval"}
+    names = {
+        "prontoqa": "PrOntoQA-OOD",
+        "pararule": "PARARULE-Plus",
+        "multilogieval": "Multi-LogiEval",
+    }
     contents = {
         "prontoqa": prontoqa(),
         "pararule": pararule(QUESTION) + pararule(QUESTION, context="B"),
@@ -321,7 +429,10 @@ def test_the_file_of_another_format_is_recognised(tmp_path, asked):
     }
     for given in READERS.keys() - {asked}:
         path = write(tmp_path / "1hop_x.json", contents[given])
-        assert refusal(asked, path) == f"{path}: looks like {names[given]}, not {names[asked]}; use `import {given}`"
+        assert (
+            refusal(asked, path)
+            == f"{path}: looks like {names[given]}, not {names[asked]}; use `import {given}`"
+        )
 
 
 @pytest.mark.parametrize("asked", READERS)
@@ -332,11 +443,17 @@ def test_a_puzzle_file_of_this_project_needs_no_import(tmp_path, asked):
 
 
 def test_paths_that_lead_to_nothing_are_refused(tmp_path):
-    assert refusal("pararule", tmp_path / "x.jsonl") == f"{tmp_path}/x.jsonl: no such file or folder; check the path"
+    assert (
+        refusal("pararule", tmp_path / "x.jsonl")
+        == f"{tmp_path}/x.jsonl: no such file or folder; check the path"
+    )
     assert refusal("pararule", tmp_path).startswith(f"{tmp_path}: holds no .json or .jsonl file")
     assert refusal("pararule", "x" * 5000).endswith("no such file or folder; check the path")
     assert refusal("pararule", []).startswith("no path was given")
-    with pytest.raises(PuzzleError, match="format 'boxes' is not known; use one of prontoqa, pararule, multilogieval"):
+    with pytest.raises(
+        PuzzleError,
+        match="format 'boxes' is not known; use one of prontoqa, pararule, multilogieval",
+    ):
         import_puzzles("boxes", [tmp_path])
 
 
@@ -356,7 +473,11 @@ def published_items(file: Path) -> list[tuple[str, str]]:
         text = data.decode("cp1252")
     if file.suffix == ".jsonl":
         rows = [json.loads(line) for line in text.splitlines()]
-        return [(row["context"].strip(), question["text"]) for row in rows for question in row["questions"]]
+        return [
+            (row["context"].strip(), question["text"])
+            for row in rows
+            for question in row["questions"]
+        ]
     document = json.loads(text)
     if "samples" in document:
         return [(sample["context"], sample["question"]) for sample in document["samples"]]
@@ -376,8 +497,12 @@ def test_every_sample_file_gives_all_its_items_once(format):
 
 
 @with_samples
-@pytest.mark.parametrize(("format", "n"), [("prontoqa", 1442), ("pararule", 670), ("multilogieval", 525)])
-def test_a_sample_folder_gives_each_distinct_item_once_and_survives_a_puzzle_file(format, n, tmp_path):
+@pytest.mark.parametrize(
+    ("format", "n"), [("prontoqa", 1442), ("pararule", 670), ("multilogieval", 525)]
+)
+def test_a_sample_folder_gives_each_distinct_item_once_and_survives_a_puzzle_file(
+    format, n, tmp_path
+):
     puzzles = import_puzzles(format, [SAMPLES / FOLDERS[format]])
     items = {item for file in sample_files(format) for item in published_items(file)}
     assert len(puzzles) == n == len(items) * (2 if format == "prontoqa" else 1)
@@ -391,7 +516,9 @@ def test_a_sample_folder_gives_each_distinct_item_once_and_survives_a_puzzle_fil
 def test_the_samples_are_split_in_halves_for_every_number_of_steps(format):
     puzzles = import_puzzles(format, [SAMPLES / FOLDERS[format]])
     largest = max(Counter(puzzle.group for puzzle in puzzles).values())
-    assert len({(puzzle.group, puzzle.split) for puzzle in puzzles}) == len({puzzle.group for puzzle in puzzles})
+    assert len({(puzzle.group, puzzle.split) for puzzle in puzzles}) == len(
+        {puzzle.group for puzzle in puzzles}
+    )
     for steps in {puzzle.steps for puzzle in puzzles}:
         counts = Counter(puzzle.split for puzzle in puzzles if puzzle.steps == steps)
         assert abs(counts["validation"] - counts["test"]) <= largest
@@ -413,13 +540,19 @@ def test_prontoqa_steps_and_distractors_agree_with_the_published_proofs():
     # A proof of K steps begins with a premise and gives each step a rule and a conclusion.
     for file in sample_files("prontoqa"):
         document = json.loads(file.read_text("utf-8"))
-        proofs = [problem["chain_of_thought"] for example in document.values() for problem in example.values()]
+        proofs = [
+            problem["chain_of_thought"]
+            for example in document.values()
+            for problem in example.values()
+        ]
         if "ProofsOnly" in file.name:
             for puzzle, proof in zip(read_prontoqa(file)[::2], proofs, strict=True):
                 assert puzzle.steps == (len(proof) - 1) / 2
                 assert puzzle.statement == proof[-1]
                 if puzzle.distractors == 0:
-                    assert set(re.findall(r"[^.]+\.", puzzle.context.replace(". ", "."))) <= set(proof)
+                    assert set(re.findall(r"[^.]+\.", puzzle.context.replace(". ", "."))) <= set(
+                        proof
+                    )
 
 
 @with_samples
@@ -443,7 +576,9 @@ def test_multilogieval_samples_have_the_steps_of_their_folder_and_mostly_the_ans
 def test_the_cp1252_samples_have_their_characters():
     folder = SAMPLES / FOLDERS["multilogieval"]
     for name, character in (("d1_Data/pl/CT.json", "é"), ("d5_Data/pl/BD_C_DS_MP_MP.json", "°")):
-        text = "".join(puzzle.context + puzzle.statement for puzzle in read_multilogieval(folder / name))
+        text = "".join(
+            puzzle.context + puzzle.statement for puzzle in read_multilogieval(folder / name)
+        )
         assert set(re.findall(r"[^\x00-\x7f]", text)) == {character}
 
 

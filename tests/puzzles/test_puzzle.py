@@ -19,8 +19,23 @@ from qkcore.puzzles.puzzle import (
 )
 
 MAX = Puzzle("max", "Max is red.", "Max is red.", ("true", "false"), 0, 0, 0, "max", "test")
-REX = Puzzle("rex", "Rex is a “naïve” cat.", "Is he?", ("yes", "no", "maybe"), None, None, None, "rex", "validation")
-FOUR_FIELDS = {"context": "Max is red.", "statement": "Max is red.", "candidates": ["true", "false"], "answer": "true"}
+REX = Puzzle(
+    "rex",
+    "Rex is a “naïve” cat.",
+    "Is he?",
+    ("yes", "no", "maybe"),
+    None,
+    None,
+    None,
+    "rex",
+    "validation",
+)
+FOUR_FIELDS = {
+    "context": "Max is red.",
+    "statement": "Max is red.",
+    "candidates": ["true", "false"],
+    "answer": "true",
+}
 
 
 @pytest.fixture
@@ -48,13 +63,22 @@ def test_what_is_saved_is_what_is_loaded(path):
 
 def test_a_saved_answer_is_the_candidate_s_text_in_plain_json(path):
     save_puzzles([MAX], path)
-    assert json.loads(path.read_text("utf-8")) == {**asdict(MAX), "candidates": ["true", "false"], "answer": "true"}
+    assert json.loads(path.read_text("utf-8")) == {
+        **asdict(MAX),
+        "candidates": ["true", "false"],
+        "answer": "true",
+    }
 
 
 def test_a_file_with_four_fields_is_valid(path):
     path.write_text(lines(FOUR_FIELDS))
     (puzzle,) = load_puzzles(path)
-    assert (puzzle.puzzle_id, puzzle.answer, puzzle.steps, puzzle.distractors) == ("line-1", 0, None, None)
+    assert (puzzle.puzzle_id, puzzle.answer, puzzle.steps, puzzle.distractors) == (
+        "line-1",
+        0,
+        None,
+        None,
+    )
     assert puzzle.group == context_group("Max is red.")
 
 
@@ -65,7 +89,9 @@ def test_an_answer_is_read_as_text_as_index_or_as_unknown(path, answer, index):
 
 
 def test_a_byte_order_mark_crlf_and_empty_lines_change_nothing(path):
-    path.write_bytes(b"\xef\xbb\xbf" + lines(FOUR_FIELDS, FOUR_FIELDS).replace("\n", "\r\n\r\n").encode())
+    path.write_bytes(
+        b"\xef\xbb\xbf" + lines(FOUR_FIELDS, FOUR_FIELDS).replace("\n", "\r\n\r\n").encode()
+    )
     assert [puzzle.puzzle_id for puzzle in load_puzzles(path)] == ["line-1", "line-3"]
 
 
@@ -77,7 +103,10 @@ def test_a_byte_order_mark_crlf_and_empty_lines_change_nothing(path):
         ({"answer": -1}, "answer -1 is not among"),
         ({"answer": ["true"]}, "answer ['true'] is not among"),
         ({"answer": True}, 'answer is the JSON value true; write it in quotes, "true"'),
-        ({"candidates": ["true"]}, "field 'candidates' holds 1 of the two or more that a puzzle needs"),
+        (
+            {"candidates": ["true"]},
+            "field 'candidates' holds 1 of the two or more that a puzzle needs",
+        ),
         ({"candidates": ["true", "true"]}, "are not all different"),
         ({"candidates": ["true", " false"]}, "candidate ' false' begins or ends with white space"),
         ({"candidates": "true"}, "field 'candidates' must be a list of texts, found 'true'"),
@@ -112,8 +141,18 @@ def test_a_missing_field_is_named(path, field):
 
 
 def test_a_misspelt_field_is_named_as_found(path):
-    path.write_text(lines({("Statement" if name == "statement" else name): FOUR_FIELDS[name] for name in FOUR_FIELDS}))
-    assert refusal(path) == f"{path}, line 1: field 'statement' is missing (found 'Statement': rename it)"
+    path.write_text(
+        lines(
+            {
+                ("Statement" if name == "statement" else name): FOUR_FIELDS[name]
+                for name in FOUR_FIELDS
+            }
+        )
+    )
+    assert (
+        refusal(path)
+        == f"{path}, line 1: field 'statement' is missing (found 'Statement': rename it)"
+    )
 
 
 @pytest.mark.parametrize(
@@ -125,7 +164,10 @@ def test_a_misspelt_field_is_named_as_found(path):
         ("null", "line 2: holds a NoneType"),
         ('{"answer": "true", "answer": "false"}', "line 2: field 'answer' stands twice"),
         ("[" * 100_000, "line 2: not a puzzle: nested too deeply"),
-        ('{"steps": ' + "1" * 5000 + "}", "line 2: not a puzzle: nested too deeply or a number too long"),
+        (
+            '{"steps": ' + "1" * 5000 + "}",
+            "line 2: not a puzzle: nested too deeply or a number too long",
+        ),
     ],
 )
 def test_a_line_that_is_no_puzzle_is_refused_with_its_number(path, line, words):
@@ -141,7 +183,10 @@ def test_an_indented_array_is_refused_with_the_advice_of_one_puzzle_a_line(path)
 
 def test_a_byte_that_is_not_utf_8_is_refused_with_its_place(path):
     path.write_bytes(lines(FOUR_FIELDS).encode() + b'{"context": "caf\xe9"}')
-    assert refusal(path) == f"{path}, line 2: byte 0xe9 at position 17 is not UTF-8; save the file as UTF-8"
+    assert (
+        refusal(path)
+        == f"{path}, line 2: byte 0xe9 at position 17 is not UTF-8; save the file as UTF-8"
+    )
 
 
 @pytest.mark.parametrize("content", [b"", b"\n \r\n", b"\xef\xbb\xbf"])
@@ -193,7 +238,9 @@ def test_saving_where_nothing_can_be_written_is_refused_in_a_sentence(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("change", [{"answer": True}, {"candidates": ["a", "b"]}, {"steps": "2"}, {"group": " "}])
+@pytest.mark.parametrize(
+    "change", [{"answer": True}, {"candidates": ["a", "b"]}, {"steps": "2"}, {"group": " "}]
+)
 def test_a_puzzle_made_in_code_is_checked_like_one_from_a_file(change):
     with pytest.raises(PuzzleError):
         replace(MAX, **change)
@@ -211,7 +258,9 @@ def puzzles_of(sizes: dict[str, tuple[int, int | None]]) -> list[Puzzle]:
 def test_ten_groups_of_each_number_of_steps_are_dealt_half_and_half():
     puzzles = puzzles_of({f"{steps}-{n}": (2, steps) for steps in (1, 2, None) for n in range(10)})
     counts = Counter((puzzle.steps, puzzle.split) for puzzle in assign_splits(puzzles))
-    assert counts == {(steps, split): 10 for steps in (1, 2, None) for split in ("validation", "test")}
+    assert counts == {
+        (steps, split): 10 for steps in (1, 2, None) for split in ("validation", "test")
+    }
 
 
 def test_the_deal_depends_on_the_seed_and_not_on_the_order():
@@ -230,7 +279,9 @@ def test_a_share_that_is_none_is_refused(share):
 @settings(max_examples=100, deadline=None)
 @given(
     sizes=st.dictionaries(
-        st.text("abcdef", min_size=1), st.tuples(st.integers(1, 6), st.sampled_from([None, 0, 1, 5])), max_size=12
+        st.text("abcdef", min_size=1),
+        st.tuples(st.integers(1, 6), st.sampled_from([None, 0, 1, 5])),
+        max_size=12,
     ),
     share=st.floats(0, 1),
     seed=st.integers(0, 99),

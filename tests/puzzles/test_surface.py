@@ -1,4 +1,6 @@
-"""Surface rules on puzzles that can be checked in the head, on generated ones, and on the published samples."""
+"""Surface rules on puzzles that can be checked in the head, on generated ones, and on the published
+samples.
+"""
 
 import re
 from collections import Counter
@@ -18,12 +20,28 @@ from qkcore.puzzles.surface import SURFACE_RULES, surface_accuracy, surface_choi
 from tests import ROOT
 
 SAMPLES = ROOT.resolve().parent / "shared" / "data"
-with_samples = pytest.mark.skipif(not SAMPLES.is_dir(), reason=f"the published samples are not in {SAMPLES}")
+with_samples = pytest.mark.skipif(
+    not SAMPLES.is_dir(), reason=f"the published samples are not in {SAMPLES}"
+)
 
 
-def puzzle(context: str, statement: str, answer: int | None = 0, candidates=("true", "false"), split="test", **fields):
+def puzzle(
+    context: str,
+    statement: str,
+    answer: int | None = 0,
+    candidates=("true", "false"),
+    split="test",
+    **fields,
+):
     rest = {"puzzle_id": "p", "steps": 1, "distractors": None, "group": "g"} | fields
-    return Puzzle(context=context, statement=statement, candidates=candidates, answer=answer, split=split, **rest)
+    return Puzzle(
+        context=context,
+        statement=statement,
+        candidates=candidates,
+        answer=answer,
+        split=split,
+        **rest,
+    )
 
 
 def opinion(rule: str, *arguments, **fields) -> str | None:
@@ -71,7 +89,10 @@ def test_the_polarity_with_the_more_frequent_subject_is_believed():
 
 
 def test_subjects_that_occur_equally_often_give_no_opinion():
-    assert opinion("subject frequency", "Wumpuses are red. Impuses are not red.", "Max is red.") is None
+    assert (
+        opinion("subject frequency", "Wumpuses are red. Impuses are not red.", "Max is red.")
+        is None
+    )
 
 
 def test_the_last_mention_of_the_predicate_is_believed():
@@ -83,7 +104,10 @@ def test_the_last_mention_of_the_predicate_is_believed():
 
 def test_a_statement_made_of_the_context_s_words_is_true():
     assert opinion("word overlap", "Every wumpus is red. Max is a wumpus.", "Max is red.") == "true"
-    assert opinion("word overlap", "Every wumpus is red. Max is a wumpus.", "Max is not red.") == "false"
+    assert (
+        opinion("word overlap", "Every wumpus is red. Max is a wumpus.", "Max is not red.")
+        == "false"
+    )
 
 
 def test_a_statement_longer_than_the_premises_is_false():
@@ -140,7 +164,9 @@ def test_a_rule_that_is_mostly_wrong_on_validation_is_turned_round_everywhere():
 def test_test_answers_change_no_choice():
     puzzles = generate_puzzles(1, 1, 40, seed=0)
     turned = [
-        Puzzle(**{f: getattr(p, f) for f in Puzzle.__slots__} | {"answer": 1 - p.answer}) if p.split == "test" else p
+        Puzzle(**{f: getattr(p, f) for f in Puzzle.__slots__} | {"answer": 1 - p.answer})
+        if p.split == "test"
+        else p
         for p in puzzles
     ]
     assert (surface_choices(puzzles) == surface_choices(turned)).all()
@@ -206,33 +232,56 @@ def ngrams(text: str) -> list[str]:
     ['max', 'is', 'red', '.', 'max is', 'is red', 'red .', 'max is red', 'is red .']
     """
     words = re.findall(r"\w+|[^\w\s]", text.lower())
-    return [" ".join(words[i : i + length]) for length in (1, 2, 3) for i in range(len(words) - length + 1)]
+    return [
+        " ".join(words[i : i + length])
+        for length in (1, 2, 3)
+        for i in range(len(words) - length + 1)
+    ]
 
 
 def ngram_counts(puzzles: list[Puzzle], columns: dict[str, int]) -> sparse.csr_array:
     """(puzzle, n-gram) how often each stands in the whole prompt."""
     rows = [Counter(ngrams(TRUE_FALSE.render(puzzle))) for puzzle in puzzles]
-    entries = [(i, columns[gram], n) for i, row in enumerate(rows) for gram, n in row.items() if gram in columns]
+    entries = [
+        (i, columns[gram], n)
+        for i, row in enumerate(rows)
+        for gram, n in row.items()
+        if gram in columns
+    ]
     i, j, n = np.array(entries).T
     return sparse.csr_array((n.astype(float), (i, j)), shape=(len(puzzles), len(columns)))
 
 
-def logistic_regression(features: sparse.csr_array, is_true: np.ndarray, penalty: float = 1.0) -> np.ndarray:
-    """(feature + 1,) weights and, last, the intercept; the squared weights are penalised, the intercept is not."""
+def logistic_regression(
+    features: sparse.csr_array, is_true: np.ndarray, penalty: float = 1.0
+) -> np.ndarray:
+    """(feature + 1,) weights and, last, the intercept; the squared weights are penalised, the
+    intercept is not.
+    """
     features = sparse.hstack([features, np.ones((len(is_true), 1))]).tocsr()
     sign = 2.0 * is_true - 1
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
         margin, cost = sign * (features @ weights), penalty * np.append(weights[:-1], 0)
-        return np.logaddexp(0, -margin).sum() + cost @ weights / 2, cost - features.T @ (sign * expit(-margin))
+        return np.logaddexp(0, -margin).sum() + cost @ weights / 2, cost - features.T @ (
+            sign * expit(-margin)
+        )
 
-    return minimize(loss, np.zeros(features.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 100}).x
+    return minimize(
+        loss, np.zeros(features.shape[1]), jac=True, method="L-BFGS-B", options={"maxiter": 100}
+    ).x
 
 
-def ngram_answers(seen: list[Puzzle], asked: list[Puzzle], only_presence: bool = False) -> np.ndarray:
-    """(puzzle,) is each asked puzzle right? By logistic regression on the n-grams that recur in the seen ones."""
+def ngram_answers(
+    seen: list[Puzzle], asked: list[Puzzle], only_presence: bool = False
+) -> np.ndarray:
+    """(puzzle,) is each asked puzzle right? By logistic regression on the n-grams that recur in the
+    seen ones.
+    """
     found = Counter(gram for puzzle in seen for gram in set(ngrams(TRUE_FALSE.render(puzzle))))
-    columns = {gram: column for column, gram in enumerate(gram for gram, n in found.items() if n > 1)}
+    columns = {
+        gram: column for column, gram in enumerate(gram for gram, n in found.items() if n > 1)
+    }
     fitted, held_out = ngram_counts(seen, columns), ngram_counts(asked, columns)
     if only_presence:
         fitted, held_out = fitted.sign(), held_out.sign()
@@ -288,5 +337,7 @@ def test_prontoqa_s_other_proofs_are_solved_by_contains_not(kind):
 
 @with_samples
 def test_multilogieval_is_three_quarters_yes_and_all_yes_at_depth_5():
-    assert sample_accuracy("multilogieval", "multi_logieval/*/pl/*.json")["majority"] == pytest.approx(0.75, abs=0.01)
+    assert sample_accuracy("multilogieval", "multi_logieval/*/pl/*.json")[
+        "majority"
+    ] == pytest.approx(0.75, abs=0.01)
     assert sample_accuracy("multilogieval", "multi_logieval/d5_Data/pl/*.json")["majority"] == 1

@@ -15,7 +15,9 @@ from qkcore.puzzles.variants import KINDS, names_of, truth, variants
 from tests.tiny import puzzle
 
 GENERATED = [
-    one for style in ("made-up", "everyday") for one in generate_puzzles(range(0, 4), range(0, 3), 4, 7, style)
+    one
+    for style in ("made-up", "everyday")
+    for one in generate_puzzles(range(0, 4), range(0, 3), 4, 7, style)
 ]
 
 
@@ -32,7 +34,10 @@ def test_the_truth_is_the_candidate_that_follows_whatever_the_candidates_are_cal
     assert truth(context, "Max is red.", ("true", "false", "unknown")).answer == 2
     assert truth(context, "Max is happy.", ("cat", "dog")).answer is None
     found = truth(context, "Max is happy.", ("true", "false"))
-    assert (found.solution.proof, found.solution.steps) == (("Max is a cat.", "Every cat is happy."), 1)
+    assert (found.solution.proof, found.solution.steps) == (
+        ("Max is a cat.", "Every cat is happy."),
+        1,
+    )
 
 
 def test_english_that_is_not_read_says_why():
@@ -75,7 +80,9 @@ def test_distractors_are_added_one_after_another_and_keep_what_was_there():
         if after.n_added > 1:
             assert set(split(before.puzzle.context)) < set(split(after.puzzle.context))
     for variant in made:
-        kept = [sentence for sentence in split(variant.puzzle.context) if sentence in split(one.context)]
+        kept = [
+            sentence for sentence in split(variant.puzzle.context) if sentence in split(one.context)
+        ]
         assert kept == split(one.context)
         assert solve(parse_puzzle(variant.puzzle.context, one.statement)).steps == 2
 
@@ -90,7 +97,10 @@ def test_shuffling_keeps_the_premises_and_gives_no_order_twice():
 
 def test_two_names_are_swapped_everywhere():
     one = puzzle(
-        "Rex is red.", context="Max is a cat. Rex is red. Maxim is a dog.", candidates=("Max", "Rex"), answer=1
+        "Rex is red.",
+        context="Max is a cat. Rex is red. Maxim is a dog.",
+        candidates=("Max", "Rex"),
+        answer=1,
     )
     made, _ = of_kind(one, "renamed")
     assert made[0].puzzle.context == "Rex is a cat. Max is red. Maxim is a dog."
@@ -116,15 +126,26 @@ def test_what_a_puzzle_does_not_have_is_said():
 def test_where_the_english_is_not_read_only_harmless_changes_keep_the_answer():
     one = puzzle("Max is happy.", context="Most cats are happy. Max is a cat.", answer=0)
     made, _ = variants(one, KINDS)
-    answers = {kind: {variant.puzzle.answer for variant in made if variant.kind == kind} for kind in KINDS}
-    assert answers == {"negated": {1}, "dropped": {None}, "distractors": {0}, "shuffled": {0}, "renamed": {0}}
+    answers = {
+        kind: {variant.puzzle.answer for variant in made if variant.kind == kind} for kind in KINDS
+    }
+    assert answers == {
+        "negated": {1},
+        "dropped": {None},
+        "distractors": {0},
+        "shuffled": {0},
+        "renamed": {0},
+    }
 
 
 def test_variants_are_the_same_every_time():
     assert variants(puzzle()) == variants(puzzle())
 
 
-@given(st.text(min_size=1, max_size=80).filter(str.strip), st.text(min_size=1, max_size=40).filter(str.strip))
+@given(
+    st.text(min_size=1, max_size=80).filter(str.strip),
+    st.text(min_size=1, max_size=40).filter(str.strip),
+)
 def test_whatever_is_typed_there_are_variants_or_sentences(context, statement):
     try:
         one = puzzle(statement, context=context)

@@ -42,9 +42,14 @@ def everything(path):
 
 
 def spread_of(rows, head):
-    """Root mean square of a head's scores on the validation puzzles among the rows, each puzzle's mean taken off."""
+    """Root mean square of a head's scores on the validation puzzles among the rows, each puzzle's
+    mean taken off.
+    """
     squares = [
-        (s - sum(r.qk[head]) / len(r.qk[head])) ** 2 for r in rows if r.split == "validation" for s in r.qk[head]
+        (s - sum(r.qk[head]) / len(r.qk[head])) ** 2
+        for r in rows
+        if r.split == "validation"
+        for s in r.qk[head]
     ]
     return (sum(squares) / len(squares)) ** 0.5
 
@@ -119,7 +124,10 @@ def test_an_exam_agrees_with_the_counts(store, head):
         counts = store.head_accuracy("messy", "test", steps).set_index(["layer", "head"]).loc[head]
         assert (own["is_head_right"].sum(), len(own)) == (counts["n_right"], counts["n"])
         assert (own["is_head_right"] & own["is_model_right"]).sum() == counts["n_right_with_model"]
-        assert own["is_model_right"].sum() == store.model_accuracy("messy", "test", steps)["n_right"].item()
+        assert (
+            own["is_model_right"].sum()
+            == store.model_accuracy("messy", "test", steps)["n_right"].item()
+        )
 
 
 def test_the_scales_of_a_vote_do_not_look_at_test_puzzles(tmp_path):
@@ -131,7 +139,12 @@ def test_the_scales_of_a_vote_do_not_look_at_test_puzzles(tmp_path):
         changed = qk.copy()
         changed[[p.split == "test" for p in puzzles]] *= factor
         run = planted_run(puzzles, n_layers=2, n_heads=3)
-        publish(tmp_path / name, run, puzzles, write_parts(tmp_path / f"{name}-parts", puzzles, changed, logits))
+        publish(
+            tmp_path / name,
+            run,
+            puzzles,
+            write_parts(tmp_path / f"{name}-parts", puzzles, changed, logits),
+        )
         with ResultStore.open(tmp_path / name) as store:
             found.append(voters_and_scales(store, "planted-1"))
     assert found[0][0] == found[1][0]
@@ -157,24 +170,37 @@ def test_without_validation_puzzles_nobody_votes_and_nothing_is_chosen(tmp_path)
 
 
 def test_without_test_puzzles_there_is_no_exam(tmp_path):
-    path = messy_store(tmp_path / "s.duckdb", [replace(p, split="validation") for p in messy_puzzles(80)])
+    path = messy_store(
+        tmp_path / "s.duckdb", [replace(p, split="validation") for p in messy_puzzles(80)]
+    )
     with ResultStore.open(path) as store:
         assert exam(store, "messy", 0, 0).empty
         assert rules_of_choice(store, "messy").empty
 
 
-@pytest.mark.parametrize(("choose", "report"), [(None, None), ((1, 2), (3, 4, 5)), (2, None), (1, 1)])
-def test_every_way_to_choose_is_reported_on_the_same_test_puzzles(store, everything, choose, report):
+@pytest.mark.parametrize(
+    ("choose", "report"), [(None, None), ((1, 2), (3, 4, 5)), (2, None), (1, 1)]
+)
+def test_every_way_to_choose_is_reported_on_the_same_test_puzzles(
+    store, everything, choose, report
+):
     ways = rules_of_choice(store, "messy", choose, report).set_index("rule")
     rows, chosen_on = among(everything, "test", report), among(everything, "validation", choose)
     ranked = sorted(HEADS, key=lambda head: (-sum(r.is_right(head) for r in chosen_on), head))
     spread = {head: spread_of(chosen_on, head) for head in HEADS}
     assert set(ways.index) == {*VOTES, "best by accuracy", "best by balanced accuracy"}
     for rule, way in ways.iterrows():
-        heads = store.selected("messy", 1, "balanced_accuracy", choose) if "balanced" in rule else ranked
+        heads = (
+            store.selected("messy", 1, "balanced_accuracy", choose)
+            if "balanced" in rule
+            else ranked
+        )
         kind, k = VOTES.get(rule, ("one", 1))
         assert way["heads"] == heads[:k]
-        said = [the_largest(r.qk[heads[0]]) if kind == "one" else ballot(spread, r, heads[:k], kind) for r in rows]
+        said = [
+            the_largest(r.qk[heads[0]]) if kind == "one" else ballot(spread, r, heads[:k], kind)
+            for r in rows
+        ]
         right = [choice == r.answer for choice, r in zip(said, rows, strict=True)]
         model = [r.is_model_right for r in rows]
         assert (way["n"], way["n_right"]) == (len(rows), sum(right))

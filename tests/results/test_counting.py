@@ -1,4 +1,6 @@
-"""What is counted at publishing, against loops over puzzles; what stores answer from it: test_store_counts.py."""
+"""What is counted at publishing, against loops over puzzles; what stores answer from it:
+test_store_counts.py.
+"""
 
 import numpy as np
 import pytest
@@ -40,7 +42,11 @@ def test_heads_and_model_are_marked_puzzle_by_puzzle():
 def test_every_difficulty_of_a_split_has_a_row_also_the_unknown_ones():
     expected = {(p.split, p.steps, p.distractors) for p in PUZZLES}
     assert any(steps is None for _, steps, _ in expected)
-    assert cells_of(counting.head_accuracy(ANSWERS)) == cells_of(counting.model_accuracy(ANSWERS)) == expected
+    assert (
+        cells_of(counting.head_accuracy(ANSWERS))
+        == cells_of(counting.model_accuracy(ANSWERS))
+        == expected
+    )
 
 
 def test_the_counts_of_a_head_in_a_cell():
@@ -49,8 +55,12 @@ def test_the_counts_of_a_head_in_a_cell():
         column = HEADS.index((row["layer"], row["head"]))
         right = [i for i in own if ANSWERS.heads[i, column] == PUZZLES[i].answer]
         assert (row["n"], row["n_right"]) == (len(own), len(right))
-        assert row["n_right_with_model"] == sum(ANSWERS.model[i] == PUZZLES[i].answer for i in right)
-        assert row["n_right_by_answer"] == [sum(PUZZLES[i].answer == a for i in right) for a in range(4)]
+        assert row["n_right_with_model"] == sum(
+            ANSWERS.model[i] == PUZZLES[i].answer for i in right
+        )
+        assert row["n_right_by_answer"] == [
+            sum(PUZZLES[i].answer == a for i in right) for a in range(4)
+        ]
 
 
 def test_the_counts_of_the_model_in_a_cell():
@@ -59,12 +69,16 @@ def test_the_counts_of_the_model_in_a_cell():
         right = [i for i in own if ANSWERS.model[i] == PUZZLES[i].answer]
         assert (row["n"], row["n_right"]) == (len(own), len(right))
         assert row["n_by_answer"] == [sum(PUZZLES[i].answer == a for i in own) for a in range(4)]
-        assert row["n_right_by_answer"] == [sum(PUZZLES[i].answer == a for i in right) for a in range(4)]
+        assert row["n_right_by_answer"] == [
+            sum(PUZZLES[i].answer == a for i in right) for a in range(4)
+        ]
 
 
 def test_areas_are_null_where_candidates_are_not_the_same_two():
     rows = counting.aucs(answers_on(messy_puzzles(300, seed=6, kinds=CANDIDATES[:2]))).to_pylist()
-    assert all(row["auc"] is None for row in rows if row["steps"] is None and row["distractors"] is None)
+    assert all(
+        row["auc"] is None for row in rows if row["steps"] is None and row["distractors"] is None
+    )
     rows = counting.aucs(answers_on(messy_puzzles(100, seed=6, kinds=CANDIDATES[2:3]))).to_pylist()
     assert all(row["auc"] is None for row in rows)
 
@@ -72,7 +86,9 @@ def test_areas_are_null_where_candidates_are_not_the_same_two():
 @pytest.mark.parametrize("kind", CANDIDATES[:2])
 def test_areas_are_there_for_every_difficulty_that_has_both_answers(kind):
     puzzles = messy_puzzles(200, seed=7, kinds=[kind])
-    evidence = [{h: qk[i, 0] - qk[i, 1] for i, h in enumerate(HEADS)} for qk in messy_scores(puzzles)[0]]
+    evidence = [
+        {h: qk[i, 0] - qk[i, 1] for i, h in enumerate(HEADS)} for qk in messy_scores(puzzles)[0]
+    ]
     rows = counting.aucs(answers_on(puzzles)).to_pylist()
     assert len({(r["split"], r["steps"], r["distractors"]) for r in rows}) == len(rows)
     for row in rows:
@@ -88,7 +104,11 @@ def test_areas_are_there_for_every_difficulty_that_has_both_answers(kind):
             assert row["auc"] is None
             continue
         for head, area in zip(HEADS, row["auc"], strict=True):
-            pairs = [(np.sign(evidence[a][head] - evidence[b][head]) + 1) / 2 for a in first for b in second]
+            pairs = [
+                (np.sign(evidence[a][head] - evidence[b][head]) + 1) / 2
+                for a in first
+                for b in second
+            ]
             assert area == pytest.approx(np.mean(pairs))
 
 
@@ -97,12 +117,19 @@ def test_a_luck_line_for_each_split_and_difficulty_from_that_splits_puzzles():
     for split in ("validation", "test"):
         own = [i for i, p in enumerate(PUZZLES) if p.split == split]
         again = luck_line(ANSWERS.heads[own], ANSWERS.puzzles.iloc[own])
-        found = [(r["steps"], r["distractors"], r["n"], r["q95"]) for r in rows if r["split"] == split]
-        columns = again[["steps", "distractors", "n", "q95"]].astype(object).where(again.notna(), None)
+        found = [
+            (r["steps"], r["distractors"], r["n"], r["q95"]) for r in rows if r["split"] == split
+        ]
+        columns = (
+            again[["steps", "distractors", "n", "q95"]].astype(object).where(again.notna(), None)
+        )
         assert found == [tuple(row) for row in columns.itertuples(index=False)]
         for steps, distractors, n, _ in found:
             among = [
-                i for i in own if steps in (None, PUZZLES[i].steps) and distractors in (None, PUZZLES[i].distractors)
+                i
+                for i in own
+                if steps in (None, PUZZLES[i].steps)
+                and distractors in (None, PUZZLES[i].distractors)
             ]
             assert n == len(among)
 

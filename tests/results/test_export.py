@@ -10,7 +10,9 @@ from qkcore.results.store import ResultStore, StoreError
 from tests.stores import planted_puzzles, planted_scores
 
 
-@pytest.mark.parametrize(("file_format", "read"), [("csv", pd.read_csv), ("parquet", pd.read_parquet)])
+@pytest.mark.parametrize(
+    ("file_format", "read"), [("csv", pd.read_csv), ("parquet", pd.read_parquet)]
+)
 def test_exported_scores_are_those_that_went_in(file_format, read, planted_path, tmp_path):
     with ResultStore.open(planted_path) as store:
         paths = export(store, "planted-1", file_format, tmp_path / "out")
@@ -18,9 +20,13 @@ def test_exported_scores_are_those_that_went_in(file_format, read, planted_path,
     scores = read(tmp_path / "out" / f"scores.{file_format}")
     puzzles = planted_puzzles()
     qk, logits = planted_scores(puzzles)
-    assert scores["puzzle_id"].tolist() == [puzzle.puzzle_id for puzzle in puzzles for _ in range(2)]
+    assert scores["puzzle_id"].tolist() == [
+        puzzle.puzzle_id for puzzle in puzzles for _ in range(2)
+    ]
     vectors = scores["qk"].map(json.loads if file_format == "csv" else list)
-    np.testing.assert_allclose(np.stack(vectors.to_list()), qk.transpose(0, 2, 1).reshape(-1, 12), rtol=1e-5)
+    np.testing.assert_allclose(
+        np.stack(vectors.to_list()), qk.transpose(0, 2, 1).reshape(-1, 12), rtol=1e-5
+    )
     np.testing.assert_allclose(scores["logit"], logits.ravel())
 
 
@@ -32,7 +38,10 @@ def test_counts_of_the_export_add_up_to_the_puzzles(planted_path, tmp_path):
 
 
 def test_an_unknown_run_is_refused_with_the_runs_there_are(planted_path, tmp_path):
-    with ResultStore.open(planted_path) as store, pytest.raises(StoreError, match="no run 'x'; it has: planted-1"):
+    with (
+        ResultStore.open(planted_path) as store,
+        pytest.raises(StoreError, match="no run 'x'; it has: planted-1"),
+    ):
         export(store, "x", "csv", tmp_path)
 
 

@@ -1,4 +1,6 @@
-"""What pages say of a run, against the same worked out puzzle by puzzle in plain Python (tests/messy.py)."""
+"""What pages say of a run, against the same worked out puzzle by puzzle in plain Python
+(tests/messy.py).
+"""
 
 from dataclasses import replace
 from itertools import product
@@ -34,7 +36,9 @@ FILTERS = list(product((None, 1, 2), (None, 0, 2)))
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
-    """Runs of one model: messy, rival (on the same puzzles) and its post-rotary twin; two and four on other sets."""
+    """Runs of one model: messy, rival (on the same puzzles) and its post-rotary twin; two and four
+    on other sets.
+    """
     path = messy_store(tmp_path_factory.mktemp("findings") / "family.duckdb")
     add_run(path, "rival", messy_puzzles(), "messy-set", seed=1, model="another")
     add_run(path, "post", messy_puzzles(), "messy-set", seed=2, rope="post")
@@ -52,7 +56,10 @@ def store(path):
 
 @pytest.fixture(scope="module")
 def everything(path):
-    return {run_id: records(path, run_id) for run_id in ("messy", "rival", "post", "two", "four", "namesake", "bare")}
+    return {
+        run_id: records(path, run_id)
+        for run_id in ("messy", "rival", "post", "two", "four", "namesake", "bare")
+    }
 
 
 def n_right(rows, head):
@@ -82,7 +89,9 @@ def test_every_measure_of_every_head(store, everything, run_id, filters):
         right = n_right(rows, head)
         assert (own.n, own.n_right, own.accuracy) == (len(rows), right, right / len(rows))
         assert own.gain == pytest.approx((right - n_model) / len(rows))
-        on_answer = {a: np.mean([row.is_right(head) for row in rows if row.answer == a]) for a in answers}
+        on_answer = {
+            a: np.mean([row.is_right(head) for row in rows if row.answer == a]) for a in answers
+        }
         assert own.balanced_accuracy == pytest.approx(np.mean([*on_answer.values()]))
         assert own.is_above_luck == (right / len(rows) > q95)
         for answer in range(4):
@@ -92,7 +101,9 @@ def test_every_measure_of_every_head(store, everything, run_id, filters):
 
 
 def test_only_measures_that_the_runs_test_puzzles_define_are_offered(store):
-    by_answer = {f"accuracy_on_{i}": f'Accuracy on "{name}"' for i, name in enumerate(CANDIDATES[3])}
+    by_answer = {
+        f"accuracy_on_{i}": f'Accuracy on "{name}"' for i, name in enumerate(CANDIDATES[3])
+    }
     without = {name: title for name, title in MEASURES.items() if name != "auc"}
     assert measure_names(store, "messy") == without  # candidates differ
     assert measure_names(store, "four") == without | by_answer
@@ -106,15 +117,18 @@ def test_a_frame_of_measures_has_every_measure_that_is_offered(tmp_path, kind, a
     path = messy_store(tmp_path / "s.duckdb", puzzles)
     with ResultStore.open(path) as store:
         assert "auc" not in measure_names(store, "messy")
-        offered = {name for name in measure_names(store, "messy") if name.startswith("accuracy_on_")}
+        offered = {
+            name for name in measure_names(store, "messy") if name.startswith("accuracy_on_")
+        }
         assert offered == {f"accuracy_on_{answer}" for answer in answers}
         for filters in [(None, None), (1, None), (2, 0)]:
             assert {*measure_names(store, "messy")} <= {*measures(store, "messy", *filters)}
 
 
 def test_heads_above_chance_are_compared_with_themselves_on_shuffled_answers(planted_path):
-    """Two statements share a context, one true, one false. Shuffled, a head that says the same of both is right on one;
-    a head that says different things is right on both or on neither: mean 1, variance 1 a pair."""
+    """Two statements share a context, one true, one false. Shuffled, a head that says the same of
+    both is right on one; a head that says different things is right on both or on neither: mean 1,
+    variance 1 a pair."""
     with duckdb.connect(":memory:") as connection:
         connection.execute(f"attach '{planted_path}' as s (read_only)")
         rows = connection.execute(
@@ -139,7 +153,13 @@ def test_heads_above_chance_are_compared_with_themselves_on_shuffled_answers(pla
 
 def test_the_gap_of_each_run_is_that_of_its_own_validation_choice(store, everything):
     table = run_gaps(store).set_index("run_id")
-    assert set(table.index) == {"messy", "rival", "post", "two", "four"}  # the others have no validation puzzles
+    assert set(table.index) == {
+        "messy",
+        "rival",
+        "post",
+        "two",
+        "four",
+    }  # the others have no validation puzzles
     for run_id, row in table.iterrows():
         head, rows = best(everything[run_id]), among(everything[run_id], "test")
         assert (row["layer"], row["head"], row["n"]) == (*head, len(rows))
@@ -180,7 +200,11 @@ def test_heads_are_transferred_from_validation_of_one_set_to_test_of_another(sto
     table = transfers(store, runs).set_index(["chosen_on", "tested_on"])
     assert len(table) == 9
     for one, other in product(runs, runs):
-        row, head, rows = table.loc[(names[one], names[other])], best(everything[one]), among(everything[other], "test")
+        row, head, rows = (
+            table.loc[(names[one], names[other])],
+            best(everything[one]),
+            among(everything[other], "test"),
+        )
         assert (row["layer"], row["head"]) == head
         assert (row["n"], row["n_right"]) == (len(rows), n_right(rows, head))
 
@@ -200,7 +224,10 @@ def test_a_head_is_as_good_everywhere_as_its_worst_validation_accuracy(store, ev
     runs = ("two", "four", "messy")
 
     def worst(head):
-        return min(n_right(rows, head) / len(rows) for rows in (among(everything[r], "validation") for r in runs))
+        return min(
+            n_right(rows, head) / len(rows)
+            for rows in (among(everything[r], "validation") for r in runs)
+        )
 
     table = heads_good_everywhere(store, runs, 4)
     ranked = sorted(HEADS, key=lambda head: (-worst(head), head))[:4]
@@ -222,7 +249,9 @@ def test_two_runs_are_paired_puzzle_by_puzzle(store, everything, by):
     others = {row.puzzle_id: row for row in everything["rival"]}
     for row in found.itertuples():
         own = [
-            r for r in among(everything["messy"], "test") if all(getattr(r, name) == getattr(row, name) for name in by)
+            r
+            for r in among(everything["messy"], "test")
+            if all(getattr(r, name) == getattr(row, name) for name in by)
         ]
         if row.who == "head":
             pairs = [(r.is_right(HEADS[0]), others[r.puzzle_id].is_right(HEADS[5])) for r in own]
@@ -256,7 +285,12 @@ def test_ways_to_choose_are_reported_with_accuracy_and_gap(store, everything):
     assert own["heads"] == [f"L{head[0]} H{head[1]}"]
     assert own["accuracy"] == n_right(rows, head) / len(rows)
     gap = store.gap("messy", *head, "test")
-    assert (own["gap"], own["gap_low"], own["gap_high"], own["p"]) == (gap.gap, gap.low, gap.high, gap.p)
+    assert (own["gap"], own["gap_low"], own["gap_high"], own["p"]) == (
+        gap.gap,
+        gap.low,
+        gap.high,
+        gap.p,
+    )
     assert (ways["n"] == len(rows)).all()
     assert ((ways["low"] <= ways["accuracy"]) & (ways["accuracy"] <= ways["high"])).all()
 

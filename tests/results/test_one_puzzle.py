@@ -1,11 +1,20 @@
-"""What is said of one puzzle, against stored results that are known and numbers that a reader can check."""
+"""What is said of one puzzle, against stored results that are known and numbers that a reader can
+check.
+"""
 
 import numpy as np
 import pytest
 
 from qkcore.puzzles.variants import variants
 from qkcore.results.answers import exam
-from qkcore.results.one_puzzle import Scored, answer_rows, effects, grid_frame, own_curve, vote_scores
+from qkcore.results.one_puzzle import (
+    Scored,
+    answer_rows,
+    effects,
+    grid_frame,
+    own_curve,
+    vote_scores,
+)
 from qkcore.results.store import ResultStore
 from qkcore.results.yardsticks import head_leads, leads, share_below, yardsticks
 from tests.stores import N_HEADS, N_LAYERS, PLANTED, planted_puzzles, planted_scores
@@ -43,7 +52,9 @@ def test_stored_leads_are_of_test_puzzles_only(store, measures):
     is_test = np.array([one.split == "test" for one in puzzles])
     own = np.sort(np.abs(qk[is_test, 1 * N_HEADS + 2, 0] - qk[is_test, 1 * N_HEADS + 2, 1]))
     np.testing.assert_allclose(head_leads(store, "planted-1", *PLANTED), own, rtol=1e-5)
-    np.testing.assert_allclose(measures.model_leads, np.sort(np.abs(logits[is_test] @ [1, -1])), rtol=1e-5)
+    np.testing.assert_allclose(
+        measures.model_leads, np.sort(np.abs(logits[is_test] @ [1, -1])), rtol=1e-5
+    )
 
 
 def test_the_share_below_counts_smaller_leads():
@@ -60,7 +71,8 @@ def test_votes_and_heads_answer_as_in_the_exam_of_the_stored_run(store, measures
             rows = answer_rows(planted(number), *PLANTED, measures, np.zeros(0)).set_index("who")
             stored = table.loc[one.puzzle_id]
             assert rows["verdict"].tolist() == [
-                "right" if stored[f"is_{who}_right"] else "wrong" for who in ("model", "head", "vote")
+                "right" if stored[f"is_{who}_right"] else "wrong"
+                for who in ("model", "head", "vote")
             ]
 
 
@@ -70,7 +82,9 @@ def test_probabilities_are_shared_among_the_candidates():
 
 
 def test_the_grid_marks_right_wrong_and_ties():
-    frame = grid_frame(Scored(puzzle(answer=0), BY_HAND, np.zeros(2)), np.array([[1.0, 1.0], [0.5, 8.0]]), [(1, 1)])
+    frame = grid_frame(
+        Scored(puzzle(answer=0), BY_HAND, np.zeros(2)), np.array([[1.0, 1.0], [0.5, 8.0]]), [(1, 1)]
+    )
     assert frame["mark"].tolist() == ["+", "=", "−", "+"]
     assert frame["verdict"].tolist() == ["right", "wrong", "wrong", "right"]
     assert frame["answer"].tolist() == ["true", "cannot decide", "false", "true"]
@@ -92,7 +106,9 @@ def test_a_head_that_never_varied_is_not_scaled_to_infinity():
 
 
 def test_without_stored_results_there_is_no_vote_and_no_comparison():
-    rows = answer_rows(Scored(puzzle(answer=1), BY_HAND, np.array([0.0, 2.0])), 1, 1, None, np.zeros(0))
+    rows = answer_rows(
+        Scored(puzzle(answer=1), BY_HAND, np.array([0.0, 2.0])), 1, 1, None, np.zeros(0)
+    )
     assert rows["who"].tolist() == ["the model", "L1 H1"]
     assert rows["verdict"].tolist() == ["right", "wrong"]
     assert rows["lead"].tolist() == [2.0, 4.0]
@@ -114,9 +130,19 @@ def test_effects_say_who_flips_and_who_is_right():
     """This reader answers false where it sees the word "not" in the statement, else true."""
     before, after = scored_variants(puzzle(answer=1), lambda some: int(" not " in some.statement))
     table = effects(before, after, 0, 1, None)
-    assert table.loc[0, ["kind", "truth", "model", "model_verdict"]].tolist() == ["as typed", "false", "true", "wrong"]
+    assert table.loc[0, ["kind", "truth", "model", "model_verdict"]].tolist() == [
+        "as typed",
+        "false",
+        "true",
+        "wrong",
+    ]
     negated = table[table["kind"] == "negated"].iloc[0]
-    assert negated[["truth", "model", "head_verdict", "head_flips"]].tolist() == ["true", "false", "wrong", True]
+    assert negated[["truth", "model", "head_verdict", "head_flips"]].tolist() == [
+        "true",
+        "false",
+        "wrong",
+        True,
+    ]
     assert not table.loc[table["kind"] != "negated", "model_flips"].any()
     dropped = table[table["kind"] == "dropped"]
     assert dropped["truth"].tolist() == ["unknown"] * 3
@@ -125,7 +151,9 @@ def test_effects_say_who_flips_and_who_is_right():
 
 
 def test_the_puzzles_own_curve_is_the_share_of_draws_that_are_right():
-    before, after = scored_variants(puzzle(answer=1), lambda some: int(len(some.context.split(". ")) < 6))
+    before, after = scored_variants(
+        puzzle(answer=1), lambda some: int(len(some.context.split(". ")) < 6)
+    )
     curve = own_curve(effects(before, after, 0, 1, None))
     model = curve[curve["who"] == "model"]
     assert model["n_added"].tolist() == [0, 1, 2, 3, 4, 5]

@@ -12,7 +12,15 @@ from qkcore.results.publish import publish
 from qkcore.results.store import SCHEMA_VERSION, ResultStore, StoreError
 from qkcore.statistics.exams import accuracy_by
 from qkcore.statistics.metrics import candidate_choices
-from tests.stores import N_HEADS, PLANTED, planted_puzzles, planted_run, planted_scores, planted_store, write_parts
+from tests.stores import (
+    N_HEADS,
+    PLANTED,
+    planted_puzzles,
+    planted_run,
+    planted_scores,
+    planted_store,
+    write_parts,
+)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +70,9 @@ def test_the_planted_head_is_found_on_validation_puzzles(store):
 
 def test_a_filter_on_steps_and_distractors_counts_only_those_puzzles(store):
     whole = store.head_accuracy("planted-1", "test")["n"].iloc[0]
-    by_steps = [store.head_accuracy("planted-1", "test", steps=steps)["n"].iloc[0] for steps in (1, 2, 3)]
+    by_steps = [
+        store.head_accuracy("planted-1", "test", steps=steps)["n"].iloc[0] for steps in (1, 2, 3)
+    ]
     by_both = [
         store.head_accuracy("planted-1", "test", steps, distractors)["n"].iloc[0]
         for steps in (1, 2, 3)
@@ -74,7 +84,10 @@ def test_a_filter_on_steps_and_distractors_counts_only_those_puzzles(store):
 
 def test_curves_hold_the_head_and_the_model_at_every_number_of_steps(store):
     curves = accuracy_by(exam(store, "planted-1", *PLANTED), ["steps"], ("head", "model"))
-    assert curves.groupby("who")["steps"].apply(list).to_dict() == {"head": [1, 2, 3], "model": [1, 2, 3]}
+    assert curves.groupby("who")["steps"].apply(list).to_dict() == {
+        "head": [1, 2, 3],
+        "model": [1, 2, 3],
+    }
     heads = store.head_accuracy("planted-1", "test", steps=3)
     own = heads[(heads["layer"] == PLANTED[0]) & (heads["head"] == PLANTED[1])]["n_right"].item()
     assert curves[(curves["who"] == "head") & (curves["steps"] == 3)]["n_right"].item() == own
@@ -115,8 +128,14 @@ def test_a_second_run_keeps_the_first_and_shares_its_puzzles(tmp_path):
     planted_store(path, run_id="planted-2", rope="post")
     with ResultStore.open(path) as store:
         assert sorted(store.runs()["run_id"]) == ["planted-1", "planted-2"]
-        assert store.ask("select count(*) as n from store.puzzles")["n"].item() == len(planted_puzzles())
-        assert len(store.head_accuracy("planted-1", "test")) == len(store.head_accuracy("planted-2", "test")) == 12
+        assert store.ask("select count(*) as n from store.puzzles")["n"].item() == len(
+            planted_puzzles()
+        )
+        assert (
+            len(store.head_accuracy("planted-1", "test"))
+            == len(store.head_accuracy("planted-2", "test"))
+            == 12
+        )
 
 
 def test_publishing_a_run_again_replaces_it(tmp_path):
@@ -124,13 +143,17 @@ def test_publishing_a_run_again_replaces_it(tmp_path):
     planted_store(path)
     with ResultStore.open(path) as store:
         assert len(store.runs()) == 1
-        assert store.ask("select count(*) as n from store.scores")["n"].item() == 2 * len(planted_puzzles())
+        assert store.ask("select count(*) as n from store.scores")["n"].item() == 2 * len(
+            planted_puzzles()
+        )
 
 
 def test_other_puzzles_under_a_name_already_taken_are_refused(tmp_path):
     path = planted_store(tmp_path / "taken.duckdb")
     before = path.read_bytes()
-    with pytest.raises(StoreError, match=r"already holds a puzzle set named 'planted-set'.*--puzzle-set"):
+    with pytest.raises(
+        StoreError, match=r"already holds a puzzle set named 'planted-set'.*--puzzle-set"
+    ):
         planted_store(path, n_groups=30, run_id="planted-2")
     assert path.read_bytes() == before
 
@@ -166,7 +189,9 @@ def test_a_reader_can_neither_write_nor_reach_other_files(store, tmp_path):
 
 
 def test_a_missing_store_says_how_to_make_one(tmp_path):
-    with pytest.raises(StoreError, match=r"no result store at .*none\.duckdb; make one with `python -m qkcore"):
+    with pytest.raises(
+        StoreError, match=r"no result store at .*none\.duckdb; make one with `python -m qkcore"
+    ):
         ResultStore.open(tmp_path / "none.duckdb").__enter__()
 
 
@@ -205,7 +230,9 @@ def test_changes_that_another_program_left_beside_the_store_are_not_lost(tmp_pat
     code = f"import duckdb, os; c = duckdb.connect({str(path)!r}); c.execute('create table t (x integer)'); os._exit(0)"
     subprocess.run([sys.executable, "-c", code], check=True)
     assert (tmp_path / "wal.duckdb.wal").exists()
-    with pytest.raises(StoreError, match=r"has left changes .* in wal\.duckdb\.wal; open the store once"):
+    with pytest.raises(
+        StoreError, match=r"has left changes .* in wal\.duckdb\.wal; open the store once"
+    ):
         planted_store(path, run_id="planted-2")
     duckdb.connect(str(path)).close()
     planted_store(path, run_id="planted-2")
@@ -236,5 +263,7 @@ def test_another_schema_version_is_named(tmp_path):
     path = planted_store(tmp_path / "future.duckdb")
     with duckdb.connect(str(path)) as connection:
         connection.execute("update meta set schema_version = 99")
-    with pytest.raises(StoreError, match=f"schema version 99, this QKScope reads version {SCHEMA_VERSION}"):
+    with pytest.raises(
+        StoreError, match=f"schema version 99, this QKScope reads version {SCHEMA_VERSION}"
+    ):
         ResultStore.open(path).__enter__()

@@ -1,4 +1,6 @@
-"""Every question to a store's counts, against the same counted puzzle by puzzle in plain Python (tests/messy.py)."""
+"""Every question to a store's counts, against the same counted puzzle by puzzle in plain Python
+(tests/messy.py).
+"""
 
 from collections import Counter
 from dataclasses import replace
@@ -80,7 +82,9 @@ def test_chance_is_the_mean_of_one_over_the_candidates_of_each_puzzle(everything
 
 
 @pytest.mark.parametrize("filters", FILTERS)
-def test_accuracy_by_answer_holds_every_answer_also_where_it_never_occurs(everything, store, filters):
+def test_accuracy_by_answer_holds_every_answer_also_where_it_never_occurs(
+    everything, store, filters
+):
     rows = among(everything, *filters)
     right, n = store.accuracy_by_answer("messy", *filters)
     occurs = Counter(r.answer for r in rows)
@@ -135,7 +139,10 @@ def test_areas_compare_all_pairs_of_puzzles_also_with_false_first(true_false, fi
     rows = among(everything, *filters)
     areas = store.auc("messy", *filters)
     for head, area in zip(HEADS, areas, strict=True):
-        evidence = {answer: [r.qk[head][0] - r.qk[head][1] for r in rows if r.answer == answer] for answer in (0, 1)}
+        evidence = {
+            answer: [r.qk[head][0] - r.qk[head][1] for r in rows if r.answer == answer]
+            for answer in (0, 1)
+        }
         pairs = [(a > b) + (a == b) / 2 for a in evidence[0] for b in evidence[1]]
         assert area == pytest.approx(sum(pairs) / len(pairs))
 
@@ -152,7 +159,9 @@ def test_candidates_are_those_that_all_puzzles_share_in_their_order(true_false):
 
 @pytest.mark.parametrize("steps", [None, 2, (1, 2)])
 @pytest.mark.parametrize("k", [1, 3, 99])
-def test_heads_are_selected_by_validation_accuracy_the_first_of_equals_first(everything, store, k, steps):
+def test_heads_are_selected_by_validation_accuracy_the_first_of_equals_first(
+    everything, store, k, steps
+):
     rows = among(everything, "validation", steps)
     ranked = sorted(HEADS, key=lambda head: (-sum(r.is_right(head) for r in rows), head))
     assert store.selected("messy", k, steps=steps) == ranked[:k]
@@ -163,16 +172,25 @@ def test_heads_are_selected_by_balanced_accuracy(everything, store):
     rows = among(everything, "validation")
 
     def balanced(head):
-        by_answer = [[r.is_right(head) for r in rows if r.answer == answer] for answer in {r.answer for r in rows}]
+        by_answer = [
+            [r.is_right(head) for r in rows if r.answer == answer]
+            for answer in {r.answer for r in rows}
+        ]
         return sum(sum(right) / len(right) for right in by_answer) / len(by_answer)
 
     found = store.selected("messy", len(HEADS), by="balanced_accuracy")
     assert sorted(found) == HEADS
-    assert [balanced(head) for head in found] == pytest.approx(sorted(map(balanced, HEADS), reverse=True))
+    assert [balanced(head) for head in found] == pytest.approx(
+        sorted(map(balanced, HEADS), reverse=True)
+    )
 
 
 def test_nothing_is_selected_on_steps_that_no_validation_puzzle_has(store):
-    assert store.selected("messy", 3, steps=9) == store.selected("messy", 3, "balanced_accuracy", 9) == []
+    assert (
+        store.selected("messy", 3, steps=9)
+        == store.selected("messy", 3, "balanced_accuracy", 9)
+        == []
+    )
 
 
 def test_surface_rules_cell_by_cell(store):
@@ -191,7 +209,9 @@ def test_surface_rules_cell_by_cell(store):
 
 def test_head_scores_are_the_scores_once_more_head_by_head(path, everything):
     with duckdb.connect(str(path), read_only=True) as plain:
-        rows = plain.execute("select layer, head, place, qk from head_scores where run_id = 'messy'").fetchall()
+        rows = plain.execute(
+            "select layer, head, place, qk from head_scores where run_id = 'messy'"
+        ).fetchall()
     found = {(layer, head, place): qk for layer, head, place, qk in rows}
     assert len(found) == len(rows) == len(everything) * len(HEADS)
     for place, row in enumerate(everything):
@@ -217,7 +237,9 @@ def test_the_stored_luck_line_is_that_of_the_stored_scores(everything, store):
     rows = among(everything, "test")
     choices = np.array([[the_largest(r.qk[head]) for head in HEADS] for r in rows])
     groups = {p.puzzle_id: p.group for p in messy_puzzles()}
-    puzzles = pd.DataFrame([(r.answer, groups[r.puzzle_id], r.steps, r.distractors, r.candidates) for r in rows])
+    puzzles = pd.DataFrame(
+        [(r.answer, groups[r.puzzle_id], r.steps, r.distractors, r.candidates) for r in rows]
+    )
     puzzles.columns = ["answer", "group", "steps", "distractors", "candidates"]
     again = luck_line(choices, puzzles, seed=1)
     whole = again[again["steps"].isna() & again["distractors"].isna()].iloc[0]
@@ -249,7 +271,9 @@ def test_a_run_without_worked_example_has_none(store):
 
 def test_another_set_with_the_same_puzzle_ids_changes_nothing(tmp_path, store):
     alone, puzzles = tmp_path / "alone.duckdb", messy_puzzles()
-    run = planted_run(puzzles, run_id="messy", puzzle_set="messy-set", n_layers=N_LAYERS, n_heads=N_HEADS)
+    run = planted_run(
+        puzzles, run_id="messy", puzzle_set="messy-set", n_layers=N_LAYERS, n_heads=N_HEADS
+    )
     publish(alone, run, puzzles, write_parts(tmp_path / "parts", puzzles, *messy_scores(puzzles)))
     with ResultStore.open(alone) as own:
         assert own.head_accuracy("messy", "test").equals(store.head_accuracy("messy", "test"))
@@ -260,9 +284,13 @@ def test_another_set_with_the_same_puzzle_ids_changes_nothing(tmp_path, store):
 def test_the_same_puzzles_in_another_order_are_another_set(tmp_path):
     path, puzzles = tmp_path / "s.duckdb", messy_puzzles(100)
     add_run(path, "one", puzzles, "set")
-    with pytest.raises(StoreError, match="already holds a puzzle set named 'set' with other puzzles"):
+    with pytest.raises(
+        StoreError, match="already holds a puzzle set named 'set' with other puzzles"
+    ):
         add_run(path, "two", puzzles[::-1], "set")
-    with pytest.raises(StoreError, match="already holds a puzzle set named 'set' with other puzzles"):
+    with pytest.raises(
+        StoreError, match="already holds a puzzle set named 'set' with other puzzles"
+    ):
         add_run(path, "two", [replace(p, split="test") for p in puzzles], "set")
 
 
@@ -288,7 +316,9 @@ def test_runs_with_two_and_with_four_answers_in_one_store_keep_theirs(tmp_path):
 
 
 def test_an_answer_that_is_never_right_has_no_area_but_accuracies(tmp_path):
-    path = messy_store(tmp_path / "s.duckdb", messy_puzzles(80, seed=2, kinds=CANDIDATES[:1], answers=[0]))
+    path = messy_store(
+        tmp_path / "s.duckdb", messy_puzzles(80, seed=2, kinds=CANDIDATES[:1], answers=[0])
+    )
     with ResultStore.open(path) as store:
         assert len(store.auc("messy", "test")) == 0
         right, n = store.accuracy_by_answer("messy", "test")

@@ -38,7 +38,9 @@ def test_the_product_at_the_key_token_is_the_score(lm, rope, candidates):
 
 
 def test_products_are_those_of_an_ordinary_pass_with_hooks(llama):
-    """The oracle projects hidden states by hand, candidate by candidate, without any of the project's reading."""
+    """The oracle projects hidden states by hand, candidate by candidate, without any of the
+    project's reading.
+    """
     one = puzzle()
     alignment = align(llama, one)
     layer, head = 1, 4
@@ -51,7 +53,9 @@ def test_products_are_those_of_an_ordinary_pass_with_hooks(llama):
         query = queries.unflatten(-1, (6, 10))[-1, head]
         expected = keys.unflatten(-1, (2, 10))[: len(alignment.texts), head // 3] @ query
         np.testing.assert_allclose(
-            alignment.of(layer, head, candidate), expected.numpy(), atol=1e-5 * float(expected.abs().max())
+            alignment.of(layer, head, candidate),
+            expected.numpy(),
+            atol=1e-5 * float(expected.abs().max()),
         )
 
 
@@ -84,11 +88,21 @@ def test_a_model_with_separate_rows_is_read_alike(llama):
 def test_every_token_has_its_text_and_its_premise(llama):
     alignment = align(llama, puzzle())
     assert "".join(alignment.texts).endswith("Statement: Max is metallic.\nAnswer:")
-    assert alignment.sentences == ("Max is a wumpus.", "Every wumpus is a tumpus.", "Tumpuses are not metallic.")
+    assert alignment.sentences == (
+        "Max is a wumpus.",
+        "Every wumpus is a tumpus.",
+        "Tumpuses are not metallic.",
+    )
     for number, sentence in enumerate(alignment.sentences):
-        own = [text for text, one in zip(alignment.texts, alignment.premises, strict=True) if one == number]
+        own = [
+            text
+            for text, one in zip(alignment.texts, alignment.premises, strict=True)
+            if one == number
+        ]
         assert "".join(own).strip() == sentence
-    outside = [text for text, one in zip(alignment.texts, alignment.premises, strict=True) if one is None]
+    outside = [
+        text for text, one in zip(alignment.texts, alignment.premises, strict=True) if one is None
+    ]
     assert "wumpus" not in "".join(outside)
 
 

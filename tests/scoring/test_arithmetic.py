@@ -5,7 +5,9 @@ from qkcore.scoring.arithmetic import TIE, choices, margins, qk_scores
 
 def test_a_head_prefers_the_candidate_its_query_points_at():
     key = torch.tensor([[[1.0, 0.0]]])  # one layer, one kv head, pointing right
-    queries = torch.tensor([[[[2.0, 5.0], [-1.0, 7.0]]]])  # candidate 0 points right, candidate 1 left
+    queries = torch.tensor(
+        [[[[2.0, 5.0], [-1.0, 7.0]]]]
+    )  # candidate 0 points right, candidate 1 left
     scores = qk_scores(queries, key)
     assert scores.tolist() == [[[2.0, -1.0]]]
     assert choices(scores).tolist() == [[0]]

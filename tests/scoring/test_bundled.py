@@ -1,4 +1,6 @@
-"""What is bundled: the model really answers, the demo store really comes from it, and both are small."""
+"""What is bundled: the model really answers, the demo store really comes from it, and both are
+small.
+"""
 
 import numpy as np
 import pytest
@@ -34,7 +36,9 @@ def test_model_and_store_are_small():
 @pytest.mark.parametrize("style", ["made-up", "everyday"])
 def test_the_model_answers_fresh_puzzles_of_one_and_two_steps(lm, style):
     puzzles = generate_puzzles((1, 2), (0, 1), 40, SEED, style)
-    is_right = [scores.model_choice == scores.puzzle.answer for scores in score_puzzles(lm, puzzles)]
+    is_right = [
+        scores.model_choice == scores.puzzle.answer for scores in score_puzzles(lm, puzzles)
+    ]
     assert np.mean(is_right) > 0.9
 
 
@@ -50,7 +54,9 @@ def test_the_list_of_known_words_is_what_the_tokenizer_knows(lm):
     words = (DATA / "reference" / "words.txt").read_text().split()
     assert len(words) == len(set(words)) > 250
     assert all(len(lm.tokenizer(f" {word}")["input_ids"]) == 1 for word in words)
-    assert len(lm.tokenizer(" dragon")["input_ids"]) > 1  # a word that is not in the list falls to pieces
+    assert (
+        len(lm.tokenizer(" dragon")["input_ids"]) > 1
+    )  # a word that is not in the list falls to pieces
 
 
 def test_the_stored_numbers_are_those_of_the_bundled_model(lm, store):
@@ -69,9 +75,19 @@ def test_the_stored_numbers_are_those_of_the_bundled_model(lm, store):
         run_id=run["run_id"],
         puzzle_set=run["puzzle_set"],
     )
-    names = ("puzzle_id", "context", "statement", "answer", "steps", "distractors", "group", "split")
+    names = (
+        "puzzle_id",
+        "context",
+        "statement",
+        "answer",
+        "steps",
+        "distractors",
+        "group",
+        "split",
+    )
     puzzles = [
-        Puzzle(candidates=tuple(row["candidates"]), **{name: row[name] for name in names}) for row in rows["puzzle"]
+        Puzzle(candidates=tuple(row["candidates"]), **{name: row[name] for name in names})
+        for row in rows["puzzle"]
     ]
     for scores, qk, logits in zip(
         score_puzzles(lm, puzzles, rope=run["rope"]), rows["qk"], rows["logits"], strict=True

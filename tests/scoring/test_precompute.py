@@ -40,7 +40,9 @@ def lm(tiny_folder):
 
 def stored_scores(path):
     with duckdb.connect(str(path), read_only=True) as connection:
-        return connection.execute("select puzzle_id, candidate, qk, logit from scores order by all").fetchall()
+        return connection.execute(
+            "select puzzle_id, candidate, qk, logit from scores order by all"
+        ).fetchall()
 
 
 def test_stored_numbers_are_those_of_score_puzzle(lm, tmp_path):
@@ -53,7 +55,10 @@ def test_stored_numbers_are_those_of_score_puzzle(lm, tmp_path):
 
 
 def test_puzzles_with_different_numbers_of_candidates_share_a_run(lm, tmp_path):
-    puzzles = [*several(2), puzzle(puzzle_id="three", candidates=("yes", "no", "unknown"), group="g9")]
+    puzzles = [
+        *several(2),
+        puzzle(puzzle_id="three", candidates=("yes", "no", "unknown"), group="g9"),
+    ]
     precompute.run(lm, puzzles, tmp_path / "s.duckdb", puzzle_set="mixed", show_progress=False)
     assert len(stored_scores(tmp_path / "s.duckdb")) == 7
     with ResultStore.open(tmp_path / "s.duckdb") as store:
@@ -66,7 +71,9 @@ def test_texts_can_be_left_out_of_the_store(lm, tmp_path):
     precompute.run(lm, several(2), path, puzzle_set="two", show_progress=False, with_texts=False)
     assert b"wumpus" not in path.read_bytes()
     with ResultStore.open(path) as store:
-        assert store.ask("select context, statement, puzzle_id from store.puzzles order by all").to_dict("list") == {
+        assert store.ask(
+            "select context, statement, puzzle_id from store.puzzles order by all"
+        ).to_dict("list") == {
             "context": [None, None],
             "statement": [None, None],
             "puzzle_id": ["p0", "p1"],
@@ -90,7 +97,8 @@ def test_a_run_goes_on_where_it_was_interrupted(lm, tmp_path, monkeypatch):
 
     monkeypatch.setattr(precompute, "score_puzzles", interrupted_in_the_third_part)
     with pytest.raises(
-        precompute.Interrupted, match=rf"{2 * PART_SIZE} of {len(puzzles)} puzzles .* kept .*same command"
+        precompute.Interrupted,
+        match=rf"{2 * PART_SIZE} of {len(puzzles)} puzzles .* kept .*same command",
     ):
         precompute.run(lm, puzzles, tmp_path / "s.duckdb", puzzle_set="many", show_progress=False)
     assert not (tmp_path / "s.duckdb").exists()
@@ -103,7 +111,9 @@ def test_a_run_goes_on_where_it_was_interrupted(lm, tmp_path, monkeypatch):
 def test_a_damaged_part_is_scored_again(lm, tmp_path, monkeypatch):
     monkeypatch.setattr(precompute, "publish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(precompute.Interrupted):
-        precompute.run(lm, several(4), tmp_path / "s.duckdb", puzzle_set="four", show_progress=False)
+        precompute.run(
+            lm, several(4), tmp_path / "s.duckdb", puzzle_set="four", show_progress=False
+        )
     (folder,) = (tmp_path / "s.duckdb.parts").iterdir()
     part_path(folder, 0).write_bytes(part_path(folder, 0).read_bytes()[:100])
     monkeypatch.undo()
@@ -112,9 +122,14 @@ def test_a_damaged_part_is_scored_again(lm, tmp_path, monkeypatch):
 
 
 def test_a_finished_run_is_not_scored_again(lm, tmp_path, monkeypatch):
-    first = precompute.run(lm, several(2), tmp_path / "s.duckdb", puzzle_set="two", show_progress=False)
+    first = precompute.run(
+        lm, several(2), tmp_path / "s.duckdb", puzzle_set="two", show_progress=False
+    )
     monkeypatch.setattr(precompute, "score_puzzles", None)
-    assert precompute.run(lm, several(2), tmp_path / "s.duckdb", puzzle_set="two", show_progress=False) == first
+    assert (
+        precompute.run(lm, several(2), tmp_path / "s.duckdb", puzzle_set="two", show_progress=False)
+        == first
+    )
 
 
 def test_a_batch_of_no_tokens_is_refused(lm, tmp_path):
@@ -124,7 +139,9 @@ def test_a_batch_of_no_tokens_is_refused(lm, tmp_path):
 
 def test_other_settings_do_not_reuse_parts_and_make_another_run(lm, tmp_path):
     ids = {
-        precompute.run(lm, several(2), tmp_path / "s.duckdb", puzzle_set="two", rope=rope, show_progress=False)
+        precompute.run(
+            lm, several(2), tmp_path / "s.duckdb", puzzle_set="two", rope=rope, show_progress=False
+        )
         for rope in ("pre", "post")
     }
     with ResultStore.open(tmp_path / "s.duckdb") as store:
@@ -134,7 +151,9 @@ def test_other_settings_do_not_reuse_parts_and_make_another_run(lm, tmp_path):
 
 def test_puzzles_without_an_answer_are_refused_before_scoring(lm, tmp_path):
     with pytest.raises(PuzzleError, match="'p1' has no answer"):
-        precompute.run(lm, [puzzle(answer=None)], tmp_path / "s.duckdb", puzzle_set="x", show_progress=False)
+        precompute.run(
+            lm, [puzzle(answer=None)], tmp_path / "s.duckdb", puzzle_set="x", show_progress=False
+        )
 
 
 def command(folder, puzzles, store):
@@ -147,11 +166,17 @@ def long_run(tiny_folder, tmp_path):
     """(command line, parts folder, store) of a run that takes a few seconds."""
     save_puzzles(several(20 * PART_SIZE), tmp_path / "many.jsonl")
     store = tmp_path / "many.duckdb"
-    return command(tiny_folder, tmp_path / "many.jsonl", store), tmp_path / "many.duckdb.parts", store
+    return (
+        command(tiny_folder, tmp_path / "many.jsonl", store),
+        tmp_path / "many.duckdb.parts",
+        store,
+    )
 
 
 def start_and_stop(line, parts, how):
-    """Start the command, send the signal when its second part is done; returns (exit status, stderr)."""
+    """Start the command, send the signal when its second part is done; returns (exit status,
+    stderr).
+    """
     with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 60
         while len(list(parts.glob("*/part-*.parquet"))) < 2:
@@ -187,7 +212,10 @@ def test_ctrl_c_says_how_to_go_on(long_run):
 def test_the_progress_bar_shows_puzzles_per_second_and_time_left(tiny_folder, tmp_path):
     save_puzzles(several(PART_SIZE), tmp_path / "p.jsonl")
     done = subprocess.run(
-        command(tiny_folder, tmp_path / "p.jsonl", tmp_path / "p.duckdb"), capture_output=True, text=True, check=True
+        command(tiny_folder, tmp_path / "p.jsonl", tmp_path / "p.duckdb"),
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert f"{PART_SIZE}/{PART_SIZE}" in done.stderr
     assert "puzzle/s" in done.stderr

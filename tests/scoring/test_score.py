@@ -1,4 +1,6 @@
-"""Scores against an independent oracle: separate full passes, states from hooks on the model's own projections."""
+"""Scores against an independent oracle: separate full passes, states from hooks on the model's own
+projections.
+"""
 
 import pytest
 import torch
@@ -14,15 +16,21 @@ TYPES = ["llama", "mistral", "qwen2", "qwen3", "gpt2"]
 def oracle(model_type, model, tokenizer, asked, rope, n_shared=0):
     """(layer, head, candidate) scores and (candidate,) logits, from one plain pass a candidate.
 
-    States are hooked off q_proj and k_proj (the norms in Qwen3, c_attn in GPT-2), positions found by decoding, keys
-    shared by index, rotation written out here: nothing of the code under test.
+    States are hooked off q_proj and k_proj (the norms in Qwen3, c_attn in GPT-2), positions found
+    by decoding, keys shared by index, rotation written out here: nothing of the code under test.
     """
     text = TRUE_FALSE.render(asked)
     columns, logits = [], []
     for candidate in asked.candidates:
         ids = tokenizer(f"{text} {candidate}")["input_ids"]
-        n_prompt = next(n for n in range(len(ids)) if tokenizer.decode(ids[:n], skip_special_tokens=True) == text)
-        before_cue = next(n for n in range(n_prompt) if tokenizer.decode(ids[n:n_prompt]) == "Answer:") - 1
+        n_prompt = next(
+            n
+            for n in range(len(ids))
+            if tokenizer.decode(ids[:n], skip_special_tokens=True) == text
+        )
+        before_cue = (
+            next(n for n in range(n_prompt) if tokenizer.decode(ids[n:n_prompt]) == "Answer:") - 1
+        )
         states, out = plain_pass(model_type, model, ids)
         logits.append(out[n_prompt + n_shared - 1, ids[n_prompt + n_shared]])
         columns.append([per_layer(model, q, k, before_cue, len(ids) - 1, rope) for q, k in states])
@@ -37,7 +45,11 @@ def plain_pass(model_type, model, ids):
         for part in "qk":
             ending = f"{part}_norm" if model_type == "qwen3" else f"{part}_proj"
             if name.endswith(ending):
-                handles.append(module.register_forward_hook(lambda _m, _i, o, p=part: seen[p].append(o[0].flatten(1))))
+                handles.append(
+                    module.register_forward_hook(
+                        lambda _m, _i, o, p=part: seen[p].append(o[0].flatten(1))
+                    )
+                )
         if name.endswith("attn.c_attn"):
 
             def thirds(_module, _inputs, output):
@@ -121,12 +133,18 @@ def test_pre_and_post_rotary_scores_differ_with_rotary_and_agree_without(tokeniz
 def test_a_sliding_window_hides_what_it_hides_from_the_model_itself(model_type, changes, tokenizer):
     lm = vouch_for(tiny_model(model_type, **changes), tokenizer, model_type)
     assert lm.geometry.window == changes["sliding_window"]
-    scores, logits = oracle(model_type, tiny_model(model_type, **changes), tokenizer, puzzle(), "pre")
+    scores, logits = oracle(
+        model_type, tiny_model(model_type, **changes), tokenizer, puzzle(), "pre"
+    )
     ours = score_puzzle(lm, puzzle())
     assert close(ours.qk, scores)
     assert close(ours.logits, logits)
-    without = dict(sliding_window=None) if model_type == "mistral" else dict(use_sliding_window=False)
-    assert not close(oracle(model_type, tiny_model(model_type, **without), tokenizer, puzzle(), "pre")[0], scores)
+    without = (
+        dict(sliding_window=None) if model_type == "mistral" else dict(use_sliding_window=False)
+    )
+    assert not close(
+        oracle(model_type, tiny_model(model_type, **without), tokenizer, puzzle(), "pre")[0], scores
+    )
 
 
 @pytest.mark.parametrize("model_type", ["qwen3", "gpt2"])
@@ -173,7 +191,9 @@ def test_margins_follow_the_answer_and_are_refused_without_one(tokenizer):
 
 def test_a_puzzle_beyond_the_models_reach_is_refused_with_how_far(tokenizer):
     lm = vouch_for(tiny_model("gpt2", n_positions=40), tokenizer, "tiny")
-    with pytest.raises(PromptError, match=r"'p1' is [\d,]+ tokens too long: it has [\d,]+, tiny reads at most 40"):
+    with pytest.raises(
+        PromptError, match=r"'p1' is [\d,]+ tokens too long: it has [\d,]+, tiny reads at most 40"
+    ):
         score_puzzle(lm, puzzle())
 
 

@@ -28,7 +28,10 @@ def two_runs(tmp_path_factory):
     """A store of two runs on two puzzle sets."""
     folder = tmp_path_factory.mktemp("two")
     path = planted_store(folder / "two.duckdb")
-    puzzles = [replace(one, puzzle_id=f"made-up-s1-d0-{i:05}-a") for i, one in enumerate(planted_puzzles(24))]
+    puzzles = [
+        replace(one, puzzle_id=f"made-up-s1-d0-{i:05}-a")
+        for i, one in enumerate(planted_puzzles(24))
+    ]
     run = planted_run(puzzles, run_id="other-1", puzzle_set="other-set")
     publish(path, run, puzzles, write_parts(folder / "other", puzzles, *planted_scores(puzzles)))
     return path
@@ -42,7 +45,10 @@ def rows(path, table):
 def tables():
     with duckdb.connect() as connection:
         connection.execute(SCHEMA)
-        return [row[0] for row in connection.execute("select table_name from duckdb_tables()").fetchall()]
+        return [
+            row[0]
+            for row in connection.execute("select table_name from duckdb_tables()").fetchall()
+        ]
 
 
 def opened(path, folder, **options):
@@ -74,25 +80,34 @@ def test_a_bundle_has_the_chosen_run_and_no_trace_of_the_other(kind, two_runs, t
 def test_without_texts_no_word_of_a_puzzle_is_in_the_bundle(kind, two_runs, tmp_path):
     manifest = write_bundle(two_runs, tmp_path / kind, with_texts=False)
     store = opened(tmp_path / kind, tmp_path / "unpacked")
-    raw = store.read_bytes() + (tmp_path / kind).read_bytes() if kind.endswith("zip") else store.read_bytes()
+    raw = (
+        store.read_bytes() + (tmp_path / kind).read_bytes()
+        if kind.endswith("zip")
+        else store.read_bytes()
+    )
     assert b"Context 7." in two_runs.read_bytes()
     assert b"Context 7." not in raw
     assert b"Statement 1." not in raw
     assert not any(one["has_texts"] for one in manifest["puzzle_sets"].values())
     with ResultStore.open(store) as ours, ResultStore.open(two_runs) as theirs:
-        assert ours.head_accuracy("planted-1", "test").equals(theirs.head_accuracy("planted-1", "test"))
+        assert ours.head_accuracy("planted-1", "test").equals(
+            theirs.head_accuracy("planted-1", "test")
+        )
 
 
 def test_each_column_of_words_in_the_schema_is_known_to_hold_a_puzzles_text_or_not():
-    """A new column of words must be named here, and in qkcore.sharing.excerpt if a puzzle can be read in it."""
+    """A new column of words must be named here, and in qkcore.sharing.excerpt if a puzzle can be
+    read in it.
+    """
     harmless = set(
-        "qkcore_version run_id model model_revision puzzle_set puzzle_set_sha256 dtype rope template puzzle_id "
-        "candidates group split rule".split()
+        "qkcore_version run_id model model_revision puzzle_set puzzle_set_sha256 dtype rope "
+        "template puzzle_id candidates group split rule".split()
     )
     with duckdb.connect() as connection:
         connection.execute(SCHEMA)
         words = connection.execute(
-            "select table_name, column_name from duckdb_columns() where not internal and data_type like 'VARCHAR%'"
+            "select table_name, column_name from duckdb_columns() where not internal and data_type "
+            "like 'VARCHAR%'"
         ).fetchall()
     for table, column in words:
         assert table in TEXT_TABLES or column in TEXT_COLUMNS or column in harmless, (table, column)
@@ -101,11 +116,15 @@ def test_each_column_of_words_in_the_schema_is_known_to_hold_a_puzzles_text_or_n
 def test_the_manifest_says_versions_hashes_and_licences(two_runs, tmp_path):
     given = {"planted-set": "CC0"}
     manifest = write_bundle(two_runs, tmp_path / "b", licences=given)
-    assert manifest == json.loads((tmp_path / "b" / MANIFEST).read_text()) | {"fingerprint": manifest["fingerprint"]}
+    assert manifest == json.loads((tmp_path / "b" / MANIFEST).read_text()) | {
+        "fingerprint": manifest["fingerprint"]
+    }
     assert manifest["puzzle_sets"]["planted-set"]["licence"] == "CC0"
     assert "QKScope's generator" in manifest["puzzle_sets"]["other-set"]["licence"]
     with ResultStore.open(two_runs) as store:
-        assert {one["puzzle_set_sha256"] for one in manifest["runs"]} == set(store.runs()["puzzle_set_sha256"])
+        assert {one["puzzle_set_sha256"] for one in manifest["runs"]} == set(
+            store.runs()["puzzle_set_sha256"]
+        )
 
 
 def test_a_set_of_unknown_origin_comes_with_a_warning(planted_path, tmp_path):
@@ -143,7 +162,10 @@ def claim(**changes):
         (lambda bundle: (bundle / MANIFEST).write_bytes(b"\xff{"), "does not say what is in it"),
         (claim(bundle_version="x"), "does not say what is in it"),
         (claim(files={STORE: {}}), "does not say what is in it"),
-        (claim(bundle_version=2, qkcore_version="9.0"), "made by a newer QKScope (9.0); update QKScope to open it"),
+        (
+            claim(bundle_version=2, qkcore_version="9.0"),
+            "made by a newer QKScope (9.0); update QKScope to open it",
+        ),
     ],
 )
 def test_a_bundle_that_is_not_what_was_made_is_refused(change, sentence, planted_path, tmp_path):
@@ -156,7 +178,9 @@ def test_a_bundle_that_is_not_what_was_made_is_refused(change, sentence, planted
 def test_a_bundle_with_another_fingerprint_is_refused(planted_path, tmp_path):
     fingerprint = write_bundle(planted_path, tmp_path / "b")["fingerprint"]
     assert opened(tmp_path / "b", tmp_path / "unpacked", sha256=fingerprint)
-    claim(created_at="yesterday")(tmp_path / "b")  # all that a forger of the store would need to change as well
+    claim(created_at="yesterday")(
+        tmp_path / "b"
+    )  # all that a forger of the store would need to change as well
     with pytest.raises(BundleError, match=f"its fingerprint is .*, not {fingerprint}"):
         opened(tmp_path / "b", tmp_path / "unpacked", sha256=fingerprint)
 
@@ -178,10 +202,14 @@ def test_a_bundle_of_another_schema_says_who_made_it_and_what_to_do(planted_path
     from qkcore.sharing.bundle import _sha256
 
     store = tmp_path / "b" / STORE
-    claim(files={STORE: {"sha256": _sha256(store), "bytes": store.stat().st_size}}, qkcore_version="0.0.1")(
-        tmp_path / "b"
-    )
-    with pytest.raises(BundleError, match=r"made by QKScope 0\.0\.1 and cannot be opened here: .* version 0, .* make"):
+    claim(
+        files={STORE: {"sha256": _sha256(store), "bytes": store.stat().st_size}},
+        qkcore_version="0.0.1",
+    )(tmp_path / "b")
+    with pytest.raises(
+        BundleError,
+        match=r"made by QKScope 0\.0\.1 and cannot be opened here: .* version 0, .* make",
+    ):
         opened(tmp_path / "b", tmp_path / "unpacked")
 
 
@@ -240,7 +268,9 @@ def test_a_bundle_is_fetched_from_an_address_with_its_fingerprint(site, planted_
         ({"sha256": "0" * 64, "max_bytes": 1000}, "b.zip", "is larger than 0 MB"),
     ],
 )
-def test_an_address_that_does_not_hold_the_bundle_is_refused(options, path, sentence, site, planted_path, tmp_path):
+def test_an_address_that_does_not_hold_the_bundle_is_refused(
+    options, path, sentence, site, planted_path, tmp_path
+):
     write_bundle(planted_path, site[0] / "b.zip")
     with pytest.raises(BundleError, match=sentence) as caught:
         opened(f"{site[1]}/{path}?token=secret", tmp_path / "unpacked", **options)
@@ -260,7 +290,16 @@ def test_anything_else_is_a_path_and_not_there(source, tmp_path, monkeypatch):
 
 
 def test_the_command_prints_the_fingerprint_that_opens_the_bundle(two_runs, tmp_path, capsys):
-    line = ["bundle", "--store", str(two_runs), "--run", "other-1", "--without-texts", "--out", str(tmp_path / "b.zip")]
+    line = [
+        "bundle",
+        "--store",
+        str(two_runs),
+        "--run",
+        "other-1",
+        "--without-texts",
+        "--out",
+        str(tmp_path / "b.zip"),
+    ]
     assert main(line) == 0
     fingerprint = re.search(r"fingerprint: (\w{64})", capsys.readouterr().out).group(1)
     assert opened(tmp_path / "b.zip", tmp_path / "unpacked", sha256=fingerprint)
@@ -276,9 +315,13 @@ def test_the_command_prints_the_fingerprint_that_opens_the_bundle(two_runs, tmp_
         (["--licence", "CC0"], "write SET=LICENCE"),
     ],
 )
-def test_a_command_that_asks_for_what_is_not_there_is_refused(options, sentence, two_runs, tmp_path, capsys):
+def test_a_command_that_asks_for_what_is_not_there_is_refused(
+    options, sentence, two_runs, tmp_path, capsys
+):
     try:
-        status = main(["bundle", "--store", str(two_runs), *options, "--out", str(tmp_path / "b.zip")])
+        status = main(
+            ["bundle", "--store", str(two_runs), *options, "--out", str(tmp_path / "b.zip")]
+        )
     except SystemExit as error:
         status = error.code
     assert status == 2

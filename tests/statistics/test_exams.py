@@ -44,7 +44,10 @@ def test_accuracies_at_each_difficulty(by):
     cells, found = by_cell(frame, by), accuracy_by(frame, by)
     assert len(found) == len(WHO) * len(cells)
     for row in found.itertuples():
-        own = [getattr(mark, f"is_{row.who}_right") for mark in cells[tuple(getattr(row, name) for name in by)]]
+        own = [
+            getattr(mark, f"is_{row.who}_right")
+            for mark in cells[tuple(getattr(row, name) for name in by)]
+        ]
         assert (row.n, row.n_right, row.accuracy) == (len(own), sum(own), sum(own) / len(own))
         interval = stats.binomtest(sum(own), len(own)).proportion_ci(method="wilson")
         assert (row.low, row.high) == pytest.approx((interval.low, interval.high))
@@ -63,7 +66,9 @@ def test_gaps_are_paired_puzzle_by_puzzle(by, who):
         assert row.n == len(own)
         assert row.gap == pytest.approx((only_who - only_model) / len(own))
         differ = only_who + only_model
-        tail = sum(stats.binom.pmf(k, differ, 0.5) for k in range(max(only_who, only_model), differ + 1))
+        tail = sum(
+            stats.binom.pmf(k, differ, 0.5) for k in range(max(only_who, only_model), differ + 1)
+        )
         assert row.p == pytest.approx(min(1.0, 2 * tail))
         assert row.low <= row.gap <= row.high
 
@@ -75,9 +80,17 @@ def test_a_gap_is_the_difference_of_the_two_accuracies():
 
 
 def test_each_puzzle_has_one_verdict():
-    names = {(True, True): "both", (True, False): "only head", (False, True): "only model", (False, False): "neither"}
+    names = {
+        (True, True): "both",
+        (True, False): "only head",
+        (False, True): "only model",
+        (False, False): "neither",
+    }
     frame = marks()
-    expected = [names[head, model] for head, model in zip(frame["is_head_right"], frame["is_model_right"], strict=True)]
+    expected = [
+        names[head, model]
+        for head, model in zip(frame["is_head_right"], frame["is_model_right"], strict=True)
+    ]
     assert verdicts(frame).tolist() == expected
 
 
@@ -96,7 +109,9 @@ def test_agreement_shares_out_each_cell_among_all_verdicts(by):
 @pytest.mark.parametrize("verdict", VERDICTS)
 def test_a_verdict_that_never_occurs_is_there_with_none(verdict):
     frame = marks(
-        40, is_head_right="head" in verdict or verdict == "both", is_model_right=verdict in ("both", "only model")
+        40,
+        is_head_right="head" in verdict or verdict == "both",
+        is_model_right=verdict in ("both", "only model"),
     )
     found = agreement(frame, []).set_index("verdict")
     assert found["n"].to_dict() == {name: 40 * (name == verdict) for name in VERDICTS}

@@ -16,7 +16,9 @@ def test_answers_are_shuffled_within_their_block_only():
 
 def test_groups_of_one_answer_are_shuffled_together():
     puzzles = pd.DataFrame({"answer": [0, 1, 0, 1], "group": ["a", "b", "c", "d"]})
-    shuffled = shuffled_answers(puzzles["answer"].to_numpy(), exchangeable(puzzles), 200, np.random.default_rng(0))
+    shuffled = shuffled_answers(
+        puzzles["answer"].to_numpy(), exchangeable(puzzles), 200, np.random.default_rng(0)
+    )
     assert len(np.unique(shuffled, axis=0)) == 6  # two of four
     assert (shuffled.sum(axis=1) == 2).all()
 
@@ -24,16 +26,26 @@ def test_groups_of_one_answer_are_shuffled_together():
 def test_a_puzzle_of_two_candidates_is_never_given_a_third_answer():
     two, four = ("true", "false"), ("north", "east", "south", "west")
     puzzles = pd.DataFrame(
-        {"answer": [0, 1, 2, 3, 0, 3], "group": list("abcdee"), "candidates": [two, two, four, four, two, four]}
+        {
+            "answer": [0, 1, 2, 3, 0, 3],
+            "group": list("abcdee"),
+            "candidates": [two, two, four, four, two, four],
+        }
     )
-    shuffled = shuffled_answers(puzzles["answer"].to_numpy(), exchangeable(puzzles), 300, np.random.default_rng(0))
+    shuffled = shuffled_answers(
+        puzzles["answer"].to_numpy(), exchangeable(puzzles), 300, np.random.default_rng(0)
+    )
     assert shuffled[:, [0, 1, 4]].max() == 1
     assert {2, 3} <= set(shuffled[:, 5].tolist())
 
 
 def test_candidates_that_no_two_puzzles_share_are_shuffled_among_as_many():
     puzzles = pd.DataFrame(
-        {"answer": [0, 1, 2], "group": list("abc"), "candidates": [list("xyz"), list("uvw"), list("rst")]}
+        {
+            "answer": [0, 1, 2],
+            "group": list("abc"),
+            "candidates": [list("xyz"), list("uvw"), list("rst")],
+        }
     )
     assert len(set(exchangeable(puzzles))) == 1
 
@@ -45,7 +57,12 @@ def test_a_head_that_always_says_true_is_not_above_luck_wherever_true_stands():
     says_true = np.array([kind.index("true") for kind in candidates])
     is_true = rng.random(400) < 0.9
     puzzles = pd.DataFrame(
-        {"answer": np.where(is_true, says_true, 1 - says_true), "candidates": candidates, "steps": 1, "distractors": 0}
+        {
+            "answer": np.where(is_true, says_true, 1 - says_true),
+            "candidates": candidates,
+            "steps": 1,
+            "distractors": 0,
+        }
     ).assign(group=np.arange(400))
     line = luck_line(says_true[:, None], puzzles, n_permutations=50).iloc[0]
     assert line["q50"] == line["q95"] == is_true.mean()
@@ -55,14 +72,21 @@ def guessing(n_puzzles: int, n_heads: int, seed: int):
     """Coin-flip heads on puzzles of one difficulty in groups of two, one true and one false."""
     rng = np.random.default_rng(seed)
     puzzles = pd.DataFrame(
-        {"answer": np.arange(n_puzzles) % 2, "group": np.arange(n_puzzles) // 2, "steps": 1, "distractors": 0}
+        {
+            "answer": np.arange(n_puzzles) % 2,
+            "group": np.arange(n_puzzles) // 2,
+            "steps": 1,
+            "distractors": 0,
+        }
     )
     return rng.integers(0, 2, size=(n_puzzles, n_heads)), puzzles
 
 
 @pytest.mark.parametrize(("n_puzzles", "median", "high"), [(100, 0.64, 0.68), (500, 0.564, 0.580)])
 def test_the_luck_line_agrees_with_independent_coin_flips(n_puzzles, median, high):
-    line = luck_line(*guessing(n_puzzles, 336, seed=3)).iloc[0]  # 28 layers of 12 heads: the table's first row
+    line = luck_line(*guessing(n_puzzles, 336, seed=3)).iloc[
+        0
+    ]  # 28 layers of 12 heads: the table's first row
     assert line["q50"] == pytest.approx(median, abs=0.011)
     assert line["q95"] == pytest.approx(high, abs=0.011)
 

@@ -43,7 +43,9 @@ def test_an_interval_holds_its_share_and_stays_within_0_and_1_also_by_rounding()
 
 
 def test_huge_scores_keep_their_order_and_equal_ones_are_a_tie():
-    scores = np.array([[1e38, 3e38], [-3e38, 3e38], [3e38, 3e38], [-3e38, np.nan]], dtype=np.float32)
+    scores = np.array(
+        [[1e38, 3e38], [-3e38, 3e38], [3e38, 3e38], [-3e38, np.nan]], dtype=np.float32
+    )
     assert candidate_choices(scores).tolist() == [1, 1, -1, 0]
 
 
@@ -54,7 +56,9 @@ def test_intervals_cover_the_true_accuracy_at_their_stated_rate():
 
 
 def test_the_best_head_is_the_one_with_most_right_and_the_first_of_equals():
-    frame = pd.DataFrame({"layer": [1, 0, 0, 2], "head": [0, 1, 0, 3], "accuracy": [0.7, 0.9, 0.9, 0.8]})
+    frame = pd.DataFrame(
+        {"layer": [1, 0, 0, 2], "head": [0, 1, 0, 3], "accuracy": [0.7, 0.9, 0.9, 0.8]}
+    )
     assert select_heads(frame, k=3) == [(0, 0), (0, 1), (2, 3)]
 
 
@@ -77,8 +81,12 @@ def test_a_gap_stays_between_minus_and_plus_one_hundred_points():
 
 def test_the_paired_interval_covers_the_true_gap_at_its_stated_rate():
     rng = np.random.default_rng(2)
-    counts = rng.multinomial(200, [0.5, 0.2, 0.1, 0.2], size=3_000)  # both, only head, only model, neither
-    gaps = [paired_test(200, int(only_head), int(only_model)) for _, only_head, only_model, _ in counts]
+    counts = rng.multinomial(
+        200, [0.5, 0.2, 0.1, 0.2], size=3_000
+    )  # both, only head, only model, neither
+    gaps = [
+        paired_test(200, int(only_head), int(only_model)) for _, only_head, only_model, _ in counts
+    ]
     assert 0.935 < np.mean([gap.low <= 0.1 <= gap.high for gap in gaps]) < 0.97
 
 
@@ -86,7 +94,9 @@ def test_a_gap_is_the_paired_test_of_its_two_by_two_table():
     rng = np.random.default_rng(3)
     head, model = rng.random(300) < 0.8, rng.random(300) < 0.6
     table = pd.crosstab(head, model)
-    assert gap(head, model) == paired_test(300, int(table.loc[True, False]), int(table.loc[False, True]))
+    assert gap(head, model) == paired_test(
+        300, int(table.loc[True, False]), int(table.loc[False, True])
+    )
     assert gap(head, model).gap == pytest.approx(head.mean() - model.mean())
 
 
@@ -101,7 +111,9 @@ def test_the_paired_interval_is_agresti_and_mins_from_their_own_formula():
 def test_balanced_accuracy_counts_each_answer_alike_however_rare():
     answer = np.array([0] * 90 + [1] * 9 + [3])  # 2 is never right
     choices = np.random.default_rng(4).integers(-1, 4, size=(100, 7))
-    right = np.array([[((choices[:, h] == a) & (answer == a)).sum() for a in range(4)] for h in range(7)])
+    right = np.array(
+        [[((choices[:, h] == a) & (answer == a)).sum() for a in range(4)] for h in range(7)]
+    )
     expected = [
         sum(
             sum(c == a for c, x in zip(choices[:, h], answer, strict=True) if x == a) / n
@@ -117,7 +129,10 @@ def test_balanced_accuracy_counts_each_answer_alike_however_rare():
 @pytest.mark.parametrize("spread", [2, 1_000_000])  # many ties, hardly any
 def test_the_auc_is_the_share_of_pairs_in_order_ties_counting_half(spread):
     rng = np.random.default_rng(5)
-    evidence, is_first = rng.integers(-spread, spread, size=(5, 60)).astype(np.float32), rng.random(60) < 0.3
+    evidence, is_first = (
+        rng.integers(-spread, spread, size=(5, 60)).astype(np.float32),
+        rng.random(60) < 0.3,
+    )
     for row, area in zip(evidence, auc(evidence, is_first), strict=True):
         pairs = [(a > b) + (a == b) / 2 for a in row[is_first] for b in row[~is_first]]
         assert area == pytest.approx(sum(pairs) / len(pairs))
@@ -137,9 +152,13 @@ def test_an_auc_does_not_care_for_an_offset_or_for_scale():
 def test_heads_above_chance_are_those_of_benjamini_and_yekutielis_procedure(chance, n):
     n_right = np.random.default_rng(7).binomial(n, np.linspace(chance, chance + 0.45, 50))
     mean, sd = np.full(50, n * chance), np.full(50, np.sqrt(n * chance * (1 - chance)))
-    p = np.array([math.erfc((right - 0.5 - n * chance) / sd[0] / math.sqrt(2)) / 2 for right in n_right])
+    p = np.array(
+        [math.erfc((right - 0.5 - n * chance) / sd[0] / math.sqrt(2)) / 2 for right in n_right]
+    )
     allowed = 0.05 / sum(1 / i for i in range(1, 51))
-    passing = [rank for rank, value in enumerate(sorted(p), start=1) if value <= rank / 50 * allowed]
+    passing = [
+        rank for rank, value in enumerate(sorted(p), start=1) if value <= rank / 50 * allowed
+    ]
     limit = sorted(p)[passing[-1] - 1] if passing else -1.0
     assert 0 < (p <= limit).sum() < 50
     assert above_chance(n_right, mean, sd).tolist() == (p <= limit).tolist()

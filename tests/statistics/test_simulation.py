@@ -1,6 +1,8 @@
-"""Statistics on made-up runs of which the truth is known: what should hold in 95 of 100 cases is tried in hundreds.
+"""Statistics on made-up runs of which the truth is known: what should hold in 95 of 100 cases is
+tried in hundreds.
 
-Limits on counts are quantiles of the binomial distribution: where a claim holds, one seed in some thousands would fail.
+Limits on counts are quantiles of the binomial distribution: where a claim holds, one seed in some
+thousands would fail.
 """
 
 from functools import cache
@@ -46,7 +48,9 @@ def frame_of(is_right: np.ndarray) -> pd.DataFrame:
 @pytest.mark.parametrize("n", [20, 150, 1800])
 @pytest.mark.parametrize("accuracy", [0.5, 0.75, 0.97])
 def test_an_accuracys_interval_covers_it(n, accuracy):
-    """Exactly, over all outcomes: Wilson's covers 95 % on average, and never much less away from 0 and 1."""
+    """Exactly, over all outcomes: Wilson's covers 95 % on average, and never much less away from 0
+    and 1.
+    """
     k = np.arange(n + 1)
     low, high = accuracy_interval(k, np.full(n + 1, n))
     covered = stats.binom.pmf(k, n, accuracy)[(low <= accuracy) & (accuracy <= high)].sum()
@@ -64,7 +68,9 @@ def test_an_accuracys_interval_covers_it(n, accuracy):
 )
 def test_a_gaps_interval_covers_it_and_its_p_is_seldom_small_by_chance(n, shares):
     counts = np.random.default_rng(0).multinomial(n, shares, size=4000)
-    found = [paired_test(n, int(only_head), int(only_model)) for _, only_head, only_model, _ in counts]
+    found = [
+        paired_test(n, int(only_head), int(only_model)) for _, only_head, only_model, _ in counts
+    ]
     gap = shares[1] - shares[2]
     assert 0.93 < np.mean([one.low <= gap <= one.high for one in found]) < 0.98
     if gap == 0:
@@ -80,12 +86,14 @@ def best_of_coin_flips(n_puzzles: int, n_heads: int, share: float) -> float:
     return k[np.searchsorted(stats.binom.cdf(k, n_puzzles, 0.5) ** n_heads, share)] / n_puzzles
 
 
-@pytest.mark.parametrize(("n_puzzles", "n_heads"), [(100, 336), (200, 336), (1000, 336), (200, 1024), (500, 1024)])
+@pytest.mark.parametrize(
+    ("n_puzzles", "n_heads"), [(100, 336), (200, 336), (1000, 336), (200, 1024), (500, 1024)]
+)
 def test_the_luck_line_is_the_best_of_independent_coin_flips(n_puzzles, n_heads):
     rng = np.random.default_rng(1)
-    puzzles = pd.DataFrame({"answer": np.arange(n_puzzles) % 2, "group": np.arange(n_puzzles) // 2}).assign(
-        steps=1, distractors=0
-    )
+    puzzles = pd.DataFrame(
+        {"answer": np.arange(n_puzzles) % 2, "group": np.arange(n_puzzles) // 2}
+    ).assign(steps=1, distractors=0)
     line = luck_line(rng.integers(0, 2, (n_puzzles, n_heads), dtype=np.int8), puzzles).iloc[0]
     tolerance = 0.5 / np.sqrt(n_puzzles) * 0.15
     assert line["q50"] == pytest.approx(best_of_coin_flips(n_puzzles, n_heads, 0.5), abs=tolerance)
@@ -96,7 +104,9 @@ def guesses(kind: str, n_puzzles: int, n_heads: int, rng) -> tuple[np.ndarray, p
     """(puzzle, head) choices that know nothing of the answers, and the puzzles."""
     two, four = ("true", "false"), ("north", "east", "south", "west")
     mixed = kind == "two and four candidates"
-    candidates = pd.Series([four if mixed and number % 4 == 0 else two for number in range(n_puzzles)])
+    candidates = pd.Series(
+        [four if mixed and number % 4 == 0 else two for number in range(n_puzzles)]
+    )
     n = candidates.map(len).to_numpy()
     rare = 0.85 if kind == "one answer is rare" else 0.5
     answer = np.where(n == 2, rng.random(n_puzzles) > rare, rng.integers(0, 4, n_puzzles))
@@ -110,18 +120,24 @@ def guesses(kind: str, n_puzzles: int, n_heads: int, rng) -> tuple[np.ndarray, p
     if kind == "one answer is rare":  # and some heads know which
         choices = (rng.random(choices.shape) < np.linspace(0, 0.5, n_heads)).astype(np.int8)
     if kind == "pairs, right on both or on neither":
-        choices = np.where(np.repeat(choices[::2] == 0, 2, axis=0), answer[:, None], 1 - answer[:, None])
+        choices = np.where(
+            np.repeat(choices[::2] == 0, 2, axis=0), answer[:, None], 1 - answer[:, None]
+        )
     if kind == "ties":
         choices[rng.random(choices.shape) < 0.3] = -1
     group = np.arange(n_puzzles) // (2 if kind.startswith("pairs") else 3)
-    puzzles = pd.DataFrame({"answer": answer, "group": group, "candidates": candidates, "distractors": 0})
+    puzzles = pd.DataFrame(
+        {"answer": answer, "group": group, "candidates": candidates, "distractors": 0}
+    )
     return choices, puzzles.assign(steps=1 + group % 2)
 
 
 KINDS = ["pairs", "two and four candidates", "heads alike", "heads that lean", "ties"]
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "one answer is rare", "pairs, right on both or on neither"])
+@pytest.mark.parametrize(
+    "kind", [*KINDS, "one answer is rare", "pairs, right on both or on neither"]
+)
 def test_guessing_heads_rise_above_the_luck_line_in_at_most_one_run_of_twenty(kind):
     rng, n_runs, n_above = np.random.default_rng(2), 100, 0
     for seed in range(n_runs):
@@ -147,7 +163,9 @@ def test_a_head_that_knows_rises_above_the_luck_line():
 # Heads above chance
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "one answer is rare", "pairs, right on both or on neither"])
+@pytest.mark.parametrize(
+    "kind", [*KINDS, "one answer is rare", "pairs, right on both or on neither"]
+)
 def test_no_guessing_head_is_named_above_chance_in_19_runs_of_20(kind):
     rng, n_runs, n_named = np.random.default_rng(4), 100, 0
     for seed in range(n_runs):
@@ -155,7 +173,9 @@ def test_no_guessing_head_is_named_above_chance_in_19_runs_of_20(kind):
         lines = luck_line(choices, puzzles, n_permutations=400, seed=seed)
         whole = lines[lines["steps"].isna() & lines["distractors"].isna()].iloc[0]
         n_right = (choices == puzzles["answer"].to_numpy()[:, None]).sum(axis=0)
-        n_named += above_chance(n_right, np.array(whole["null_mean"]), np.array(whole["null_sd"])).any()
+        n_named += above_chance(
+            n_right, np.array(whole["null_mean"]), np.array(whole["null_sd"])
+        ).any()
     assert n_named <= at_most(0.05, n_runs)
 
 
@@ -165,7 +185,9 @@ def test_of_the_heads_named_above_chance_few_are_there_by_luck():
         shared = rng.random((200, 1)) < 0.5  # heads that guess lean on each other
         guessed = np.where(rng.random((200, 40)) < 0.7, shared, rng.random((200, 40)) < 0.5)
         known = rng.random((200, 8)) < 0.7
-        named = above_chance(np.hstack([known, guessed]).sum(axis=0), np.full(48, 100), np.full(48, np.sqrt(50)))
+        named = above_chance(
+            np.hstack([known, guessed]).sum(axis=0), np.full(48, 100), np.full(48, np.sqrt(50))
+        )
         assert named[:8].any()
         shares.append(named[8:].sum() / named.sum())
     assert np.mean(shares) < 0.05
@@ -175,7 +197,9 @@ def test_of_the_heads_named_above_chance_few_are_there_by_luck():
 
 
 def choosing(accuracies: np.ndarray, n: int, n_runs: int, seed: int = 6) -> pd.DataFrame:
-    """The head chosen on n validation puzzles in each of many runs: its accuracy there, on n test puzzles, in truth."""
+    """The head chosen on n validation puzzles in each of many runs: its accuracy there, on n test
+    puzzles, in truth.
+    """
     rng, rows = np.random.default_rng(seed), []
     for _ in range(n_runs):
         validation, test = (rng.random((n, len(accuracies))) < accuracies for _ in range(2))
@@ -204,7 +228,11 @@ def test_the_best_of_many_is_flattered_by_the_puzzles_it_was_chosen_on_and_not_b
 def test_the_p_of_a_head_chosen_on_other_puzzles_is_seldom_small_by_chance():
     rng, small = np.random.default_rng(8), 0
     for _ in range(300):
-        validation, test, model = rng.random((120, 48)) < 0.5, rng.random((120, 48)) < 0.5, rng.random(120) < 0.5
+        validation, test, model = (
+            rng.random((120, 48)) < 0.5,
+            rng.random((120, 48)) < 0.5,
+            rng.random(120) < 0.5,
+        )
         ((layer, head),) = select_heads(frame_of(validation))
         own = test[:, 8 * layer + head]
         small += paired_test(120, int((own & ~model).sum()), int((~own & model).sum())).p < 0.05
@@ -215,7 +243,9 @@ def test_the_p_of_a_head_chosen_on_other_puzzles_is_seldom_small_by_chance():
 
 
 def margins_of(accuracies, n: int, scales, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(puzzle, head, candidate) scores of independent heads of these accuracies and scales, and the answers."""
+    """(puzzle, head, candidate) scores of independent heads of these accuracies and scales, and the
+    answers.
+    """
     rng = np.random.default_rng(seed)
     answer = rng.integers(0, 2, n)
     towards = rng.normal(stats.norm.ppf(accuracies), 1.0, (n, len(accuracies))) * scales
@@ -224,7 +254,10 @@ def margins_of(accuracies, n: int, scales, seed: int) -> tuple[np.ndarray, np.nd
 
 
 def test_a_vote_of_independent_heads_is_better_than_each_and_as_good_as_theory_has_it():
-    accuracies, scales = np.array([0.62, 0.65, 0.68, 0.7, 0.72]), np.array([1e-3, 1.0, 30.0, 2.0, 1e5])
+    accuracies, scales = (
+        np.array([0.62, 0.65, 0.68, 0.7, 0.72]),
+        np.array([1e-3, 1.0, 30.0, 2.0, 1e5]),
+    )
     scores, _ = margins_of(accuracies, 20_000, scales, seed=9)
     unseen, its_answer = margins_of(accuracies, 20_000, scales, seed=10)
     each = (candidate_choices(unseen) == its_answer[:, None]).mean(axis=0)
@@ -238,7 +271,8 @@ def test_a_vote_of_independent_heads_is_better_than_each_and_as_good_as_theory_h
     p = [[1 - a, a] for a in accuracies]
     outcomes = np.indices((2,) * 5).reshape(5, -1).T
     assert majority == pytest.approx(
-        sum(np.prod([p[i][x] for i, x in enumerate(row)]) for row in outcomes if row.sum() >= 3), abs=0.012
+        sum(np.prod([p[i][x] for i, x in enumerate(row)]) for row in outcomes if row.sum() >= 3),
+        abs=0.012,
     )
     assert weighted > majority > each.max()
 
@@ -250,7 +284,9 @@ def test_a_head_with_an_offset_orders_puzzles_well_and_answers_none():
     right = np.array([[(choices[answer == index] == index).sum() for index in (0, 1)]])
     assert balanced_accuracy(right, np.bincount(answer)) == pytest.approx([0.5])
     area = auc((scores[:, :, 0] - scores[:, :, 1]).T, answer == 0)[0]
-    theory = stats.norm.cdf(2 * stats.norm.ppf(0.85) / np.sqrt(2))  # of two normals, each that far from zero
+    theory = stats.norm.cdf(
+        2 * stats.norm.ppf(0.85) / np.sqrt(2)
+    )  # of two normals, each that far from zero
     assert area == pytest.approx(theory, abs=0.015)
 
 
@@ -262,18 +298,28 @@ N_STORES = 6
 
 @pytest.fixture(scope="module")
 def nothing(tmp_path_factory):
-    """What pages say of runs whose heads and model all guess: (gap, measures, ways to choose) of each."""
+    """What pages say of runs whose heads and model all guess: (gap, measures, ways to choose) of
+    each.
+    """
     folder, said = tmp_path_factory.mktemp("nothing"), []
     for seed in range(N_STORES):
         path = guessing_store(folder / f"{seed}.duckdb", 1440, 6, 8, seed=seed)
         with ResultStore.open(path) as store:
-            said.append((run_gaps(store).iloc[0], measures(store, "guess"), choices_reported(store, "guess")))
+            said.append(
+                (
+                    run_gaps(store).iloc[0],
+                    measures(store, "guess"),
+                    choices_reported(store, "guess"),
+                )
+            )
     return said
 
 
 def test_nothing_is_significant_where_everybody_guesses(nothing):
     assert sum(gap["p"] < 0.05 for gap, _, _ in nothing) <= at_most(0.05, N_STORES)
-    assert sum(gap["low"] > 0 or gap["high"] < 0 for gap, _, _ in nothing) <= at_most(0.06, N_STORES)
+    assert sum(gap["low"] > 0 or gap["high"] < 0 for gap, _, _ in nothing) <= at_most(
+        0.06, N_STORES
+    )
     assert sum(heads["is_above_luck"].any() for _, heads, _ in nothing) <= at_most(0.05, N_STORES)
     assert sum(heads["is_above_chance"].any() for _, heads, _ in nothing) <= at_most(0.05, N_STORES)
 
@@ -281,7 +327,12 @@ def test_nothing_is_significant_where_everybody_guesses(nothing):
 def test_every_measure_of_guessing_heads_lies_about_chance(nothing):
     heads = pd.concat([heads for _, heads, _ in nothing])
     error = 0.5 / np.sqrt(720)
-    for measure, chance in {"accuracy": 0.5, "balanced_accuracy": 0.5, "auc": 0.5, "gain": 0.0}.items():
+    for measure, chance in {
+        "accuracy": 0.5,
+        "balanced_accuracy": 0.5,
+        "auc": 0.5,
+        "gain": 0.0,
+    }.items():
         spread = error * (np.sqrt(2) if measure == "gain" else 1)  # the model guesses too
         assert abs(heads[measure] - chance).max() < 4.5 * spread
         assert heads[measure].mean() == pytest.approx(chance, abs=4 * spread / np.sqrt(N_STORES))
@@ -290,5 +341,7 @@ def test_every_measure_of_guessing_heads_lies_about_chance(nothing):
 def test_no_way_to_choose_beats_a_guessing_model_more_often_than_chance_has_it(nothing):
     """Majorities of ten lose: their ties count as wrong, as people are told."""
     for number, rule in enumerate(nothing[0][2]["rule"]):
-        ahead = [ways.iloc[number]["p"] < 0.05 and ways.iloc[number]["gap"] > 0 for _, _, ways in nothing]
+        ahead = [
+            ways.iloc[number]["p"] < 0.05 and ways.iloc[number]["gap"] > 0 for _, _, ways in nothing
+        ]
         assert sum(ahead) <= at_most(0.025, N_STORES), rule

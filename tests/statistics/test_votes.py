@@ -8,8 +8,12 @@ from qkcore.statistics.votes import centred, majority_vote, spreads, weighted_vo
 
 
 def scores_of(n_puzzles=120, n_heads=4, seed=0):
-    """(puzzle, head, candidate) small whole numbers, so ties abound; every third puzzle has two candidates of four."""
-    scores = np.random.default_rng(seed).integers(-2, 3, size=(n_puzzles, n_heads, 4)).astype(np.float32)
+    """(puzzle, head, candidate) small whole numbers, so ties abound; every third puzzle has two
+    candidates of four.
+    """
+    scores = (
+        np.random.default_rng(seed).integers(-2, 3, size=(n_puzzles, n_heads, 4)).astype(np.float32)
+    )
     scores[::3, :, 2:] = np.nan
     return scores
 
@@ -34,7 +38,8 @@ def test_the_weighted_vote_adds_each_heads_score_over_its_puzzles_mean_in_units_
         n = sum(value == value for value in puzzle[0])
         for candidate in range(n):
             said = [
-                (own[candidate] - sum(own[:n]) / n) / scale for own, scale in zip(puzzle, scales.tolist(), strict=True)
+                (own[candidate] - sum(own[:n]) / n) / scale
+                for own, scale in zip(puzzle, scales.tolist(), strict=True)
             ]
             assert sums[candidate] == pytest.approx(sum(said), abs=1e-6)
         assert np.isnan(sums[n:]).all()
@@ -43,7 +48,10 @@ def test_the_weighted_vote_adds_each_heads_score_over_its_puzzles_mean_in_units_
 def test_with_two_candidates_the_weighted_vote_is_the_sum_of_scaled_margins():
     scores, scales = np.random.default_rng(1).normal(size=(50, 3, 2)), np.array([0.1, 1.0, 10.0])
     by_margins = ((scores[:, :, 0] - scores[:, :, 1]) / scales).sum(axis=1)
-    assert candidate_choices(weighted_vote(scores, scales)).tolist() == np.where(by_margins > 0, 0, 1).tolist()
+    assert (
+        candidate_choices(weighted_vote(scores, scales)).tolist()
+        == np.where(by_margins > 0, 0, 1).tolist()
+    )
 
 
 def test_a_spread_is_the_root_mean_square_of_what_is_left_without_the_mean():
@@ -60,13 +68,18 @@ def test_a_head_without_spread_has_no_vote():
     scores = np.array([[[3.0, 3.0], [0.0, 1.0]], [[5.0, 5.0], [1.0, 0.0]]])
     assert spreads(scores)[0] == 0
     assert candidate_choices(weighted_vote(scores, spreads(scores))).tolist() == [1, 0]
-    assert candidate_choices(weighted_vote(scores[:, :1], spreads(scores[:, :1]))).tolist() == [-1, -1]
+    assert candidate_choices(weighted_vote(scores[:, :1], spreads(scores[:, :1]))).tolist() == [
+        -1,
+        -1,
+    ]
 
 
 def test_an_offset_that_a_head_adds_to_all_candidates_of_a_puzzle_changes_nothing():
     scores = scores_of()
     moved = scores + np.random.default_rng(2).integers(-50, 50, size=(*scores.shape[:2], 1))
-    assert weighted_vote(moved, spreads(moved)) == pytest.approx(weighted_vote(scores, spreads(scores)), nan_ok=True)
+    assert weighted_vote(moved, spreads(moved)) == pytest.approx(
+        weighted_vote(scores, spreads(scores)), nan_ok=True
+    )
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e30, 1e37])

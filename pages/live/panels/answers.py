@@ -1,4 +1,6 @@
-"""Who gets the puzzle right: the truth, the model, the head in view and the vote, each with how certain that is."""
+"""Who gets the puzzle right: the truth, the model, the head in view and the vote, each with how
+certain that is.
+"""
 
 import pandas as pd
 import streamlit as st
@@ -19,8 +21,8 @@ def show_answers(view: View) -> None:
     st.markdown(f"{_truth_sentence(view)} {' '.join(map(_sentence, rows.itertuples()))}")
     st.dataframe(_table(view, rows), hide_index=True, width="stretch", column_config=_columns())
     st.caption(
-        f"{view.name}: {view.how}. Test puzzles are those of the run in the sidebar; an answer is more certain when "
-        "the best candidate is further ahead of the second."
+        f"{view.name}: {view.how}. Test puzzles are those of the run in the sidebar; an answer is "
+        "more certain when the best candidate is further ahead of the second."
         if view.by
         else f"{view.name}: {view.how}."
     )
@@ -32,7 +34,11 @@ def _truth_sentence(view: View) -> str:
     if puzzle.answer is None:
         return "Nobody has said which answer is right, and it does not follow."
     steps = truth(puzzle.context, puzzle.statement, puzzle.candidates)
-    in_steps = f" ({_steps(steps.solution.steps)})" if steps.answer == puzzle.answer and steps.solution else ""
+    in_steps = (
+        f" ({_steps(steps.solution.steps)})"
+        if steps.answer == puzzle.answer and steps.solution
+        else ""
+    )
     return f"The right answer is **{escaped(puzzle.candidates[puzzle.answer])}**{in_steps}."
 
 
@@ -47,14 +53,17 @@ def _sentence(row) -> str:
 
 def _table(view: View, rows: pd.DataFrame) -> pd.DataFrame:
     shares = zip(view.asked.candidates, view.result.scored.probabilities, strict=True)
-    probabilities = ", ".join(f"{visible(candidate)} {percent(share)}" for candidate, share in shares)
+    probabilities = ", ".join(
+        f"{visible(candidate)} {percent(share)}" for candidate, share in shares
+    )
     return pd.DataFrame(
         {
             "Who": rows["who"],
             "Answer": rows["answer"].map(visible),
             "That is": rows["verdict"].map(SIGNS),
             "More certain than": [
-                "" if pd.isna(one) else f"{percent(one)} of test puzzles" for one in rows["share_below"]
+                "" if pd.isna(one) else f"{percent(one)} of test puzzles"
+                for one in rows["share_below"]
             ],
             "Lead": rows["lead"],
             "In words": [probabilities if who == "the model" else "" for who in rows["who"]],
@@ -69,11 +78,12 @@ def _columns() -> dict:
         ),
         "Lead": st.column_config.NumberColumn(
             format="%.3g",
-            help="The best candidate's score minus the second best's, in units of who says it: logits of the model, "
-            "QK-scores of a head, usual sizes in the vote.",
+            help="The best candidate's score minus the second best's, in units of who says it: "
+            "logits of the model, QK-scores of a head, usual sizes in the vote.",
         ),
         "In words": st.column_config.TextColumn(
-            "Probabilities", help="The model's next-token probabilities, shared out among the candidates only."
+            "Probabilities",
+            help="The model's next-token probabilities, shared out among the candidates only.",
         ),
     }
 
@@ -88,7 +98,11 @@ def _show_proof(view: View) -> None:
     if found.solution.verdict is None:
         st.caption("Neither the statement nor its opposite follows from the context.")
         return
-    verdict = "The statement follows" if found.solution.verdict else "The opposite of the statement follows"
+    verdict = (
+        "The statement follows"
+        if found.solution.verdict
+        else "The opposite of the statement follows"
+    )
     if puzzle.answer is not None and found.answer not in (None, puzzle.answer):
         st.warning(f"{verdict} from the context, but another answer was given as the right one.")
     with st.expander(f"Proof: {verdict.lower()}, {_steps(found.solution.steps)}"):

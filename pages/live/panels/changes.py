@@ -1,4 +1,6 @@
-"""What if the puzzle were a little different? Each change scored, with before and after side by side."""
+"""What if the puzzle were a little different? Each change scored, with before and after side by
+side.
+"""
 
 import pandas as pd
 import streamlit as st
@@ -24,7 +26,9 @@ TRIED, JOB = "live tried", "live job what if"
 def show_what_if(view: View) -> None:
     """Pick changes, press the button, see who flips."""
     st.subheader("What if", anchor=False)
-    kinds = st.multiselect("Changes", KINDS, default=KINDS, format_func=NAMES.__getitem__, key="live kinds")
+    kinds = st.multiselect(
+        "Changes", KINDS, default=KINDS, format_func=NAMES.__getitem__, key="live kinds"
+    )
     puzzle = (view.asked.puzzle, view.asked.model)
     if st.button("Try these changes", key="live try", disabled=not kinds):
         st.session_state[TRIED] = (puzzle, tuple(kinds))
@@ -74,7 +78,8 @@ def _show_table(view: View, table: pd.DataFrame) -> None:
         shown[name] = verdict + table[who] + flips
     st.dataframe(pd.DataFrame(shown), hide_index=True, width="stretch")
     st.caption(
-        "✓ right, ✗ wrong, neither where the truth is unknown; flips: another answer than for the puzzle as it is."
+        "✓ right, ✗ wrong, neither where the truth is unknown; flips: another answer than for the "
+        "puzzle as it is."
     )
 
 
@@ -87,11 +92,12 @@ def _show_curve(view: View, table: pd.DataFrame) -> None:
         drawn_once(own_curve_chart, curve, names),
         width="stretch",
         key="live curve",
-        alt="Share of draws that model, head and vote answer right as distractors are added; the table below has the "
-        "numbers",
+        alt="Share of draws that model, head and vote answer right as distractors are added; the "
+        "table below has the numbers",
     )
     st.caption(
-        f"This puzzle's own difficulty curve, coarse: {int(curve['n'].max())} draws for each number of distractors."
+        f"This puzzle's own difficulty curve, coarse: {int(curve['n'].max())} draws for each "
+        "number of distractors."
     )
     with st.expander("Table of this chart"):
         st.dataframe(curve.assign(who=curve["who"].map(names)), hide_index=True, width="stretch")

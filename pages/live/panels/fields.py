@@ -34,7 +34,12 @@ def show_examples() -> None:
     """The gallery, and new random puzzles."""
     left, right = st.columns([2, 1], vertical_alignment="bottom")
     left.selectbox(
-        "Example", EXAMPLES, index=None, placeholder="Choose an example", key="live example", on_change=take_example
+        "Example",
+        EXAMPLES,
+        index=None,
+        placeholder="Choose an example",
+        key="live example",
+        on_change=take_example,
     )
     with right.popover("New random puzzle", width="stretch"):
         st.slider("Steps (rules to apply)", 0, MAX_STEPS, 2, key="live steps")
@@ -61,7 +66,9 @@ def show_input() -> None:
     st.button("Score this puzzle", type="primary", on_click=ask_typed, key="live score")
     asked, typed = st.session_state.get(ASKED), typed_or_none()
     if asked is not None and typed != asked:
-        st.caption("What you have typed differs from the puzzle below; press the button to score it.")
+        st.caption(
+            "What you have typed differs from the puzzle below; press the button to score it."
+        )
 
 
 def _show_model() -> None:
@@ -77,7 +84,8 @@ def _show_model() -> None:
             "Queries and keys",
             READINGS,
             key="live reading",
-            help="Before or after rotary position embedding. A run has settled on one; numbers compare within it only.",
+            help="Before or after rotary position embedding. A run has settled on one; numbers "
+            "compare within it only.",
             **KEPT,
         )
         if st.session_state["live model"] == OTHER_MODEL:
@@ -86,20 +94,25 @@ def _show_model() -> None:
         st.caption(
             f"It needs about {size_text(needed)} of memory; one model is in memory at a time."
             if needed
-            else "How much memory it needs is looked up when it is loaded; one model is in memory at a time."
+            else "How much memory it needs is looked up when it is loaded; one model is in memory "
+            "at a time."
         )
 
 
 def show_unknown_words(asked: Shared) -> None:
     """Which words the model has never seen."""
-    words = unknown_words(model_path(asked.model), " ".join((asked.context, asked.statement, *asked.candidates)))
+    words = unknown_words(
+        model_path(asked.model), " ".join((asked.context, asked.statement, *asked.candidates))
+    )
     if not words:
         return
-    short = [(word if len(word) <= 40 else f"{word[:40]}…", near) for word, near in list(words.items())[:40]]
+    short = [
+        (word if len(word) <= 40 else f"{word[:40]}…", near)
+        for word, near in list(words.items())[:40]
+    ]
     named = [word if not near else f"{word} (near: {', '.join(near)})" for word, near in short]
     more = f" and {len(words) - 40} more" if len(words) > 40 else ""
     st.warning(
-        f"The model has never seen {'this word' if len(words) == 1 else 'these words'}, so its answer says little: "
-        + escaped("; ".join(named))
-        + more
+        f"The model has never seen {'this word' if len(words) == 1 else 'these words'}, so its "
+        "answer says little: " + escaped("; ".join(named)) + more
     )

@@ -18,7 +18,10 @@ def show_grid(view: View) -> None:
     towards = escaped(puzzle.candidates[puzzle.answer or 0])
     n_plus = int((frame["mark"] == "+").sum())
     what = "right" if puzzle.answer is not None else "for the first candidate"
-    st.markdown(f"**{n_plus:,}** of {len(frame):,} heads are {what} ({towards}). Click a cell to open that head below.")
+    st.markdown(
+        f"**{n_plus:,}** of {len(frame):,} heads are {what} ({towards}). Click a cell to open that "
+        "head below."
+    )
     key = f"live grid {view.keys} {frame.shape[0]}"
 
     def take_click() -> None:
@@ -28,21 +31,29 @@ def show_grid(view: View) -> None:
                 st.session_state[picker] = int(cells[0][name])
 
     show_chart(
-        drawn_once(puzzle_grid, frame, (view.layer, view.head), "Margin, in usual sizes of each head"),
+        drawn_once(
+            puzzle_grid, frame, (view.layer, view.head), "Margin, in usual sizes of each head"
+        ),
         width="stretch",
         key=key,
         on_select=take_click,
         selection_mode=[CELL],
-        alt=f"Margins of {len(frame):,} heads on this puzzle by layer and head, {n_plus:,} of them {what}; the table "
-        "below has the numbers",
+        alt=f"Margins of {len(frame):,} heads on this puzzle by layer and head, {n_plus:,} of them "
+        f"{what}; the table below has the numbers",
     )
     good = " Dashed: the heads that vote, best on validation puzzles." if voters else ""
-    usual = "its usual size on the run's puzzles" if view.by else "the usual size of all heads on this puzzle"
+    usual = (
+        "its usual size on the run's puzzles"
+        if view.by
+        else "the usual size of all heads on this puzzle"
+    )
     st.caption(
-        f"Blue and +: the head's margin is for {towards}. Orange and −: against it. Paler is less certain: each margin "
-        f"is divided by {usual}. Solid: the head in view.{good}"
+        f"Blue and +: the head's margin is for {towards}. Orange and −: against it. Paler is less "
+        f"certain: each margin is divided by {usual}. Solid: the head in view.{good}"
     )
     with st.expander("Table of this grid"):
         table = frame.sort_values("scaled", ascending=False)
-        table = table[["name", "layer", "head", "answer", "verdict", "margin", "scaled", "is_known_good"]]
+        table = table[
+            ["name", "layer", "head", "answer", "verdict", "margin", "scaled", "is_known_good"]
+        ]
         st.dataframe(table, hide_index=True, width="stretch")

@@ -26,10 +26,12 @@ def show_share(view: View) -> None:
             named = run | {"layer": view.layer, "head": view.head} | linked()
             st.code(f"{st.context.url or ''}?{urlencode(named)}", language=None, wrap_lines=True)
             st.caption(
-                "It holds the whole puzzle, the model's name and the head; whoever opens it sees the same numbers."
+                "It holds the whole puzzle, the model's name and the head; whoever opens it sees "
+                "the same numbers."
             )
     python.code(python_snippet(view.asked), language="python")
     shell.code(shell_snippet(view.asked), language="shell", wrap_lines=True)
     st.caption(
-        f"Model {escaped(view.result.model)}, revision {escaped(view.result.revision)}, {view.result.n_tokens} tokens."
+        f"Model {escaped(view.result.model)}, revision {escaped(view.result.revision)}, "
+        f"{view.result.n_tokens} tokens."
     )

@@ -11,8 +11,9 @@ from qkcore.puzzles.variants import proof_of
 from qkcore.wording import escaped
 
 SINK = (
-    "Queries of nearly all heads are far apart from the first token's key, or close to it, whatever the puzzle is (it "
-    "serves as a resting place for attention). In the scale it would leave all others pale."
+    "Queries of nearly all heads are far apart from the first token's key, or close to it, "
+    "whatever the puzzle is (it serves as a resting place for attention). In the scale it would "
+    "leave all others pale."
 )
 
 
@@ -23,8 +24,8 @@ def show_why(view: View) -> None:
     frame, premises = _tokens(view, values, has_sink), _premises(view, values)
     st.markdown(
         "The ringed token is where the key is read: its value, "
-        f"**{values[view.result.alignment.key_at]:.3g}**, is what the head answers by ({escaped(shown)}). The others "
-        "show what else the query resembles."
+        f"**{values[view.result.alignment.key_at]:.3g}**, is what the head answers by "
+        f"({escaped(shown)}). The others show what else the query resembles."
     )
     left, right = st.columns([3, 2])
     show_chart(
@@ -32,18 +33,21 @@ def show_why(view: View) -> None:
         left,
         width="content",
         key="live strip",
-        alt=f"The prompt, each token tinted by the product of its key with the query of {shown}; the table below has "
-        "the numbers",
+        alt=f"The prompt, each token tinted by the product of its key with the query of {shown}; "
+        "the table below has the numbers",
     )
     if len(frame) > MAX_TOKENS:
-        left.caption(f"The first {MAX_TOKENS:,} of {len(frame):,} tokens are drawn; the table has all.")
+        left.caption(
+            f"The first {MAX_TOKENS:,} of {len(frame):,} tokens are drawn; the table has all."
+        )
     if len(premises):
         show_chart(
             drawn_once(premise_bars, premises, "Sum over its tokens"),
             right,
             width="stretch",
             key="live premises",
-            alt="Sum of the products over each premise's tokens, those of the proof marked; the table below has them",
+            alt="Sum of the products over each premise's tokens, those of the proof marked; the "
+            "table below has them",
         )
         right.caption("Diamonds: premises of the proof.")
     with st.expander("Tables of these charts"):
@@ -52,15 +56,22 @@ def show_why(view: View) -> None:
 
 
 def _picked(view: View) -> tuple[np.ndarray, str, bool]:
-    """The products to show, in words whose they are, and whether the first token counts in the scale."""
+    """The products to show, in words whose they are, and whether the first token counts in the
+    scale.
+    """
     candidates, alignment = view.asked.candidates, view.result.alignment
     first = view.asked.answer or 0
     scores = view.result.scored.qk[view.layer, view.head]
-    second = max((one for one in range(len(candidates)) if one != first), key=lambda one: scores[one])
+    second = max(
+        (one for one in range(len(candidates)) if one != first), key=lambda one: scores[one]
+    )
     names = [f"{candidates[first]} minus {candidates[second]}", *candidates]
     left, right = st.columns(2, vertical_alignment="bottom")
-    # The names are in the key: the browser keeps a box whose key stays, and with it the words of the last puzzle.
-    number = left.selectbox("Whose query", range(len(names)), format_func=names.__getitem__, key=f"live query {names}")
+    # The names are in the key: the browser keeps a box whose key stays, and with it the words of
+    # the last puzzle.
+    number = left.selectbox(
+        "Whose query", range(len(names)), format_func=names.__getitem__, key=f"live query {names}"
+    )
     has_sink = right.toggle("First token in the scale", key="live sink", help=SINK)
     pair = (first, second) if number == 0 else (number - 1,)
     return alignment.of(view.layer, view.head, *pair), names[number], has_sink
@@ -84,7 +95,10 @@ def _tokens(view: View, values: np.ndarray, has_sink: bool) -> pd.DataFrame:
 def _premises(view: View, values: np.ndarray) -> pd.DataFrame:
     alignment, puzzle = view.result.alignment, view.asked.puzzle
     proof = proof_of(puzzle)
-    roles = ["in the proof" if one in proof else "not in it" if proof else "" for one in alignment.sentences]
+    roles = [
+        "in the proof" if one in proof else "not in it" if proof else ""
+        for one in alignment.sentences
+    ]
     return pd.DataFrame(
         {
             "premise": range(1, len(alignment.sentences) + 1),
