@@ -18,7 +18,7 @@ sys.path.insert(0, str(DATA.parent))
 from qkcore.attention.load import load_model  # noqa: E402
 from qkcore.puzzles.generate import generate_puzzles  # noqa: E402
 from qkcore.puzzles.public_sets import import_puzzles  # noqa: E402
-from qkcore.scoring.precompute import run  # noqa: E402
+from qkcore.scoring.precompute import precompute  # noqa: E402
 
 SEED = 2026  # the model was trained on other seeds; see reference/README.md
 STEPS, DISTRACTORS = range(1, 7), range(0, 6)
@@ -34,7 +34,7 @@ def main(prontoqa: str | None) -> None:
     if prontoqa:
         files = sorted(Path(prontoqa).glob("*hop_ProofsOnly_random_noadj.json"))
         print(
-            run(
+            precompute(
                 lm,
                 import_puzzles("prontoqa", files),
                 fresh,
@@ -45,7 +45,7 @@ def main(prontoqa: str | None) -> None:
     # The newest run is shown first: the made-up words, before rotary.
     for style, rope in (("everyday", "pre"), ("made-up", "post"), ("made-up", "pre")):
         puzzles = generate_puzzles(STEPS, DISTRACTORS, PER_CELL, SEED, style)
-        print(run(lm, puzzles, fresh, puzzle_set=style, rope=rope))
+        print(precompute(lm, puzzles, fresh, puzzle_set=style, rope=rope))
     os.replace(fresh, STORE)
 
 

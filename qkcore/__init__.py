@@ -1,13 +1,89 @@
 """The core of QKScope: everything that computes. Knows nothing of the screen.
 
-Modules import only from those above them in ARCHITECTURE.md's table; nothing is imported here,
-so that reading results never loads torch.
+The public names stand here and are loaded when they are first used, so that `import qkcore` is
+quick and reading results never loads torch. docs/api.md lists them with an example each.
+
+    from qkcore import load_model, load_puzzles, score_puzzles, ResultStore
 """
 
-__version__ = "0.1.0"
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.2.0"
+
+if TYPE_CHECKING:
+    from qkcore.asking.templates import Chat, PromptError, PromptTemplate, template_named
+    from qkcore.attention.geometry import UnsupportedModelError
+    from qkcore.attention.load import CausalLM, load_model
+    from qkcore.bundled import bundled_model, demo_store
+    from qkcore.charts.curves import difficulty_curves, gap_chart, margin_curves
+    from qkcore.charts.grids import head_grid
+    from qkcore.puzzles.generate import generate_puzzles
+    from qkcore.puzzles.public_sets import import_puzzles
+    from qkcore.puzzles.puzzle import Puzzle, PuzzleError, load_puzzles, save_puzzles
+    from qkcore.puzzles.surface import surface_accuracy
+    from qkcore.puzzles.variants import truth, variants
+    from qkcore.results.answers import exam
+    from qkcore.results.export import export
+    from qkcore.results.findings import choices_reported, measures, run_gaps
+    from qkcore.results.reader import StoreError
+    from qkcore.results.scores import Scores
+    from qkcore.results.store import ResultStore
+    from qkcore.scoring.alignment import Alignment, align
+    from qkcore.scoring.precompute import precompute
+    from qkcore.scoring.score import score_puzzle, score_puzzles
+    from qkcore.sharing.bundle import BundleError, open_bundle, write_bundle
+    from qkcore.statistics.exams import accuracy_by, gaps
+    from qkcore.statistics.luck import luck_line
+    from qkcore.statistics.metrics import accuracy_interval, balanced_accuracy, paired_test
+
+# Where each public name lives: the same as above, for whoever does not check types.
+_HOMES = {
+    "asking.templates": "Chat PromptError PromptTemplate template_named",
+    "attention.geometry": "UnsupportedModelError",
+    "attention.load": "CausalLM load_model",
+    "bundled": "bundled_model demo_store",
+    "charts.curves": "difficulty_curves gap_chart margin_curves",
+    "charts.grids": "head_grid",
+    "puzzles.generate": "generate_puzzles",
+    "puzzles.public_sets": "import_puzzles",
+    "puzzles.puzzle": "Puzzle PuzzleError load_puzzles save_puzzles",
+    "puzzles.surface": "surface_accuracy",
+    "puzzles.variants": "truth variants",
+    "results.answers": "exam",
+    "results.export": "export",
+    "results.findings": "choices_reported measures run_gaps",
+    "results.reader": "StoreError",
+    "results.scores": "Scores",
+    "results.store": "ResultStore",
+    "scoring.alignment": "Alignment align",
+    "scoring.precompute": "precompute",
+    "scoring.score": "score_puzzle score_puzzles",
+    "sharing.bundle": "BundleError open_bundle write_bundle",
+    "statistics.exams": "accuracy_by gaps",
+    "statistics.luck": "luck_line",
+    "statistics.metrics": "accuracy_interval balanced_accuracy paired_test",
+}
+_HOME_OF = {name: f"qkcore.{home}" for home, names in _HOMES.items() for name in names.split()}
+
+__all__ = ["InputError", "__version__", *sorted(_HOME_OF)]
 
 
 class InputError(ValueError):
-    """Something that a person gave cannot be used; the message is one sentence: what, where, and
-    what to do.
+    """Something that a person gave cannot be used.
+
+    The message is one sentence: what is wrong, where, and what to do.
     """
+
+
+def __getattr__(name: str) -> Any:
+    """A public name, from where it lives; see PEP 562."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'qkcore' has no attribute {name!r}")
+    value = getattr(import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME_OF})

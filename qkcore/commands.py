@@ -46,7 +46,7 @@ def _load(options):
     """(CausalLM, template or None) as the options say."""
     from transformers.utils import logging
 
-    from qkcore.asking.prompts import Chat, PromptTemplate
+    from qkcore.asking.templates import Chat, PromptTemplate
     from qkcore.attention.load import load_model
 
     logging.set_verbosity_error()
@@ -62,7 +62,7 @@ def precompute(options) -> None:
     """Score a puzzle file into a store."""
     puzzles = load_puzzles(options.puzzles)
     lm, template = _load(options)
-    from qkcore.scoring.precompute import run
+    from qkcore.scoring.precompute import precompute as run
 
     run_id = run(
         lm,

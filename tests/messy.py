@@ -15,8 +15,7 @@ import duckdb
 import numpy as np
 
 from qkcore.puzzles.puzzle import Puzzle
-from qkcore.results.publish import publish
-from tests.stores import planted_run, write_parts
+from tests.stores import planted_run, publish_parts, write_parts
 
 CANDIDATES = (
     ("true", "false"),
@@ -70,9 +69,8 @@ def messy_scores(puzzles: list[Puzzle], seed: int = 0) -> tuple[np.ndarray, np.n
     """
     rng = np.random.default_rng(seed)
     most = max(len(puzzle.candidates) for puzzle in puzzles)
-    qk = rng.integers(-2, 3, size=(len(puzzles), len(HEADS), most)).astype(
-        np.float32
-    )  # small whole numbers tie often
+    # Small whole numbers tie often
+    qk = rng.integers(-2, 3, size=(len(puzzles), len(HEADS), most)).astype(np.float32)
     logits = rng.integers(0, 3, size=(len(puzzles), most)).astype(np.float32)
     for row, puzzle in enumerate(puzzles):
         if rng.random() < 0.8:
@@ -109,7 +107,7 @@ def add_run(
     """Publish one more run of messy scores."""
     parts = write_parts(path.with_suffix(f".{run_id}"), puzzles, *messy_scores(puzzles, seed))
     run = dict(run_id=run_id, puzzle_set=puzzle_set, n_layers=N_LAYERS, n_heads=N_HEADS)
-    publish(path, planted_run(puzzles, **run | changes), puzzles, parts)
+    publish_parts(path, planted_run(puzzles, **run | changes), puzzles, parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +145,11 @@ def records(path: Path, run_id: str) -> list[Record]:
         rows = plain.execute(
             """
             select p.puzzle_id, p.split, p.steps, p.distractors, p.candidates, p.answer,
-                   list(x.qk order by x.candidate), list(x.logit order by x.candidate), any_value(r.n_heads)
+                   list(x.qk order by x.candidate), list(x.logit order by x.candidate),
+                   any_value(r.n_heads)
             from s.scores x, s.puzzles p, s.runs r
-            where x.run_id = ? and r.run_id = x.run_id and p.puzzle_set = r.puzzle_set and p.puzzle_id = x.puzzle_id
+            where x.run_id = ? and r.run_id = x.run_id
+              and p.puzzle_set = r.puzzle_set and p.puzzle_id = x.puzzle_id
             group by p.puzzle_id, p.split, p.steps, p.distractors, p.candidates, p.answer
             order by any_value(p.place)
             """,

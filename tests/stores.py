@@ -6,7 +6,7 @@ import numpy as np
 
 from qkcore.puzzles.puzzle import Puzzle, puzzle_set_sha256
 from qkcore.results.parts import PART_SIZE, Part, n_parts, part_path, write_part
-from qkcore.results.publish import Run, WorkedExample, publish
+from qkcore.results.publish import Run, WorkedExample, collect, publish
 
 N_LAYERS, N_HEADS = 3, 4
 PLANTED = (1, 2)  # right on nine puzzles in ten; every other head guesses
@@ -79,22 +79,36 @@ def write_parts(
     return paths
 
 
+def publish_parts(
+    path: Path,
+    run: Run,
+    puzzles: list[Puzzle],
+    parts: list[Path],
+    with_texts: bool = True,
+    example: WorkedExample | None = None,
+) -> None:
+    """Finished parts into a store."""
+    publish(path, run, puzzles, collect(run, puzzles, parts), with_texts, example)
+
+
 def planted_store(path: Path, n_groups: int = 60, seed: int = 0, **changes) -> Path:
     """A store of one run, with a head worth finding."""
     puzzles = planted_puzzles(n_groups)
     parts = write_parts(path.with_suffix(".parts"), puzzles, *planted_scores(puzzles, seed))
-    publish(path, planted_run(puzzles, **changes), puzzles, parts, example_of=planted_example)
+    run = planted_run(puzzles, **changes)
+    publish_parts(path, run, puzzles, parts, example=planted_example(run))
     return path
 
 
-def planted_example(layer: int, head: int) -> WorkedExample:
-    """Vectors whose products can be checked in the head: 1*2 + 2*1 = 4 for true, 1*0 + 2*1 = 2 for
-    false.
+def planted_example(run: Run) -> WorkedExample:
+    """The planted head, with vectors whose products can be checked in the head.
+
+    1*2 + 2*1 = 4 for true, 1*0 + 2*1 = 2 for false.
     """
-    tokens = ["Statement", ".", "\n", "Answer", ":"]
-    return WorkedExample(
-        "g6-0", layer, head, tokens, 2, [" true", " false"], [1.0, 2.0], [[2.0, 1.0], [0.0, 1.0]]
-    )
+    layer, head = divmod(PLANTED[0] * N_HEADS + PLANTED[1], run.n_heads)
+    tokens, candidates = ["Statement", ".", "\n", "Answer", ":"], [" true", " false"]
+    vectors = [1.0, 2.0], [[2.0, 1.0], [0.0, 1.0]]
+    return WorkedExample("g6-0", layer, head, tokens, 2, candidates, *vectors)
 
 
 def family_store(path: Path) -> Path:
@@ -147,7 +161,8 @@ def guessing_store(
         n_heads=n_heads,
         n_kv_heads=n_heads // 8 or 1,
     )
-    publish(path, planted_run(puzzles, **changes), puzzles, parts)
+    run = planted_run(puzzles, **changes)
+    publish(path, run, puzzles, collect(run, puzzles, parts))
     for part in parts:
         part.unlink()
     return path

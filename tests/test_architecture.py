@@ -1,4 +1,4 @@
-"""Who may import whom: the contracts in pyproject.toml, what must stay light, and where pages lie."""
+"""Who may import whom: contracts in pyproject.toml, what must stay light, and where pages lie."""
 
 import os
 import re
@@ -82,7 +82,7 @@ def test_architecture_names_every_file_of_the_core_once():
     [
         "qkcore.results.store, qkcore.charts.grids, qkcore.statistics.metrics, "
         "qkcore.results.publish",
-        "pages.main.reading, pages.widgets.curves",
+        "pages.main.stored, pages.widgets.curves",
     ],
 )
 def test_reading_results_loads_no_torch(names):

@@ -25,7 +25,7 @@ def test_score_prints_what_score_puzzle_computes(tiny_folder, monkeypatch, capsy
         (n, h) for n in range(3) for h in range(4)
     ]
     np.testing.assert_allclose(
-        [h["scores"] for h in printed["heads"]], expected.qk.flatten(0, 1), atol=1e-5
+        [h["scores"] for h in printed["heads"]], expected.qk.reshape(-1, 2), atol=1e-5
     )
     np.testing.assert_allclose(printed["model"]["logits"], expected.logits, atol=1e-5)
     assert printed["key_token"] == "\n"

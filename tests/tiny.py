@@ -2,6 +2,7 @@
 milliseconds.
 """
 
+import numpy as np
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
@@ -51,7 +52,7 @@ def tiny_tokenizer(begins_with_bos: bool = False) -> PreTrainedTokenizerFast:
 
 
 def tiny_model(model_type: str, n_layers: int = 3, seed: int = 0, **changes) -> torch.nn.Module:
-    """A random causal LM of the type, in float32; weights large enough that heads differ clearly."""
+    """A random float32 causal LM of the type; weights large enough that heads differ clearly."""
     common = dict(vocab_size=420, initializer_range=0.3)
     if model_type == "gpt2":
         common |= dict(n_layer=n_layers)
@@ -78,3 +79,10 @@ def puzzle(statement: str = "Max is metallic.", **changes) -> Puzzle:
         split="test",
     )
     return Puzzle(**fields | changes)
+
+
+def close(ours, theirs) -> bool:
+    """Whether two arrays or tensors differ by rounding only: 1e-4 of the largest value."""
+    ours, theirs = np.asarray(ours), np.asarray(theirs)
+    assert np.isfinite(theirs).all()
+    return np.allclose(ours, theirs, rtol=0, atol=1e-4 * float(np.abs(theirs).max()))

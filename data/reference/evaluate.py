@@ -106,7 +106,8 @@ def file_table(
     puzzles = load_puzzles(path)
     yield "| steps | accuracy |\n| --- | --- |"
     for steps in sorted({p.steps for p in puzzles if p.steps is not None}):
-        yield f"| {steps} | {share(right_answers(model, tokenizer, [p for p in puzzles if p.steps == steps]))} |"
+        as_long = [p for p in puzzles if p.steps == steps]
+        yield f"| {steps} | {share(right_answers(model, tokenizer, as_long))} |"
 
 
 def print_heads() -> None:

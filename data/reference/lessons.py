@@ -58,25 +58,19 @@ class Lesson:
     """One packed sequence; places are positions in `ids`."""
 
     ids: list[int]
-    subjects: list[tuple[int, int]] = field(
-        default_factory=list
-    )  # (place of a premise's last word, its subject)
-    objects: list[tuple[int, int]] = field(
-        default_factory=list
-    )  # (the same place, what is said of the subject)
+    # (place of a premise's last word, its subject)
+    subjects: list[tuple[int, int]] = field(default_factory=list)
+    # (the same place, what is said of the subject)
+    objects: list[tuple[int, int]] = field(default_factory=list)
     n_context: int = 0
-    spans: list[tuple[int, int]] = field(
-        default_factory=list
-    )  # (begin, end) of each statement with its "Answer:"
-    answers: list[tuple[int, bool, int]] = field(
-        default_factory=list
-    )  # (place of the last ":", is true, steps)
-    told: list[tuple[int, int]] = field(
-        default_factory=list
-    )  # (begin, end) of the text from each answer on
-    tails: list[tuple[int, list[Kinds], bool]] = field(
-        default_factory=list
-    )  # (place at a statement's end, what is
+    # (begin, end) of each statement with its "Answer:"
+    spans: list[tuple[int, int]] = field(default_factory=list)
+    # (place of the last ":", is true, steps)
+    answers: list[tuple[int, bool, int]] = field(default_factory=list)
+    # (begin, end) of the text from each answer on
+    told: list[tuple[int, int]] = field(default_factory=list)
+    # (place at a statement's end, what is
+    tails: list[tuple[int, list[Kinds], bool]] = field(default_factory=list)
     # reached from its subject, is true)
 
 
@@ -121,7 +115,8 @@ def reached_sets(premises: list[Premise], subject: str) -> list[Kinds]:
 def narrowed(reached: list[Kinds], word: str) -> list[Kinds]:
     """What is reached, and only `word` from where it is.
 
-    >>> narrowed([{("Max", True)}, {("wumpus", True), ("hot", True)}, {("cold", False), ("hot", True)}], "cold")[2]
+    >>> last = {("cold", False), ("hot", True)}
+    >>> narrowed([{("Max", True)}, {("wumpus", True), ("hot", True)}, last], "cold")[2]
     {('cold', False)}
     """
     return [{kind for kind in kinds if kind[0] == word} or kinds for kinds in reached]
@@ -130,8 +125,9 @@ def narrowed(reached: list[Kinds], word: str) -> list[Kinds]:
 def proof_of(premises: list[Premise], statement: Premise) -> list[Premise]:
     """The premises that lead from the statement's subject to its word, in that order.
 
-    >>> proof_of([Premise("wumpus", "cold", False), Premise("Max", "wumpus")], Premise("Max", "cold"))
-    [Premise(subject='Max', word='wumpus', is_positive=True), Premise(subject='wumpus', word='cold', is_positive=False)]
+    >>> rule, fact = Premise("wumpus", "cold", False), Premise("Max", "wumpus")
+    >>> proof_of([rule, fact], Premise("Max", "cold")) == [fact, rule]
+    True
     """
     paths = [[premise] for premise in premises if premise.subject == statement.subject]
     for path in paths:  # grows while it is read: breadth first
@@ -235,7 +231,7 @@ def _verdict(statement: Premise, reached: list[Kinds]) -> tuple[bool, int]:
 def _rule_statements(
     rng: random.Random, premises: list[Premise], statements: list[Premise]
 ) -> list[Premise]:
-    """Up to two more statements, about classes on the two chains, such as "every wumpus is cold"."""
+    """Up to two more statements about classes on the two chains, such as "every wumpus is cold"."""
     goal = statements[0].word
     classes = []
     for premise in premises:
@@ -269,9 +265,8 @@ def _aside_statements(
 def _batch(lessons: list[Lesson]) -> Batch:
     shape = len(lessons), max(len(lesson.ids) for lesson in lessons)
     ids, positions = torch.zeros(shape, dtype=torch.long), torch.zeros(shape, dtype=torch.long)
-    segment = torch.full(
-        shape, -1
-    )  # 0 in the context, 1, 2, ... in the statements, -1 in the padding
+    # 0 in the context, 1, 2, ... in the statements, -1 in the padding
+    segment = torch.full(shape, -1)
     answers, steps, following, subjects, objects = (torch.full(shape, IGNORE) for _ in range(5))
     for row, lesson in enumerate(lessons):
         ids[row, : len(lesson.ids)] = torch.tensor(lesson.ids)

@@ -42,10 +42,8 @@ class Stage:
     n_updates: int
     plan: Plan
     learning_rate: tuple[float, float]
-    temporary: tuple[float, float] = (
-        0.5,
-        0.5,
-    )  # weight of the temporary losses, at the beginning and the end
+    # Weight of the temporary losses, at the beginning and the end
+    temporary: tuple[float, float] = (0.5, 0.5)
     # is the answer, too, asked for at the statement's last tokens after the upper layers?
     asks_verdict: bool = False
 
@@ -252,7 +250,10 @@ class Report:
         answer, owner, kind, *hops = torch.stack(self._losses).mean(0).tolist()
         shares = " ".join(f"{s}:{100 * sum(r) / len(r):.0f}%" for s, r in self._right.items() if r)
         look_ups = " ".join(f"{hop:.2f}" for hop in hops)
-        return f"answer {answer:.2f}  premise {owner:.2f} {kind:.2f}  look-ups {look_ups}  right by steps {shares}"
+        return (
+            f"answer {answer:.2f}  premise {owner:.2f} {kind:.2f}  look-ups {look_ups}  right by "
+            f"steps {shares}"
+        )
 
 
 def save(state: dict, path: Path) -> None:

@@ -4,10 +4,11 @@ import pandas as pd
 import streamlit as st
 
 from pages.main.chosen import chosen
-from pages.main.reading import ask
+from pages.main.stored import ask
 from pages.server.settings import ROOT
 from pages.widgets.exports import offer, python_for
 from qkcore.results.findings import products
+from qkcore.results.store import ResultStore
 from qkcore.wording import accuracy_text, escaped, head_name
 
 it = chosen()
@@ -65,7 +66,9 @@ def show_example(example) -> None:
         alt="Key, queries and products by dimension",
     )
     show_cell(example, name)
-    offer("worked-example", table, python_for("worked_example", it.run_id, then=(products,)))
+    offer(
+        "worked-example", table, python_for(ResultStore.worked_example, it.run_id, then=(products,))
+    )
 
 
 def show_cell(example, name: str) -> None:
@@ -75,7 +78,9 @@ def show_cell(example, name: str) -> None:
         for column in ("steps", "distractors")
         if not pd.isna(example[column])
     }
-    heads = ask("head_accuracy", it.run_id, "test", known.get("steps"), known.get("distractors"))
+    heads = ask(
+        ResultStore.head_accuracy, it.run_id, "test", known.get("steps"), known.get("distractors")
+    )
     own = heads[(heads["layer"] == example["layer"]) & (heads["head"] == example["head"])].iloc[0]
     listed = " and ".join(f"{column}: {value}" for column, value in known.items())
     st.markdown(
@@ -91,7 +96,7 @@ def show_cell(example, name: str) -> None:
     )
 
 
-example = ask("worked_example", it.run_id)
+example = ask(ResultStore.worked_example, it.run_id)
 if example is None:
     st.info(
         "This run holds no worked example: it was published without texts, or has no puzzles to "

@@ -78,7 +78,7 @@ class Desk:
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
         self._asked: dict[str, deque[float]] = {}
 
-    def ask(
+    def submit(
         self,
         key: Hashable,
         model: str,
@@ -139,10 +139,6 @@ class Desk:
             if job not in self._waiting:
                 return 0
             return self._waiting.index(job) + (self._running is not None)
-
-    def model_in_memory(self) -> str | None:
-        """The name of the model that is loaded now."""
-        return self._model_name
 
     def _count(self, who: str, per_minute: int) -> None:
         now = self._clock()

@@ -1,5 +1,4 @@
-"""From a puzzle that was asked to its result: the desk, what its worker does, and waiting before
-the screen.
+"""From a puzzle that was asked to its result: the desk, its work, and waiting before the screen.
 
 Everything that needs torch is imported in the worker, so that opening a page of results loads none
 of it.
@@ -10,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
@@ -25,24 +24,27 @@ from qkcore.asking.templates import PromptError, template_named
 from qkcore.attention.memory import memory_needed, size_text
 from qkcore.puzzles.puzzle import Puzzle
 from qkcore.puzzles.variants import KINDS, Variant, variants
-from qkcore.results.one_puzzle import Scored
+from qkcore.results.scores import Scores
 from qkcore.wording import escaped
+
+if TYPE_CHECKING:
+    from qkcore.attention.load import CausalLM
+    from qkcore.scoring.alignment import Alignment
 
 QUICK = 2.5  # seconds to wait for a result before the page shows where it stands in line
 LOOK_UP = 10  # seconds for asking Hugging Face how large a model is
 DRAWS = (4, 2, 1)  # as many as the limit on variants allows
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Result:
     """One puzzle's scores and alignment, and whose they are."""
 
-    scored: Scored
-    alignment: Any  # qkcore.scoring.alignment.Alignment, which cannot be named here without torch
+    scores: Scores
+    alignment: "Alignment"
     model: str
     revision: str
     n_tokens: int
-    key_token: str
 
     @property
     def n_bytes(self) -> int:
@@ -56,7 +58,7 @@ def desk() -> Desk:
     return Desk(_load, report=lambda error: LOG.error("Scoring failed.\n%s", without_words(error)))
 
 
-def _load(name: str, say: Callable[[str], None]) -> Any:
+def _load(name: str, say: Callable[[str], None]) -> "CausalLM":
     """The model of a name, in the worker."""
     needed = memory_needed(model_path(name)) or _memory_by_hub(name, say)
     if needed:
@@ -89,62 +91,54 @@ def _memory_by_hub(name: str, say: Callable[[str], None]) -> int | None:
     return 4 * found.total if found else None
 
 
-def score(asked: Shared) -> Result | None:
-    """The result of a puzzle; None while it is waited for, or when there is none (the page says
-    so).
+def score(shared: Shared) -> Result | None:
+    """The result of a puzzle; None while it is waited for, or where there is none.
+
+    The page says which.
     """
     limit = settings().max_tokens
 
-    def work(lm) -> Result:
-        from qkcore.scoring.alignment import align
-        from qkcore.scoring.score import prompts_of, score_puzzle
+    def work(lm: "CausalLM") -> Result:
+        from qkcore.scoring.alignment import align_prompt
+        from qkcore.scoring.score import prompts_of, score_prompts
 
-        template = template_named(asked.template)
-        prompt = prompts_of(lm, [asked.puzzle], template)[0]
-        _check_length(prompt, limit)
-        scores = score_puzzle(lm, asked.puzzle, rope=asked.rope, template=template)
-        alignment = align(lm, asked.puzzle, rope=asked.rope, template=template)
-        key_token = lm.tokenizer.decode([prompt.tokens[prompt.key_at]])
-        return Result(
-            _plain(scores), alignment, lm.name, lm.revision, len(prompt.tokens), key_token
-        )
+        template = template_named(shared.template)
+        (prompt,) = prompts_of(lm, [shared.puzzle], template, limit)
+        (scores,) = score_prompts(lm, [prompt], rope=shared.rope)
+        alignment = align_prompt(lm, prompt, rope=shared.rope)
+        return Result(scores, alignment, lm.name, lm.revision, len(prompt.tokens))
 
-    key = ("score", asked.puzzle, asked.model, asked.rope, asked.template, limit)
-    return _result_of("score", key, asked.model, work)
+    return _result_of("score", (*_what(shared), limit), shared.model, work)
 
 
 def what_if(
-    asked: Shared, kinds: tuple[str, ...]
-) -> tuple[list[tuple[Variant, Scored]], list[str]] | None:
+    shared: Shared, kinds: tuple[str, ...]
+) -> tuple[list[tuple[Variant, Scores]], list[str]] | None:
     """Scores of a puzzle's variants, and a sentence for each that could not be made or asked."""
     limit = settings().max_tokens
-    made, notes = _variants(asked.puzzle, kinds, settings().max_variants)
+    made, notes = _variants(shared.puzzle, kinds, settings().max_variants)
 
-    def work(lm) -> tuple[list[tuple[Variant, Scored]], list[str]]:
-        from qkcore.scoring.score import prompts_of, score_puzzles
+    def work(lm: "CausalLM") -> tuple[list[tuple[Variant, Scores]], list[str]]:
+        from qkcore.scoring.score import prompts_of, score_prompts
 
-        template, fitting, said = template_named(asked.template), [], list(notes)
+        template, said = template_named(shared.template), list(notes)
+        fitting, prompts = [], []
         for variant in made:
             try:
-                _check_length(prompts_of(lm, [variant.puzzle], template)[0], limit)
+                prompts += prompts_of(lm, [variant.puzzle], template, limit)
                 fitting.append(variant)
             except PromptError as error:
                 said.append(f"{variant.change}: {error}")
-        puzzles = [variant.puzzle for variant in fitting]
-        scores = score_puzzles(lm, puzzles, rope=asked.rope, template=template)
-        return list(zip(fitting, map(_plain, scores), strict=True)), said
+        scores = score_prompts(lm, prompts, rope=shared.rope)
+        return list(zip(fitting, scores, strict=True)), said
 
-    key = (
-        "what if",
-        asked.puzzle,
-        asked.model,
-        asked.rope,
-        asked.template,
-        limit,
-        kinds,
-        len(made),
-    )
-    return _result_of("what if", key, asked.model, work)
+    key = (*_what(shared), limit, kinds, len(made))
+    return _result_of("what if", key, shared.model, work)
+
+
+def _what(shared: Shared) -> tuple:
+    """What decides the scores."""
+    return shared.puzzle, shared.model, shared.rope, shared.template
 
 
 def _variants(puzzle: Puzzle, kinds: tuple[str, ...], most: int) -> tuple[list[Variant], list[str]]:
@@ -157,26 +151,14 @@ def _variants(puzzle: Puzzle, kinds: tuple[str, ...], most: int) -> tuple[list[V
     return made[:most], [*notes, left_out]
 
 
-def _check_length(prompt, limit: int) -> None:
-    if prompt.n_positions > limit:
-        raise PromptError(
-            f"puzzle {prompt.puzzle_id!r} is {prompt.n_positions - limit:,} tokens too long: it "
-            f"has {prompt.n_positions:,}, at most {limit:,} are scored here; shorten it"
-        )
-
-
-def _plain(scores) -> Scored:
-    """Without tensors, so that a session can keep it."""
-    return Scored(scores.puzzle, scores.qk.numpy(), scores.logits.numpy())
-
-
-def _result_of(slot: str, key: tuple, model: str, work: Callable[[Any], Any]) -> Any:
+def _result_of(slot: str, asked: tuple, model: str, work: Callable[[Any], Any]) -> Any:
     """The result of work, asked for once however often the page is drawn."""
+    key = (slot, *asked)
     job = st.session_state.get(f"live job {slot}")
     if job is None or job.key != key:
         allowed, context = settings(), get_script_run_ctx()
         try:
-            job = desk().ask(
+            job = desk().submit(
                 key,
                 model,
                 work,
@@ -212,6 +194,7 @@ def _watch(job: Job) -> None:
 def _where(job: Job) -> str:
     ahead = desk().look(job)
     if ahead:
-        return f"{ahead} {'visitor is' if ahead == 1 else 'visitors are'} before you; your puzzle is scored after theirs."
+        who = "visitor is" if ahead == 1 else "visitors are"
+        return f"{ahead} {who} before you; your puzzle is scored after theirs."
     since = "" if job.started is None else f" ({time.monotonic() - job.started:.0f} s)"
     return f"{job.stage[:1].upper()}{job.stage[1:]}{since} …"

@@ -1,13 +1,14 @@
-"""The puzzle as it is typed, and the puzzle that was asked: what is asked changes only when
-somebody says so.
+"""The puzzle as it is typed, and the puzzle that was asked.
 
-What is typed lives in widgets (asking.py), what was asked in `st.session_state[ASKED]`, as a
-`Shared`, which is what a link holds.
+What is asked changes only when somebody says so. What is typed lives in widgets (panels/fields.py),
+what was asked in `st.session_state[ASKED]`, as an `Asked`; with the run in the sidebar it becomes a
+`Shared`, which is what is scored and what a link holds. An example is a `Puzzle`.
 """
 
 import random
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 import streamlit as st
@@ -15,24 +16,51 @@ import streamlit as st
 from pages.live.examples import EXAMPLES
 from pages.server.settings import ROOT, settings
 from qkcore import InputError
-from qkcore.asking.links import MAX_CANDIDATES, LinkError, Shared, decode
+from qkcore.asking.links import MAX_CANDIDATES, LinkError, Shared, decode, typed_puzzle
+from qkcore.asking.readings import READINGS
 from qkcore.asking.templates import DEFAULT
 from qkcore.puzzles.generate import generate_puzzles
 from qkcore.puzzles.puzzle import Puzzle
-from qkcore.puzzles.variants import truth
+from qkcore.puzzles.variants import Truth, truth
 
 ASKED, PROBLEM, OPENED, JOB = "live asked", "live problem", "live opened", "live job score"
-LAYER, HEAD = (
-    "live layer",
-    "live head",
-)  # the head in view where no run of the model is in the sidebar
+# The head in view where no run of the model is in the sidebar.
+LAYER, HEAD = "live layer", "live head"
 PAIRS = {"true or false": ("true", "false"), "yes or no": ("yes", "no")}
 OWN = "my own"
 WORKED_OUT, NOT_KNOWN = "worked out from the context", "not known"
 AS_THE_RUN = "as the run"  # the reading, or the template, of the run in the sidebar
-READINGS = {AS_THE_RUN: None, "before rotary": "pre", "after rotary": "post"}
-NAMED = {rope: name for name, rope in READINGS.items()}
+ROPE_OF = {AS_THE_RUN: None} | {name: rope for rope, name in READINGS.items()}
 OTHER_MODEL = "another model"
+
+
+class Fields(NamedTuple):
+    """The fields as they stand, whether or not they make a puzzle."""
+
+    context: str
+    statement: str
+    candidates: tuple[str, ...]
+    answer: str
+    model: str
+    reading: str
+    template: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A puzzle that was typed, checked and solved."""
+
+    fields: Fields
+    puzzle: Puzzle
+    truth: Truth
+    rope: str | None  # None: as the run in the sidebar reads
+    template: str | None  # None: as the run in the sidebar asks
+
+    def resolved(self) -> Shared:
+        """The puzzle to score, read as the run in the sidebar unless otherwise picked."""
+        run = run_of(self.fields.model)
+        rope, template = ("pre", DEFAULT) if run is None else (run["rope"], run["template"])
+        return Shared(self.puzzle, self.fields.model, self.rope or rope, self.template or template)
 
 
 def open_link() -> None:
@@ -41,42 +69,32 @@ def open_link() -> None:
     if text and text != st.session_state.get(OPENED):
         st.session_state[OPENED] = text
         try:
-            _fill(decode(text))
+            _fill_from_link(decode(text))
         except LinkError as error:
-            _fill(next(iter(EXAMPLES.values())))
+            _fill_and_ask(next(iter(EXAMPLES.values())))
             st.session_state[PROBLEM] = (
                 f"This link cannot be opened: {error}. Below is an example instead."
             )
     if ASKED not in st.session_state:
-        _fill(next(iter(EXAMPLES.values())))
+        _fill_and_ask(next(iter(EXAMPLES.values())))
 
 
 def keep_in_address(text: str) -> str:
-    """Have the address name the puzzle on show, so that it can be copied, reloaded and gone back
-    to.
-    """
+    """Have the address name the puzzle on show: it can be copied, reloaded and gone back to."""
     if st.query_params.get("puzzle") != text:
         st.session_state[OPENED] = st.query_params["puzzle"] = text
     return text
 
 
-def asked_now() -> Shared | None:
-    """The puzzle to score, read as the run in the sidebar reads where nothing else was picked."""
-    asked = st.session_state.get(ASKED)
-    if asked is None:
-        return None
-    run = run_of(asked.model)
-    rope, template = ("pre", DEFAULT) if run is None else (run["rope"], run["template"])
-    return replace(
-        asked,
-        rope=rope if asked.rope == AS_THE_RUN else asked.rope,
-        template=template if asked.template == AS_THE_RUN else asked.template,
-    )
+def asked_now() -> Asked | None:
+    """What was asked last; None while there is nothing."""
+    return st.session_state.get(ASKED)
 
 
 def run_of(model: str) -> pd.Series | None:
-    """The run in the sidebar, if it is of a model of this name; its revision is compared once the
-    model is loaded.
+    """The run in the sidebar, if it is of a model of this name.
+
+    Its revision is compared once the model is loaded.
     """
     it = st.session_state.get("chosen")
     return it.run if it is not None and it.run["model"] in (model, Path(model).name) else None
@@ -91,7 +109,8 @@ def model_path(model: str) -> str:
     """
     if not settings().offers(model):
         raise InputError(f"The model {model} is not offered here; choose another one.")
-    return str(ROOT / model) if not Path(model).is_absolute() and (ROOT / model).is_dir() else model
+    is_ours = not Path(model).is_absolute() and (ROOT / model).is_dir()
+    return str(ROOT / model) if is_ours else model
 
 
 def typed_candidates() -> tuple[str, ...]:
@@ -99,9 +118,8 @@ def typed_candidates() -> tuple[str, ...]:
     pair = st.session_state.get("live pair", next(iter(PAIRS)))
     if pair in PAIRS:
         return PAIRS[pair]
-    return tuple(
-        line.strip() for line in st.session_state.get("live own", "").splitlines() if line.strip()
-    )
+    lines = st.session_state.get("live own", "").splitlines()
+    return tuple(line.strip() for line in lines if line.strip())
 
 
 def typed_model() -> str:
@@ -110,68 +128,65 @@ def typed_model() -> str:
     return st.session_state.get("live other model", "").strip() if model == OTHER_MODEL else model
 
 
-def typed() -> Shared:
-    """What is typed, checked.
+def typed_fields() -> Fields:
+    """What is typed, as it stands."""
+    state = st.session_state
+    return Fields(
+        state.get("live context", "").strip(),
+        state.get("live statement", "").strip(),
+        typed_candidates(),
+        state.get("live answer", WORKED_OUT),
+        typed_model(),
+        state.get("live reading", AS_THE_RUN),
+        state.get("live template", AS_THE_RUN),
+    )
 
-    Raises:
-        InputError: saying which field cannot be used.
-    """
-    context, statement = (
-        st.session_state.get(f"live {name}", "").strip() for name in ("context", "statement")
-    )
-    candidates = typed_candidates()
-    n_characters, allowed = (
-        len(context) + len(statement) + sum(map(len, candidates)),
-        settings().max_characters,
-    )
+
+def _check(fields: Fields) -> None:
+    """Raise an `InputError` that says which field cannot be used."""
+    texts = [fields.context, fields.statement, *fields.candidates]
+    n_characters, allowed = sum(map(len, texts)), settings().max_characters
     if n_characters > allowed:
         raise InputError(
             f"The puzzle has {n_characters:,} characters; at most {allowed:,} are scored. Shorten "
             "it."
         )
-    for name, text, what in (
-        ("context", context, "one premise"),
-        ("statement", statement, "what is to be judged"),
-    ):
-        if not text:
-            raise InputError(f"The {name} is empty; type at least {what}.")
-    if not 2 <= len(candidates) <= MAX_CANDIDATES:
+    if not fields.context:
+        raise InputError("The context is empty; type at least one premise.")
+    if not fields.statement:
+        raise InputError("The statement is empty; type at least what is to be judged.")
+    if not 2 <= len(fields.candidates) <= MAX_CANDIDATES:
         raise InputError(
-            f"There are {len(candidates)} candidates; type 2 to {MAX_CANDIDATES} of them, one a "
-            "line."
+            f"There are {len(fields.candidates)} candidates; type 2 to {MAX_CANDIDATES} of them, "
+            "one a line."
         )
-    if not typed_model():
+    if not fields.model:
         raise InputError("No model is named; type a folder or a Hugging Face id.")
-    model_path(typed_model())  # raises for one that is not offered
-    choice = st.session_state.get("live answer", WORKED_OUT)
-    answer = candidates.index(choice) if choice in candidates else None
-    if choice == WORKED_OUT:
-        answer = truth(context, statement, candidates).answer
-    shared = Shared(
-        context,
-        statement,
-        candidates,
-        answer,
-        typed_model(),
-        rope=READINGS[st.session_state.get("live reading", AS_THE_RUN)] or AS_THE_RUN,
-        template=st.session_state.get("live template", AS_THE_RUN),
-    )
-    _ = shared.puzzle  # raises for what no puzzle can be
-    return shared
+    model_path(fields.model)  # raises for one that is not offered
 
 
-def typed_or_none() -> Shared | None:
-    try:
-        return typed()
-    except InputError:
-        return None
+def _asked(fields: Fields, known: Truth | None = None) -> Asked:
+    """What is typed, checked, and solved unless its truth is known.
+
+    Raises:
+        InputError: saying which field cannot be used.
+    """
+    _check(fields)
+    puzzle = typed_puzzle(fields.context, fields.statement, fields.candidates)
+    found = known or truth(puzzle.context, puzzle.statement, puzzle.candidates)
+    is_named = fields.answer in fields.candidates
+    answer = fields.candidates.index(fields.answer) if is_named else None
+    if fields.answer == WORKED_OUT:
+        answer = found.answer
+    template = None if fields.template == AS_THE_RUN else fields.template
+    return Asked(fields, replace(puzzle, answer=answer), found, ROPE_OF[fields.reading], template)
 
 
-def ask_typed() -> None:
+def ask_typed(known: Truth | None = None) -> None:
     """The button: what is typed becomes what is asked."""
     st.session_state.pop(JOB, None)  # what failed may be tried again
     try:
-        st.session_state[ASKED] = typed()
+        st.session_state[ASKED] = _asked(typed_fields(), known)
         st.session_state[PROBLEM] = None
     except InputError as error:
         st.session_state[PROBLEM] = sentence(error)
@@ -184,58 +199,69 @@ def sentence(error: Exception | str) -> str:
 
 
 def take_example() -> None:
+    """The gallery: the example that was picked is asked."""
     if (name := st.session_state["live example"]) is not None:
-        _fill(EXAMPLES[name])
+        _fill_and_ask(EXAMPLES[name])
 
 
 def take_random() -> None:
+    """The button for a new random puzzle."""
     steps, distractors = st.session_state["live steps"], st.session_state["live distractors"]
     seed = random.SystemRandom().randrange(2**31)
     made = generate_puzzles(steps, distractors, 8, seed, st.session_state["live style"])
-    _fill(_shared(random.Random(seed).choice(made)))
+    _fill_and_ask(random.Random(seed).choice(made))
 
 
-def _shared(puzzle: Puzzle) -> Shared:
-    return Shared(
-        puzzle.context,
-        puzzle.statement,
-        puzzle.candidates,
-        puzzle.answer,
-        model="",
-        rope="",
-        template="",
-    )
-
-
-def _fill(given: Shared) -> None:
-    """Put a puzzle into the fields, and ask it; an example leaves model and reading as they are."""
+def _fill(puzzle: Puzzle) -> Truth:
+    """Put a puzzle into the fields; returns its truth."""
     state = st.session_state
-    state["live context"], state["live statement"] = given.context, given.statement
-    pair = next((name for name, pair in PAIRS.items() if pair == given.candidates), OWN)
-    state["live pair"], state["live own"] = pair, "\n".join(given.candidates)
-    found = truth(given.context, given.statement, given.candidates).answer
-    known = NOT_KNOWN if given.answer is None else given.candidates[given.answer]
-    state["live answer"] = WORKED_OUT if found == given.answer else known
-    state[LAYER], state[HEAD] = given.layer, given.head
+    state["live context"], state["live statement"] = puzzle.context, puzzle.statement
+    pair = next((name for name, pair in PAIRS.items() if pair == puzzle.candidates), OWN)
+    state["live pair"], state["live own"] = pair, "\n".join(puzzle.candidates)
+    found = truth(puzzle.context, puzzle.statement, puzzle.candidates)
+    known = NOT_KNOWN if puzzle.answer is None else puzzle.candidates[puzzle.answer]
+    state["live answer"] = WORKED_OUT if found.answer == puzzle.answer else known
     state[ASKED] = None
-    run = run_of(given.model) if given.model else None
-    is_as_run = run is not None and (given.rope, given.template) == (run["rope"], run["template"])
-    state["live template"] = AS_THE_RUN if is_as_run or not given.template else given.template
-    if given.rope:
-        state["live reading"] = AS_THE_RUN if is_as_run else NAMED[given.rope]
-    if given.model and given.model not in settings().models:
-        state[PROBLEM] = _take_other_model(given.model)
+    return found
+
+
+def _fill_and_ask(puzzle: Puzzle) -> None:
+    """Put a puzzle into the fields, and ask it; model and reading stay as they are."""
+    state = st.session_state
+    found = _fill(puzzle)
+    state[LAYER], state[HEAD] = 0, 0
+    state["live template"] = AS_THE_RUN
+    state["live model"] = state.get("live model", settings().models[0])
+    ask_typed(found)
+
+
+def _fill_from_link(shared: Shared) -> None:
+    """Put a link's puzzle, model and reading into the fields; ask it if its model is offered."""
+    state = st.session_state
+    found = _fill(shared.puzzle)
+    state[LAYER], state[HEAD] = shared.layer, shared.head
+    run = run_of(shared.model)
+    read_and_asked = (shared.rope, shared.template)
+    is_as_run = run is not None and read_and_asked == (run["rope"], run["template"])
+    state["live template"] = AS_THE_RUN if is_as_run else shared.template
+    state["live reading"] = AS_THE_RUN if is_as_run else READINGS[shared.rope]
+    if shared.model not in settings().models:
+        state[PROBLEM] = _take_other_model(shared.model)
     else:
-        state["live model"] = given.model or state.get("live model", settings().models[0])
-        ask_typed()
+        state["live model"] = shared.model
+        ask_typed(found)
 
 
 def _take_other_model(model: str) -> str:
-    """A link may name any model; whether to load it is for the visitor to say, and in a hosted demo
-    for its host.
+    """Fill in a model that is not offered: a link may name any.
+
+    Whether to load it is for the visitor to say, and in a hosted demo for its host.
     """
     if settings().hosted:
-        return f"The model {model} that this link names is not offered here; press the button to ask another one."
+        return (
+            f"The model {model} that this link names is not offered here; press the button to ask "
+            "another one."
+        )
     st.session_state["live model"], st.session_state["live other model"] = OTHER_MODEL, model
     return (
         f"This link names the model {model}. Press the button to load it, if that is what you want."

@@ -1,77 +1,89 @@
-"""What the panels below the puzzle share: its result, the head in view, and the run that it is
-measured by.
-"""
+"""What the panels below the puzzle share: result, head in view, and the run to measure by."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from pages.live.scoring import Result
 from pages.live.typed import HEAD, LAYER, run_of
 from pages.main.chosen import Chosen
-from pages.main.reading import ask
+from pages.main.stored import ask
 from qkcore.asking.links import Shared
-from qkcore.results.store import StoreError
+from qkcore.puzzles.puzzle import Puzzle
+from qkcore.puzzles.variants import Truth
+from qkcore.results.reader import StoreError
+from qkcore.results.store import ResultStore
 from qkcore.results.yardsticks import Yardsticks, head_leads, yardsticks
 from qkcore.wording import escaped, head_name
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class View:
     """A scored puzzle on show."""
 
-    asked: Shared
+    shared: Shared  # with the head in view
+    truth: Truth
     result: Result
-    layer: int
-    head: int
     how: str  # how the head came to be chosen, in words
     by: Yardsticks | None  # None: there are no stored puzzles to measure by
     own_leads: np.ndarray  # (test puzzle) sorted leads of the head
     keys: tuple[str, str]  # of the two pickers that say which head is in view
 
     @property
+    def puzzle(self) -> Puzzle:
+        """The puzzle that was scored."""
+        return self.shared.puzzle
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """(layer, head) in view."""
+        return self.shared.layer, self.shared.head
+
+    @property
     def name(self) -> str:
         """The head's name."""
-        return head_name(self.layer, self.head)
+        return head_name(*self.place)
 
 
-def view_of(asked: Shared, result: Result) -> View:
-    """Measure by the run in the sidebar if it is of this model and reading; else say why not, and
-    draw pickers.
+def view_of(shared: Shared, truth: Truth, result: Result) -> View:
+    """Measure by the run in the sidebar if it is of this model and reading.
+
+    Else say why not, and draw pickers.
     """
-    run, n_layers, n_heads = run_of(asked.model), *result.scored.qk.shape[:2]
-    why = _why_not(asked, result, run)
+    run = run_of(shared.model)
+    why = _why_not(shared, result, run)
     if why is None:
         it: Chosen = st.session_state.chosen
-        by, own = ask(yardsticks, it.run_id), ask(head_leads, it.run_id, it.layer, it.head)
         return View(
-            replace(asked, layer=it.layer, head=it.head),
+            replace(shared, layer=it.layer, head=it.head),
+            truth,
             result,
-            it.layer,
-            it.head,
             it.how,
-            by,
-            own,
+            ask(yardsticks, it.run_id),
+            ask(head_leads, it.run_id, it.layer, it.head),
             ("layer", "head"),
         )
     st.info(
         f"{why} So no head is chosen on validation puzzles, nobody votes, and nothing is compared "
         "with test puzzles."
     )
-    places = []
-    for column, label, key, n in zip(
-        st.columns(2), ("Layer", "Head"), (LAYER, HEAD), (n_layers, n_heads), strict=True
-    ):
-        if not 0 <= st.session_state.setdefault(key, 0) < n:
-            st.session_state[key] = 0
-        places.append(int(column.number_input(f"{label} in view", 0, n - 1, key=key)))
-    layer, head = places
-    shown = replace(asked, layer=layer, head=head)
-    return View(shown, result, layer, head, "picked by hand", None, np.zeros(0), (LAYER, HEAD))
+    n_layers, n_heads, _ = result.scores.qk.shape
+    left, right = st.columns(2)
+    layer, head = _pick(left, "Layer", LAYER, n_layers), _pick(right, "Head", HEAD, n_heads)
+    shown = replace(shared, layer=layer, head=head)
+    return View(shown, truth, result, "picked by hand", None, np.zeros(0), (LAYER, HEAD))
 
 
-def _why_not(asked: Shared, result: Result, run) -> str | None:
+def _pick(where: DeltaGenerator, label: str, key: str, n: int) -> int:
+    if not 0 <= st.session_state.setdefault(key, 0) < n:
+        st.session_state[key] = 0
+    return int(where.number_input(f"{label} in view", 0, n - 1, key=key))
+
+
+def _why_not(shared: Shared, result: Result, run: pd.Series | None) -> str | None:
     """Why the run in the sidebar is no measure for this result; None: it is one."""
     if st.session_state.get("chosen") is None:
         return _what_is_missing()
@@ -79,14 +91,14 @@ def _why_not(asked: Shared, result: Result, run) -> str | None:
         return f"The run in the sidebar is not of the model {escaped(result.model)}."
     if run["model_revision"] != result.revision:
         return f"The run in the sidebar is of another revision of {escaped(result.model)}."
-    if (run["rope"], run["template"]) != (asked.rope, asked.template):
+    if (run["rope"], run["template"]) != (shared.rope, shared.template):
         return "The run in the sidebar reads queries and keys otherwise, or asks in other words."
     return None
 
 
 def _what_is_missing() -> str:
     try:
-        ask("runs")
+        ask(ResultStore.runs)
     except StoreError as error:
         return str(error)
     return "The result store holds no runs."

@@ -1,4 +1,4 @@
-"""What every page shares: the run and the head that are chosen in the frame, and live in the link."""
+"""What every page shares: the run and the head, chosen in the sidebar and kept in the link."""
 
 from dataclasses import dataclass
 from urllib.parse import urlencode
@@ -7,7 +7,8 @@ import pandas as pd
 import streamlit as st
 
 from pages.main.controls import linked
-from pages.main.reading import ask
+from pages.main.stored import ask
+from qkcore.results.store import ResultStore
 from qkcore.wording import escaped, head_name
 
 NOBODYS_CHOICE = (0, 0)  # the head shown where none could be chosen
@@ -64,7 +65,7 @@ def choose(runs: pd.DataFrame) -> Chosen:
         "Run", ids, key="run", bind="query-params", on_change=_take_best_head
     )
     run = runs[runs["run_id"] == run_id].iloc[0]
-    best = ask("best_head", run_id)
+    best = ask(ResultStore.best_head, run_id)
     st.sidebar.caption(
         f"{run['n_layers']} layers with {run['n_heads']} heads, {run['n_puzzles']:,} puzzles"
     )
@@ -121,5 +122,5 @@ def chosen() -> Chosen:
 def _take_best_head() -> None:
     """Another run has another best head."""
     st.session_state.layer, st.session_state.head = (
-        ask("best_head", st.session_state.run) or NOBODYS_CHOICE
+        ask(ResultStore.best_head, st.session_state.run) or NOBODYS_CHOICE
     )

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from pages.main.reading import ask
+from pages.main.stored import ask
+from qkcore.results.store import ResultStore
 from qkcore.wording import escaped
 
 ALL = "all"
@@ -59,7 +60,7 @@ def pick_difficulty(where, run_id: str, name: str) -> int | None:
     """Steps or distractors, of those that the run's test puzzles have; None is all of them."""
     values = [
         str(int(value))
-        for value in sorted(ask("difficulties", run_id, "test")[name].dropna().unique())
+        for value in sorted(ask(ResultStore.difficulties, run_id, "test")[name].dropna().unique())
     ]
     value = pick(where, name.capitalize(), name, [ALL, *values])
     return None if value == ALL else int(value)

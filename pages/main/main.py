@@ -6,12 +6,13 @@ import streamlit as st
 
 from pages.main.chosen import choose, show_link
 from pages.main.controls import forget_links
-from pages.main.reading import ask, store_path
+from pages.main.stored import ask, store_path
 from pages.server.doors import let_in
 from pages.server.failures import log_and_say_sorry
 from pages.server.settings import ROOT, SettingsError
 from pages.server.turns import in_turn
-from qkcore.results.store import StoreError
+from qkcore.results.reader import StoreError
+from qkcore.results.store import ResultStore
 
 WITHOUT_RUNS = {"try-a-puzzle"}  # pages that have something to show without any
 
@@ -40,7 +41,7 @@ page = st.navigation(
 def has_runs() -> bool:
     """Whether there is anything stored to show."""
     try:
-        return not ask("runs").empty
+        return not ask(ResultStore.runs).empty
     except StoreError:
         return False
 
@@ -53,7 +54,7 @@ try:
             st.session_state.pop("chosen", None)
             page.run()
             st.stop()
-        runs = ask("runs")
+        runs = ask(ResultStore.runs)
         if runs.empty:
             st.title("No results yet")
             st.markdown(

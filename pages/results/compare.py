@@ -4,12 +4,14 @@ import streamlit as st
 
 from pages.main.chosen import chosen
 from pages.main.controls import pick, pick_difficulty
-from pages.main.reading import ask
+from pages.main.stored import ask
 from pages.widgets.drawing import drawn, show_chart
 from pages.widgets.exports import offer, python_for
-from qkcore.charts.grids import difference_curves, head_grid
+from qkcore.charts.curves import difference_curves
+from qkcore.charts.grids import head_grid
 from qkcore.results.answers import exam
 from qkcore.results.findings import compared, compared_runs, measures, rivals
+from qkcore.results.store import ResultStore
 from qkcore.wording import gap_text, head_name
 
 it = chosen()
@@ -24,7 +26,7 @@ def show_grids(other: str) -> None:
         for where, name in zip(st.columns(2), ("steps", "distractors"), strict=True)
     )
     for where, run_id, head in zip(st.columns(2), (it.run_id, other), heads, strict=True):
-        run = ask("runs").set_index("run_id").loc[run_id]
+        run = ask(ResultStore.runs).set_index("run_id").loc[run_id]
         table = ask(measures, run_id, steps, distractors)
         with where:
             st.markdown(f"**`{run_id}`**")
@@ -34,7 +36,7 @@ def show_grids(other: str) -> None:
             chart = drawn(
                 head_grid,
                 table,
-                ask("chance", run_id, "test", steps, distractors),
+                ask(ResultStore.chance, run_id, "test", steps, distractors),
                 head,
                 n_kv_heads=int(run["n_kv_heads"]),
             )
@@ -98,7 +100,7 @@ if not others:
         "No other run in this store is on the same puzzles. Score the same puzzle file with "
         "another model, or with `--rope post`, into the same store to compare."
     )
-elif ask("difficulties", it.run_id, "test").empty:
+elif ask(ResultStore.difficulties, it.run_id, "test").empty:
     st.info(
         'This run has no test puzzles: give some puzzles of the file the split "test" and score it '
         "again."
@@ -109,6 +111,6 @@ else:
         f"{it.name} of `{it.run_id}` ({it.how}) with the best head of `{other}` on validation "
         "puzzles."
     )
-    heads = ((it.layer, it.head), ask("best_head", other) or (0, 0))
+    heads = ((it.layer, it.head), ask(ResultStore.best_head, other) or (0, 0))
     show_difference(other)
     show_grids(other)

@@ -4,15 +4,17 @@ import streamlit as st
 
 from pages.main.chosen import chosen
 from pages.main.controls import pick, pick_difficulty
-from pages.main.reading import ask
+from pages.main.stored import ask
 from pages.widgets.clicks import taking_head
 from pages.widgets.curves import exam_of, show_curves
 from pages.widgets.drawing import drawn, show_chart
 from pages.widgets.exports import offer, python_for, shown
 from pages.widgets.head import show_disagreements, show_margins
 from pages.widgets.rules import rule_sentence
-from qkcore.charts.grids import POINT, head_grid
+from qkcore.charts.grids import head_grid
+from qkcore.charts.theme import CELL
 from qkcore.results.findings import measure_names, measures
+from qkcore.results.store import ResultStore
 from qkcore.wording import accuracy_text, gap_text, percent
 
 it = chosen()
@@ -29,9 +31,9 @@ steps, distractors = (
 
 def show_grid(heads) -> None:
     """What head, model, rules and luck get, the grid, and the ranking beside it."""
-    model = ask("model_accuracy", it.run_id, "test", steps, distractors).iloc[0]
-    luck = ask("luck", it.run_id, "test", steps, distractors).iloc[0]
-    chance = ask("chance", it.run_id, "test", steps, distractors)
+    model = ask(ResultStore.model_accuracy, it.run_id, "test", steps, distractors).iloc[0]
+    luck = ask(ResultStore.luck, it.run_id, "test", steps, distractors).iloc[0]
+    chance = ask(ResultStore.chance, it.run_id, "test", steps, distractors)
     n_above, n_sure = int(heads["is_above_luck"].sum()), int(heads["is_above_chance"].sum())
     st.markdown(
         f"The model itself: **{accuracy_text(*model[['accuracy', 'low', 'high', 'n']])}**. Chance "
@@ -52,7 +54,7 @@ def show_grid(heads) -> None:
         width="stretch",
         key=key,
         on_select=taking_head(key),
-        selection_mode=[POINT],
+        selection_mode=[CELL],
         alt=f"{title} of {len(heads):,} heads by layer and head on test puzzles; the ranking "
         "beside it has the numbers",
     )
@@ -89,9 +91,9 @@ def show_grid(heads) -> None:
 
 
 def show_head(heads) -> None:
-    """The chosen head: in words, as puzzles get harder, its margins, and where it beats the model."""
+    """The chosen head: in words, as puzzles get harder, its margins, where it beats the model."""
     own = heads[(heads["layer"] == it.layer) & (heads["head"] == it.head)].iloc[0]
-    gap = ask("gap", it.run_id, it.layer, it.head, "test", steps, distractors)
+    gap = ask(ResultStore.gap, it.run_id, it.layer, it.head, "test", steps, distractors)
     st.subheader(it.name, anchor=False)
     st.markdown(
         f"{it.how.capitalize()}: **{accuracy_text(*own[['accuracy', 'low', 'high', 'n']])}**, "

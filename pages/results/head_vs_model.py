@@ -6,11 +6,11 @@ import streamlit as st
 
 from pages.main.chosen import chosen
 from pages.main.controls import pick
-from pages.main.reading import ask
+from pages.main.stored import ask
 from pages.widgets.curves import exam_of
 from pages.widgets.drawing import drawn, show_chart
 from pages.widgets.exports import offer, python_for
-from qkcore.charts.grids import agreement_bars, gap_chart
+from qkcore.charts.curves import agreement_bars, gap_chart
 from qkcore.results.answers import exam
 from qkcore.results.findings import run_gaps
 from qkcore.statistics.exams import DIFFICULTY, agreement, gaps, kappa

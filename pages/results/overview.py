@@ -5,14 +5,15 @@ import streamlit as st
 
 from pages.main.chosen import chosen
 from pages.main.controls import pick
-from pages.main.reading import ask
+from pages.main.stored import ask
 from pages.widgets.curves import exam_of
 from pages.widgets.drawing import drawn, show_chart
 from pages.widgets.exports import offer, python_for
 from pages.widgets.rules import rule_sentence
-from qkcore.charts.grids import gap_chart
+from qkcore.charts.curves import gap_chart
 from qkcore.results.answers import exam
 from qkcore.results.findings import choices_reported
+from qkcore.results.store import ResultStore
 from qkcore.statistics.exams import gaps
 from qkcore.wording import accuracy_text, escaped, gap_text, percent, texts_of
 
@@ -28,11 +29,11 @@ st.markdown(
 
 def show_headline() -> None:
     """The chosen head against the model, the surface rules and luck, on all test puzzles."""
-    heads = ask("head_accuracy", it.run_id, "test")
+    heads = ask(ResultStore.head_accuracy, it.run_id, "test")
     own = heads[(heads["layer"] == it.layer) & (heads["head"] == it.head)].iloc[0]
-    model = ask("model_accuracy", it.run_id, "test").iloc[0]
-    gap = ask("gap", it.run_id, it.layer, it.head, "test")
-    luck = ask("luck", it.run_id, "test").iloc[0]
+    model = ask(ResultStore.model_accuracy, it.run_id, "test").iloc[0]
+    gap = ask(ResultStore.gap, it.run_id, it.layer, it.head, "test")
+    luck = ask(ResultStore.luck, it.run_id, "test").iloc[0]
     quoted = ["accuracy", "low", "high", "n"]
     st.markdown(
         f"**{it.name}**, {it.how}, answers **{accuracy_text(*own[quoted])}** of the test puzzles "
@@ -130,7 +131,7 @@ def show_runs() -> None:
         "dtype": "Type",
         "created_at": "Scored (UTC)",
     }
-    runs = ask("runs")[list(columns)].rename(columns=columns)
+    runs = ask(ResultStore.runs)[list(columns)].rename(columns=columns)
     st.dataframe(runs, hide_index=True, width="stretch", alt="All runs in the store")
     st.caption(
         'Rotary "pre": queries and keys before rotary position embedding, as in the paper; "post": '
@@ -140,7 +141,7 @@ def show_runs() -> None:
 
 
 st.subheader(f"{escaped(it.run['model'])} on {escaped(it.run['puzzle_set'])}", anchor=False)
-if ask("difficulties", it.run_id, "test").empty:
+if ask(ResultStore.difficulties, it.run_id, "test").empty:
     st.info(
         "This run has no test puzzles, so there is nothing to report: give some puzzles of the "
         'file the split "test" and score it again.'

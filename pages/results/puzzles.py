@@ -4,12 +4,13 @@ import streamlit as st
 
 from pages.main.chosen import chosen
 from pages.main.controls import ALL, pick, pick_difficulty, type_text
-from pages.main.reading import ask
+from pages.main.stored import ask
 from pages.widgets.clicks import taking_puzzle
 from pages.widgets.curves import exam_of
 from pages.widgets.exports import offer, python_for
 from pages.widgets.puzzle import puzzle_titles, show_puzzle
 from qkcore.results.answers import DEFAULT_VOTE, VOTES, exam, find_texts, texts
+from qkcore.results.store import ResultStore
 from qkcore.statistics.exams import VERDICTS, verdicts
 
 it = chosen()
@@ -27,7 +28,7 @@ def pick_puzzles():
     """The test puzzles that all filters let through, with who is right."""
     first, second, third = st.columns(3)
     verdict = pick(first, "Right", "right", [ALL, *VERDICTS])
-    names = ask("candidates", it.run_id)
+    names = ask(ResultStore.candidates, it.run_id)
     answer = pick(second, "Answer", "answer", [ALL, *names]) if names else ALL
     vote = pick(third, "Vote", "vote", list(VOTES), DEFAULT_VOTE)
     first, second, third = st.columns(3)
@@ -45,7 +46,7 @@ def pick_puzzles():
     return marks, vote
 
 
-if ask("difficulties", it.run_id, "test").empty:
+if ask(ResultStore.difficulties, it.run_id, "test").empty:
     st.info(
         'This run has no test puzzles: give some puzzles of the file the split "test" and score it '
         "again."

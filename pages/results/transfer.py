@@ -3,7 +3,7 @@
 import streamlit as st
 
 from pages.main.chosen import chosen
-from pages.main.reading import ask
+from pages.main.stored import ask
 from pages.widgets.drawing import drawn, show_chart
 from pages.widgets.exports import offer, python_for
 from qkcore.charts.grids import transfer_matrix
@@ -14,6 +14,7 @@ from qkcore.results.findings import (
     overlaps,
     transfers,
 )
+from qkcore.results.store import ResultStore
 from qkcore.wording import accuracy_text, escaped, head_name, percent, texts_of
 
 it = chosen()
@@ -29,7 +30,9 @@ run_ids = tuple(runs["run_id"])
 def show_matrix() -> None:
     """Chosen on the row, tested on the column."""
     table = ask(transfers, run_ids)
-    chances = [ask("chance", run_id, "test") for run_id in run_ids]
+    chances = [ask(ResultStore.chance, run_id, "test") for run_id in run_ids]
+    named = zip(chances, runs["puzzle_set"], strict=True)
+    listed = ", ".join(f"{percent(chance)} on {name}" for chance, name in named)
     chart = drawn(transfer_matrix, table, max(chances))
     show_chart(
         chart,
@@ -41,9 +44,7 @@ def show_matrix() -> None:
     st.caption(
         "Test accuracy in percent. Row: the set whose validation puzzles chose the head; column: "
         "the set whose test puzzles it answers; ringed: the set's own best head. Grey is "
-        f"{percent(max(chances))}. Chance: "
-        f"{', '.join(f'{percent(one)} on {name}' for one, name in zip(chances, runs['puzzle_set'], strict=True))}. "
-        "Hover for head, interval and n."
+        f"{percent(max(chances))}. Chance: {listed}. Hover for head, interval and n."
     )
     offer("transfer", table, python_for(transfers, run_ids), chart.make)
 

@@ -11,11 +11,14 @@ import traceback
 import streamlit as st
 
 LOG = logging.getLogger("qkscope")
-SORRY = "Something went wrong here, and the log of this demo has noted it. Reload the page, or go on to another one."
+SORRY = (
+    "Something went wrong here, and the log of this demo has noted it. Reload the page, or go on "
+    "to another one."
+)
 
 
 def say_sorry(error: Exception) -> bool:
-    """Show the sentence; True tells Streamlit to show no more. For `st.App(on_script_error=...)`."""
+    """Show the sentence; True tells Streamlit to show no more. For `st.App`'s on_script_error."""
     st.error(SORRY)
     return True
 

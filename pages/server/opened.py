@@ -102,8 +102,8 @@ def _import_what_scoring_needs() -> None:
     """Importing torch holds up everybody for seconds: better now than when somebody asks for the
     first scoring.
     """
-    import qkcore.attention.load  # noqa: F401
-    import qkcore.scoring.alignment  # noqa: F401
+    import qkcore.attention.load
+    import qkcore.scoring.alignment
     import qkcore.scoring.score  # noqa: F401
 
     gc.freeze()  # and let the collector never look through all of it again

@@ -10,26 +10,30 @@ from functools import partial
 
 import streamlit as st
 
-from qkcore.charts.grids import POINT
+from qkcore.charts.theme import CELL
 
 LISTED = "listed puzzles"  # session key: the ids in the table on show, row by row
 
 
-def taking_head(key: str) -> Callable[[], None]:
-    """For a head grid's `on_select`: copies the cell into the frame's pickers, which is where the
-    link keeps it.
+def taking_head(key: str, pickers: tuple[str, str] = ("layer", "head")) -> Callable[[], None]:
+    """For a grid's `on_select`: copies the cell into the two pickers of the head in view.
+
+    Args:
+        key: of the grid.
+        pickers: keys of the pickers; by default the sidebar's, which are where the link keeps it.
     """
-    return partial(_take_head, key)
+    return partial(_take_head, key, pickers)
 
 
-def _take_head(key: str) -> None:
-    cells = st.session_state[key].selection[POINT]
+def _take_head(key: str, pickers: tuple[str, str]) -> None:
+    cells = st.session_state[key].selection[CELL]
     if cells:
-        st.session_state.layer, st.session_state.head = cells[0]["layer"], cells[0]["head"]
+        for name, picker in zip(("layer", "head"), pickers, strict=True):
+            st.session_state[picker] = int(cells[0][name])
 
 
 def taking_puzzle(key: str, puzzle_ids: Sequence[str]) -> Callable[[], None]:
-    """For the `on_select` of a table of these puzzles: opens the one of the row that was clicked."""
+    """For the `on_select` of a table of these puzzles: opens the one whose row was clicked."""
     st.session_state[LISTED] = list(puzzle_ids)
     return partial(_take_puzzle, key)
 

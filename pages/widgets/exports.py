@@ -2,16 +2,19 @@
 that gives it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import altair as alt
 import pandas as pd
 import streamlit as st
 
-from pages.main.reading import store_path
+import qkcore
+from pages.main.stored import store_path
 from pages.server.settings import ROOT, settings
-from qkcore.charts.grids import for_print
+from qkcore.charts.theme import for_print
 from qkcore.results.findings import ON_ANSWER
+from qkcore.results.store import ResultStore
 
 SHARES = (
     "accuracy",
@@ -113,34 +116,49 @@ def png(chart: alt.TopLevelMixin) -> bytes:
     return vl_convert.vegalite_to_png(_spec(chart), scale=2)
 
 
-def python_for(question: str | Callable, *arguments, then: tuple | None = None) -> str:
+def python_for(
+    question: Callable[..., Any], *arguments: Any, then: tuple[Any, ...] | None = None
+) -> str:
     """Python that asks the store what the page asked, to run in the repository's folder.
 
     Args:
-        question, arguments: as `reading.ask` takes them.
+        question: as `stored.ask` takes it,
+        arguments: likewise.
         then: a function of the answer and its further arguments.
     """
-    imports = {"from qkcore.results.store import ResultStore"}
-    call = (
-        f"store.{question}({_listed(arguments)})"
-        if isinstance(question, str)
-        else _call(question, "store", arguments)
-    )
-    if not isinstance(question, str):
-        imports.add(f"from {question.__module__} import {question.__name__}")
+    functions = [ResultStore]
+    if question.__qualname__.startswith("ResultStore."):
+        call = f"store.{question.__name__}({_listed(arguments)})"
+    else:
+        functions.append(question)
+        call = _call(question, "store", arguments)
     lines = [f"with ResultStore.open({_store_name()!r}) as store:", f"    answer = {call}"]
     if then:
         function, *further = then
-        imports.add(f"from {function.__module__} import {function.__name__}")
+        functions.append(function)
         lines.append(f"answer = {_call(function, 'answer', further)}")
-    return "\n".join([RUN_HERE, *sorted(imports), "", *lines, "print(answer)"])
+    return "\n".join([RUN_HERE, *imports_of(functions), "", *lines, "print(answer)"])
 
 
-def _call(function: Callable, first: str, arguments) -> str:
+def imports_of(functions: Iterable[Callable[..., Any]]) -> list[str]:
+    """Lines that import these, from qkcore itself where they are public.
+
+    >>> from qkcore.statistics.exams import gaps, kappa
+    >>> imports_of([gaps, kappa, ResultStore])
+    ['from qkcore import ResultStore, gaps', 'from qkcore.statistics.exams import kappa']
+    """
+    names: dict[str, set[str]] = {}
+    for one in functions:
+        home = "qkcore" if one.__name__ in qkcore.__all__ else one.__module__
+        names.setdefault(home, set()).add(one.__name__)
+    return [f"from {home} import {', '.join(sorted(names[home]))}" for home in sorted(names)]
+
+
+def _call(function: Callable[..., Any], first: str, arguments: Sequence[Any]) -> str:
     return f"{function.__name__}({', '.join([first, _listed(arguments)]) if arguments else first})"
 
 
-def _listed(arguments) -> str:
+def _listed(arguments: Sequence[Any]) -> str:
     return ", ".join(repr(argument) for argument in arguments)
 
 

@@ -4,12 +4,13 @@ import pandas as pd
 import streamlit as st
 
 from pages.main.chosen import Chosen
-from pages.main.reading import ask
+from pages.main.stored import ask
 from pages.widgets.drawing import drawn, show_chart
 from pages.widgets.exports import offer, python_for
 from pages.widgets.puzzle import puzzle_titles
-from qkcore.charts.grids import margin_curves
+from qkcore.charts.curves import margin_curves
 from qkcore.results.answers import exam, texts
+from qkcore.results.store import ResultStore
 from qkcore.statistics.exams import verdicts
 
 N_SHOWN = 20  # puzzles
@@ -17,7 +18,7 @@ N_SHOWN = 20  # puzzles
 
 def show_margins(it: Chosen, marks: pd.DataFrame) -> None:
     """How sure the head is, by answer."""
-    chart = drawn(margin_curves, marks, ask("candidates", it.run_id))
+    chart = drawn(margin_curves, marks, ask(ResultStore.candidates, it.run_id))
     show_chart(
         chart,
         width="stretch",

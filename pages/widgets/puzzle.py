@@ -6,9 +6,9 @@ import pandas as pd
 import streamlit as st
 
 from pages.main.chosen import Chosen
-from pages.main.reading import ask
+from pages.main.stored import ask
 from pages.server.settings import ROOT, settings
-from qkcore.asking.links import LinkError, Shared, encode
+from qkcore.asking.links import LinkError, Shared, encode, typed_puzzle
 from qkcore.results.answers import exam, texts
 from qkcore.wording import escaped
 
@@ -57,11 +57,8 @@ def _offer_to_try(it: Chosen, puzzle: pd.Series, answer: int) -> None:
     run, offered = it.run, settings().models
     model = next((one for one in offered if run["model"] in (one, Path(one).name)), offered[0])
     shared = Shared(
-        context=puzzle["context"],
-        statement=puzzle["statement"],
-        candidates=tuple(puzzle["candidates"]),
-        answer=answer,
-        model=model,
+        typed_puzzle(puzzle["context"], puzzle["statement"], tuple(puzzle["candidates"]), answer),
+        model,
         rope=run["rope"],
         template=run["template"],
         layer=it.layer,

@@ -1,4 +1,4 @@
-"""Words that a model has never seen, where its folder lists those it has (words.txt, one a line)."""
+"""Words that a model has never seen, where its folder lists those it has (words.txt)."""
 
 import difflib
 import re

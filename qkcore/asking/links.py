@@ -11,18 +11,19 @@ import binascii
 import json
 import shlex
 import zlib
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 
 from qkcore import InputError
+from qkcore.asking.readings import ROPES
 from qkcore.asking.templates import CHAT, DEFAULT, template_named
 from qkcore.puzzles.puzzle import Puzzle, PuzzleError
+from qkcore.wording import head_name
 
 VERSION = 1  # the first byte of a link's text
 MAX_LINK = 30_000  # characters; what servers and mail programs take
 MAX_UNPACKED = 500_000  # bytes
 MAX_CANDIDATES = 8
 MAX_INDEX = 10_000  # no model has as many layers, or heads in one
-ROPES = ("pre", "post")
 REMEDY = "copy it again in full, or ask for a new one"
 
 
@@ -32,47 +33,47 @@ class LinkError(InputError):
 
 @dataclass(frozen=True, slots=True)
 class Shared:
-    """What a link holds."""
+    """What a link holds: everything that changes the numbers, and the head in view."""
 
-    context: str
-    statement: str
-    candidates: tuple[str, ...]
-    answer: int | None  # index into candidates
+    puzzle: Puzzle
     model: str  # a folder or Hugging Face id, as `load_model` takes it
     rope: str = "pre"
     template: str = DEFAULT  # as `template_name` names it
     layer: int = 0
     head: int = 0
 
-    @property
-    def puzzle(self) -> Puzzle:
-        """The puzzle, of a group of its own."""
-        return Puzzle(
-            puzzle_id="typed",
-            context=self.context,
-            statement=self.statement,
-            candidates=self.candidates,
-            answer=self.answer,
-            steps=None,
-            distractors=None,
-            group="typed",
-            split="test",
-        )
+
+def typed_puzzle(
+    context: str,
+    statement: str,
+    candidates: tuple[str, ...] = ("true", "false"),
+    answer: int | None = None,
+) -> Puzzle:
+    """A puzzle that is in no set: of a group of its own, its difficulty not stated.
+
+    Args:
+        answer: index into the candidates; None where nobody knows.
+
+    Raises:
+        PuzzleError: naming the field that cannot be used.
+    """
+    return Puzzle("typed", context, statement, candidates, answer, None, None, "typed", "test")
 
 
 def encode(shared: Shared) -> str:
     """Text of letters, digits, "-" and "_" that `decode` turns back.
 
-    >>> one = Shared("Max is a cat.", "Max is a cat.", ("true", "false"), 0, "data/reference", layer=6, head=1)
+    >>> one = Shared(typed_puzzle("Max is a cat.", "Max is a cat."), "data/reference", layer=6)
     >>> decode(encode(one)) == one
     True
 
     Raises:
         LinkError: when the puzzle is too long for a link.
     """
-    packed = bytes([VERSION]) + zlib.compress(
-        json.dumps(astuple(shared), ensure_ascii=False).encode(), 9
-    )
+    puzzle = shared.puzzle
+    row = [puzzle.context, puzzle.statement, puzzle.candidates, puzzle.answer]
+    row += [shared.model, shared.rope, shared.template, shared.layer, shared.head]
+    packed = bytes([VERSION]) + zlib.compress(json.dumps(row, ensure_ascii=False).encode(), 9)
     text = base64.urlsafe_b64encode(packed).decode().rstrip("=")
     if len(text) > MAX_LINK:
         raise LinkError(
@@ -121,47 +122,41 @@ def _unpacked(packed: bytes) -> bytes:
 def _checked(row: list) -> Shared:
     """A `Shared` whose every field has its type."""
     context, statement, candidates, answer, model, rope, template, layer, head = row
-    shared = Shared(
-        context, statement, tuple(candidates), answer, model, rope, template, layer, head
-    )
     indices = all(type(one) is int and 0 <= one < MAX_INDEX for one in (layer, head))
     is_model = isinstance(model, str) and model.isprintable() and 0 < len(model) < 500
     is_template = isinstance(template, str)
-    if not (
-        isinstance(candidates, list) and indices and is_model and is_template and rope in ROPES
-    ):
+    is_list = isinstance(candidates, list)
+    if not (is_list and indices and is_model and is_template and rope in ROPES):
         raise ValueError("not what a link holds")
     if len(candidates) > MAX_CANDIDATES:
         raise PuzzleError(f"it has {len(candidates)} candidates, at most {MAX_CANDIDATES} are read")
-    template_named(template)  # both raise for what cannot be
-    _ = shared.puzzle
-    return shared
+    template_named(template)  # raises for what cannot be, as does the next line
+    puzzle = typed_puzzle(context, statement, tuple(candidates), answer)
+    return Shared(puzzle, model, rope, template, layer, head)
 
 
 def python_snippet(shared: Shared) -> str:
     """A script that prints the head's scores and the model's logits, by candidate."""
-    template = (
-        "" if shared.template == DEFAULT else f", template=template_named({shared.template!r})"
-    )
+    puzzle = shared.puzzle
+    is_default = shared.template == DEFAULT
+    template = "" if is_default else f", template=template_named({shared.template!r})"
+    names = ["Puzzle", "load_model", "score_puzzle", *([] if is_default else ["template_named"])]
     lines = [
         "# In QKScope's folder, with its .venv/bin/python",
-        "from qkcore.scoring.score import score_puzzle",
-        "from qkcore.attention.load import load_model",
-        "from qkcore.puzzles.puzzle import Puzzle",
-        *(["from qkcore.asking.templates import template_named"] if template else []),
+        f"from qkcore import {', '.join(names)}",
         "",
         "puzzle = Puzzle(",
         '    puzzle_id="typed",',
-        f"    context={shared.context!r},",
-        f"    statement={shared.statement!r},",
-        f"    candidates={shared.candidates!r},",
-        f"    answer={shared.answer!r},",
+        f"    context={puzzle.context!r},",
+        f"    statement={puzzle.statement!r},",
+        f"    candidates={puzzle.candidates!r},",
+        f"    answer={puzzle.answer!r},",
         '    steps=None, distractors=None, group="typed", split="test",',
         ")",
         f"lm = load_model({shared.model!r})",
         f"scores = score_puzzle(lm, puzzle, rope={shared.rope!r}{template})",
-        f"print(scores.qk[{shared.layer}, {shared.head}].tolist())  # L{shared.layer} "
-        f"H{shared.head}, by candidate",
+        f"print(scores.qk[{shared.layer}, {shared.head}].tolist())  # "
+        f"{head_name(shared.layer, shared.head)}, by candidate",
         "print(scores.logits.tolist())  # the model itself",
     ]
     return "\n".join(lines) + "\n"
@@ -169,11 +164,8 @@ def python_snippet(shared: Shared) -> str:
 
 def shell_snippet(shared: Shared) -> str:
     """A command that prints every head's scores as JSON."""
-    row = {
-        "context": shared.context,
-        "statement": shared.statement,
-        "candidates": shared.candidates,
-    }
+    puzzle = shared.puzzle
+    row = {name: getattr(puzzle, name) for name in ("context", "statement", "candidates")}
     # Escaped to ASCII on one line, so nothing typed can end the quoted text.
     words = ["python", "-m", "qkcore", "score", "--model", shared.model, "--rope", shared.rope]
     template = shared.template.removeprefix(CHAT)

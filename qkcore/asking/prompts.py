@@ -5,32 +5,11 @@ across the seams that people see (".\\n" is often one token), so counting tokens
 name the wrong ones in silence. Knows tokenizers only as something called with a text.
 """
 
-from dataclasses import dataclass
+from array import array
+from dataclasses import dataclass, field
 
-from qkcore.asking.templates import (
-    TRUE_FALSE,
-    YES_NO,
-    Asked,
-    Chat,
-    PromptError,
-    PromptTemplate,
-    Template,
-    default_template,
-)
+from qkcore.asking.templates import PromptError, PromptText, Template
 from qkcore.puzzles.puzzle import Puzzle
-
-__all__ = [
-    "TRUE_FALSE",
-    "YES_NO",
-    "Chat",
-    "Prompt",
-    "PromptError",
-    "PromptTemplate",
-    "Template",
-    "default_template",
-    "encoded",
-    "locate",
-]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +23,7 @@ class Prompt:
     there.
     """
 
-    puzzle_id: str
+    puzzle: Puzzle
     text: str
     tokens: tuple[int, ...]
     candidates: tuple[tuple[int, ...], ...]
@@ -54,6 +33,8 @@ class Prompt:
     n_context: int = 0  # tokens before the statement: what statements about one context can share
     context_at: int = 0  # where in the text the context begins, in characters
     is_chat: bool = False  # the text holds turn markers and opening tokens already
+    # (token) where in the text each ends, in characters
+    ends: "array[int]" = field(default_factory=lambda: array("L"), repr=False)
 
     @property
     def context_tokens(self) -> tuple[int, ...]:
@@ -88,7 +69,7 @@ def locate(tokenizer, template: Template, puzzle: Puzzle) -> Prompt:
         PromptError: naming the puzzle, when candidates cannot be told apart in tokens, a candidate
             changes the prompt's own tokens, or the tokenizer has no token for a word.
     """
-    asked = template.ask(tokenizer, puzzle)
+    asked = template.prompt_text(tokenizer, puzzle)
     splits = [_split(tokenizer, asked, candidate, puzzle) for candidate in puzzle.candidates]
     tokens, offsets, _ = splits[0]
     for candidate, (others, _, _) in zip(puzzle.candidates, splits, strict=True):
@@ -100,7 +81,7 @@ def locate(tokenizer, template: Template, puzzle: Puzzle) -> Prompt:
             )
     candidates = tuple(ids for _, _, ids in splits)
     return Prompt(
-        puzzle_id=puzzle.puzzle_id,
+        puzzle=puzzle,
         text=asked.text,
         tokens=tokens,
         candidates=candidates,
@@ -109,10 +90,11 @@ def locate(tokenizer, template: Template, puzzle: Puzzle) -> Prompt:
         n_context=sum(end <= asked.statement_at for _, end in offsets),
         context_at=asked.context_at,
         is_chat=asked.is_chat,
+        ends=array("L", (end for _, end in offsets)),
     )
 
 
-def _key_at(asked: Asked, offsets: list, puzzle: Puzzle) -> int:
+def _key_at(asked: PromptText, offsets: list, puzzle: Puzzle) -> int:
     """The last token before the cue; in a chat, the token that holds the statement's last
     character.
     """
@@ -134,7 +116,9 @@ def _key_at(asked: Asked, offsets: list, puzzle: Puzzle) -> int:
     return before[-1]
 
 
-def _split(tokenizer, asked: Asked, candidate: str, puzzle: Puzzle) -> tuple[tuple, list, tuple]:
+def _split(
+    tokenizer, asked: PromptText, candidate: str, puzzle: Puzzle
+) -> tuple[tuple, list, tuple]:
     """(prompt tokens, their offsets, candidate tokens) of the text followed by the candidate."""
     text = asked.text
     tokens, offsets = encoded(tokenizer, f"{text} {candidate}", asked.is_chat)

@@ -20,7 +20,7 @@ class PromptError(PuzzleError):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PromptText:
     """The text of one prompt, up to and with the cue, and where in it the puzzle stands (character
     offsets).
     """
@@ -75,12 +75,12 @@ class PromptTemplate:
         """The prompt's text, up to and with the cue."""
         return self.text.format(context=puzzle.context, statement=puzzle.statement)
 
-    def ask(self, tokenizer, puzzle: Puzzle) -> Asked:
+    def prompt_text(self, tokenizer, puzzle: Puzzle) -> PromptText:
         """The text as it stands; the tokenizer has no say in it."""
         text = self.render(puzzle)
         before_context = self.text.split("{context}")[0].format()
         statement_at = len(self.text.split("{statement}")[0].format(context=puzzle.context))
-        return Asked(
+        return PromptText(
             text=text,
             context_at=len(before_context),
             statement_at=statement_at,
@@ -120,7 +120,7 @@ class Chat:
 
     template: PromptTemplate | None = None  # None: each puzzle's default_template
 
-    def ask(self, tokenizer, puzzle: Puzzle) -> Asked:
+    def prompt_text(self, tokenizer, puzzle: Puzzle) -> PromptText:
         """The whole conversation so far.
 
         Raises:
@@ -128,7 +128,7 @@ class Chat:
                 puzzle's text.
         """
         template = self.template or default_template(puzzle)
-        plain = template.ask(tokenizer, puzzle)
+        plain = template.prompt_text(tokenizer, puzzle)
         turn = plain.text[: plain.cue_at].strip()
         text = self._rendered(tokenizer, turn, template.cue)
         if text.count(turn) != 1 or not text.endswith(template.cue):
@@ -137,7 +137,7 @@ class Chat:
                 "text that it is given; ask without it"
             )
         moved = text.index(turn) - plain.text.index(turn)
-        return Asked(
+        return PromptText(
             text=text,
             context_at=plain.context_at + moved,
             statement_at=plain.statement_at + moved,
@@ -177,8 +177,8 @@ Template = PromptTemplate | Chat
 def template_name(template: Template | None) -> str:
     """How a run names its template: its text, or DEFAULT; after CHAT where it is asked as a chat.
 
-    >>> template_name(None), template_name(Chat()), template_name(Chat(TRUE_FALSE)).startswith("{chat}Decide")
-    ('default', '{chat}default', True)
+    >>> template_name(None), template_name(Chat()), template_name(Chat(TRUE_FALSE))[:12]
+    ('default', '{chat}default', '{chat}Decide')
     """
     if isinstance(template, Chat):
         return CHAT + template_name(template.template)

@@ -27,8 +27,6 @@ from qkcore.attention.own_paths import OWN_PATHS
 from qkcore.attention.recording import Recording, active, recording
 from qkcore.attention.rows import Rows
 
-ROPES = ("pre", "post")
-
 
 @dataclass(frozen=True, slots=True)
 class Captured:
@@ -134,10 +132,8 @@ def _reading_attention(attention):
     ):
         if (under_way := active()) is not None:
             scaling, own = kwargs.get("scaling"), getattr(module, "scaling", None)
-            if scaling == 1.0 and own not in (
-                None,
-                0.0,
-            ):  # OPT scales its queries itself; the score is unscaled
+            # OPT scales its queries itself; the score is unscaled
+            if scaling == 1.0 and own not in (None, 0.0):
                 under_way.note_layer(module.layer_idx, query / own, key, own)
             else:
                 scaling = query.shape[-1] ** -0.5 if scaling is None else scaling

@@ -7,9 +7,10 @@ assumed.
 
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
 
 from qkcore import InputError
+from qkcore.asking.readings import ROPES
 
 LAYER_KINDS = ("full_attention", "sliding_attention")
 
@@ -30,8 +31,25 @@ class Geometry:
     window: int | None  # sliding window in positions, of the layers that have one
     layer_kinds: tuple[str, ...] | None  # per layer, where the model takes one mask per kind
     is_side_by_side: bool = True  # may candidates share a row, or does each need one of its own?
-    ropes: tuple[str, ...] = ("pre", "post")  # the kinds of score that can be read
+    ropes: tuple[str, ...] = ROPES  # the kinds of score that can be read
     head_size: int | None = None  # dims of a head's query and key, as the self-check reads them
+
+    def kv_head(self, head: int) -> int:
+        """The kv head whose keys a query head reads."""
+        return head // (self.n_heads // self.n_kv_heads)
+
+    def keys_by_head(self, keys: Tensor, axis: int) -> Tensor:
+        """Keys once per query head, where they come once per kv head.
+
+        Args:
+            keys: (..., kv head, ...).
+            axis: where the kv heads are.
+
+        Returns:
+            (..., head, ...): head h has the keys of `kv_head(h)`.
+        """
+        # repeat_interleave, not repeat, which would still return a number.
+        return keys.repeat_interleave(self.n_heads // self.n_kv_heads, dim=axis)
 
 
 def read_geometry(model: nn.Module) -> Geometry:

@@ -19,8 +19,6 @@ from qkcore.attention.capture import attach
 from qkcore.attention.geometry import Geometry, UnsupportedModelError, read_geometry
 from qkcore.attention.selfcheck import SelfCheck, self_check
 
-__all__ = ["DTYPES", "CausalLM", "UnsupportedModelError", "load_model", "vouch_for"]
-
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 HASHED_WHOLE = 256 * 2**20  # larger weight files are hashed at both ends, with size and time
 

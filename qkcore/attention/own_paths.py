@@ -13,7 +13,7 @@ from qkcore.attention.recording import active
 
 
 def _on_call(module: nn.Module, method: str, note) -> None:
-    """Have `note(recording, arguments, result)` called after each call of a method of this module."""
+    """Have `note(recording, arguments, result)` called after each call of the module's method."""
     original = getattr(module, method)
 
     @functools.wraps(original)

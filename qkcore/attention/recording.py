@@ -36,16 +36,14 @@ class Recording:
     query_at: Tensor  # (row, query)
     queries: dict[int, Tensor] = field(default_factory=dict)
     keys: dict[int, Tensor] = field(default_factory=dict)
-    pre_queries: dict[int, Tensor | None] = field(
-        default_factory=dict
-    )  # None: not the state that was rotated
+    # None: not the state that was rotated
+    pre_queries: dict[int, Tensor | None] = field(default_factory=dict)
     pre_keys: dict[int, Tensor | None] = field(default_factory=dict)
     scalings: dict[int, float] = field(default_factory=dict)
     softcaps: dict[int, float | None] = field(default_factory=dict)
     biases: dict[int, Tensor] = field(default_factory=dict)  # (head, 1, token), ALiBi
-    rotated: dict[str, Rotated] = field(
-        default_factory=dict
-    )  # "query" and "key" of the layer under way
+    # "query" and "key" of the layer under way
+    rotated: dict[str, Rotated] = field(default_factory=dict)
 
     def note_rotation(self, which: str, given: Tensor, returned: Tensor, token_axis: int) -> None:
         """Called with what a rotary function was given and returned; `which`: "query" or "key"."""

@@ -30,9 +30,8 @@ class Rows:
     tokens: Tensor  # (row, token) int64, padded on the right
     positions: Tensor  # (row, token) int64
     is_token: Tensor  # (row, token) bool: not padding
-    visible: (
-        Tensor | None
-    )  # (row, token, token) bool: query token sees key token; None: the model's own causal mask
+    # (row, token, token) bool: query token sees key token; None: the model's own causal mask
+    visible: Tensor | None
     key_at: Tensor  # (row, statement) int64 indices into token
     query_at: Tensor  # (row, statement * candidate) int64 indices into token
     logits_at: (
@@ -46,9 +45,8 @@ class _Row:
     def __init__(self) -> None:
         self.tokens: list[int] = []
         self.positions: list[int] = []
-        self.owner: list[
-            tuple[int, int]
-        ] = []  # (statement, candidate) from 1; 0 where all of them share the token
+        # (statement, candidate) from 1; 0 where all of them share the token
+        self.owner: list[tuple[int, int]] = []
         self.key_at: list[int] = []
         self.query_at: list[int] = []
         self.logits_at: list[int] = []

@@ -10,14 +10,18 @@ import torch
 from torch import Tensor, nn
 
 from qkcore.asking.prompts import Prompt
+from qkcore.asking.readings import ROPES
 from qkcore.attention.capture import Captured, capture, eager_attention
 from qkcore.attention.geometry import Geometry, UnsupportedModelError
 from qkcore.attention.recording import Recording, recording
 from qkcore.attention.rows import Rows, rows_of, separate_rows_of
+from qkcore.puzzles.puzzle import Puzzle
 
 N_TOKENS = 24
 SHIFT = 5  # positions
 SHORT_WINDOW = 7  # positions
+# Of the prompts here only the tokens count.
+PUZZLE = Puzzle("self-check", "a", "b", ("c", "d"), None, None, None, "self-check", "test")
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 
 
@@ -30,9 +34,8 @@ class SelfCheck:
     attention: (
         float  # rebuilt from captured queries and keys, against the model's own eager weights
     )
-    rotation: (
-        float | None
-    )  # products of a token's own query and key, before and after rotary; None: no score before
+    # Products of a token's own query and key, before and after rotary; None: no score before
+    rotation: float | None
     rows: float  # what is read from a padded batch of puzzles, against an ordinary call for each
     tolerance: float
 
@@ -62,8 +65,8 @@ def self_check(model: nn.Module, geometry: Geometry) -> tuple[Geometry, SelfChec
         "attention rebuilt from the queries and keys read differs from its own",
     )
     rotation = None
-    if geometry.ropes == ("pre", "post"):
-        rotation = _rotation_difference(capture(model, geometry, plain, ("pre", "post")))
+    if geometry.ropes == ROPES:
+        rotation = _rotation_difference(geometry, capture(model, geometry, plain, ROPES))
         what = "products of a token's own query and key are not the same before and after rotary"
         _refuse_over(rotation, tolerance, geometry, what)
     geometry, rows = _check_rows(model, geometry, ids, tolerance)
@@ -100,7 +103,7 @@ def _plain_rows(tokens: tuple[int, ...]) -> Rows:
 
 
 def _found(geometry: Geometry, captured: Captured) -> Geometry:
-    """The geometry with the kv heads, the head size and the kinds of score that were really read."""
+    """The geometry with the kv heads, head size and kinds of score that were really read."""
     n_heads, n_kv_heads = captured.queries["post"].shape[2], captured.keys["post"].shape[2]
     if n_heads != geometry.n_heads or n_heads % n_kv_heads:
         raise UnsupportedModelError(
@@ -115,7 +118,7 @@ def _found(geometry: Geometry, captured: Captured) -> Geometry:
         geometry,
         n_kv_heads=n_kv_heads,
         head_size=captured.queries["post"].shape[-1],
-        ropes=("pre", "post") if has_pre else ("post",),
+        ropes=ROPES if has_pre else ("post",),
     )
 
 
@@ -179,7 +182,7 @@ def _weights_difference(geometry: Geometry, recorded: Recording, layer: int, own
     Whom a token sees is taken from `own`: this is about what is read, `_check_rows` about who is
     seen.
     """
-    keys = recorded.keys[layer][0].repeat_interleave(geometry.n_heads // geometry.n_kv_heads, dim=0)
+    keys = geometry.keys_by_head(recorded.keys[layer][0], axis=0)
     logits = _logits(recorded, layer, recorded.queries[layer][0] @ keys.transpose(-1, -2))
     is_seen = (own.amax(dim=0) > 0) | torch.eye(len(own[0]), dtype=torch.bool)
     rebuilt = logits.masked_fill(~is_seen, float("-inf")).softmax(-1) * own.sum(-1, keepdim=True)
@@ -198,28 +201,25 @@ def _logits(recorded: Recording, layer: int, products: Tensor) -> Tensor:
     return logits if bias is None else logits + bias[..., -logits.shape[-1] :]
 
 
-def _rotation_difference(captured: Captured) -> float:
-    """Rotary turns a token's query and key alike: their product stays, up to one factor a layer
+def _rotation_difference(geometry: Geometry, captured: Captured) -> float:
+    """How far a token's own query-key products are from being the same before and after rotary.
+
+    Rotary turns a token's query and key alike: their product stays, up to one factor a layer
     (yarn).
     """
     differences = []
     for layer in range(captured.queries["pre"].shape[1]):
         pre, post = (
             torch.einsum(
-                "hntd,hntd->hnt",
-                *_own_pairs(captured.queries[rope][0, layer], captured.keys[rope][0, layer]),
+                "htd,htd->ht",
+                captured.queries[rope][0, layer],
+                geometry.keys_by_head(captured.keys[rope][0, layer], axis=0),
             )
-            for rope in ("pre", "post")
+            for rope in ROPES
         )
         factor = (pre * post).sum() / (pre * pre).sum().clamp_min(1e-12)
         differences.append(_difference(factor * pre, post))
     return max(differences)
-
-
-def _own_pairs(queries: Tensor, keys: Tensor) -> tuple[Tensor, Tensor]:
-    """(head, token, dim) and (kv head, token, dim) as (kv head, head of it, token, dim) twice."""
-    grouped = queries.unflatten(0, (len(keys), -1))
-    return grouped, keys[:, None].expand_as(grouped)
 
 
 def _check_rows(
@@ -245,16 +245,11 @@ def _check_rows(
 
 def _prompts(ids: list[int]) -> list[Prompt]:
     return [
-        Prompt(
-            "long", "", tuple(ids[:N_TOKENS]), ((ids[-3],), (ids[-2], ids[-1])), key_at=N_TOKENS - 3
-        ),
-        Prompt(
-            "short",
-            "",
-            tuple(ids[: N_TOKENS // 2]),
-            ((ids[-2],), (ids[-1], ids[-3])),
-            key_at=N_TOKENS // 2 - 2,
-        ),
+        Prompt(PUZZLE, "", tuple(ids[:n]), candidates, key_at=n - n_after)
+        for n, candidates, n_after in (
+            (N_TOKENS, ((ids[-3],), (ids[-2], ids[-1])), 3),
+            (N_TOKENS // 2, ((ids[-2],), (ids[-1], ids[-3])), 2),
+        )
     ]
 
 

@@ -1,14 +1,12 @@
-"""Curves and bars: tidy frame in, Altair chart out. Public through qkcore.charts.grids, which says
-what all charts share.
-"""
+"""Curves and bars: tidy frame in, Altair chart out. What all charts share is in `theme`."""
 
 import altair as alt
 import numpy as np
 import pandas as pd
 
+from qkcore.charts.theme import GREY, SMALL_FONT, legible
 from qkcore.wording import accuracy_text, gap_text, percent, texts_of
 
-GREY = "#8a8f98"  # legible on white and on near-black
 RULE = "surface rule"
 AXES = {
     "steps": "Steps (rules to apply)",
@@ -262,20 +260,6 @@ def _whole_numbers(frame: pd.DataFrame, by: str, column: str | None = None) -> a
     )
 
 
-def legible(text: alt.Chart, **words) -> list[alt.Chart]:
-    """The text's marks, black with a white halo: legible on every colour of the scales, in light
-    and in dark.
-
-    Args:
-        text: a chart that encodes text, without a mark.
-        words: for `mark_text`.
-    """
-    halo = text.mark_text(
-        fontSize=13, color="white", stroke="white", strokeWidth=3, opacity=0.85, **words
-    )
-    return [halo, text.mark_text(fontSize=13, color="black", **words)]
-
-
 def _zero_line(width: float = alt.Undefined, **along: alt.X | alt.Y) -> alt.Chart:
     return (
         alt.Chart(pd.DataFrame({"zero": [0]}))
@@ -292,7 +276,7 @@ def _reference_line(value: float, label: str) -> list[alt.Chart]:
     )
     return [
         line,
-        line.mark_text(color=GREY, align="left", dx=4, dy=7, x=0, text=label, fontSize=12),
+        line.mark_text(color=GREY, align="left", dx=4, dy=7, x=0, text=label, fontSize=SMALL_FONT),
     ]
 
 

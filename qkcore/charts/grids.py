@@ -1,41 +1,14 @@
-"""Tidy frame in, Altair chart out: heat maps, and what all charts share. Curves and bars are in
-qkcore.charts.curves.
+"""Heat maps: tidy frame in, Altair chart out. What all charts share is in `theme`.
 
-Reads nothing, computes nothing that has a name in qkcore.statistics.metrics. Colours come from the
-theme's ranges (.streamlit/config.toml), so light and dark each have their own: the first
-categorical colour is the chosen head, the second the model, the third the vote; the middle of the
-diverging range is chance, or no gap.
+Reads nothing, computes nothing that has a name in qkcore.statistics.
 """
-
-from collections.abc import Sequence
 
 import altair as alt
 import pandas as pd
 
-from qkcore.charts.curves import (
-    GREY,
-    agreement_bars,
-    difference_curves,
-    difficulty_curves,
-    gap_chart,
-    legible,
-    margin_curves,
-)
+from qkcore.charts.theme import CELL, GREY, grid_height, legible
 from qkcore.wording import accuracy_text, gap_text, head_name, percent, texts_of
 
-__all__ = [
-    "agreement_bars",
-    "difference_curves",
-    "difficulty_curves",
-    "for_print",
-    "gap_chart",
-    "gap_grid",
-    "head_grid",
-    "margin_curves",
-    "transfer_matrix",
-]
-
-POINT = "cell"  # the name of the grid's selection; its value holds layer and head
 GAIN_REACH = 0.5  # gains and gaps beyond 50 points are drawn as 50
 SLASH = "M-0.7,0.7L0.7,-0.7"  # hatching: a stroke across a cell
 
@@ -78,19 +51,19 @@ def head_grid(
         alt.Chart(frame)
         .mark_rect(cursor="pointer")
         .encode(x=x, y=y, color=_colour(measure, title, middle), tooltip=tooltip)
-        .add_params(alt.selection_point(name=POINT, fields=["layer", "head"], toggle=False))
+        .add_params(alt.selection_point(name=CELL, fields=["layer", "head"], toggle=False))
     )
     layers = [cells]
     n_layers, n_heads = heads["layer"].nunique(), heads["head"].nunique()
     if "is_above_luck" in frame:
         hatched = alt.Chart(frame[~frame["is_above_luck"]]).encode(x=x, y=y, tooltip=tooltip)
-        layers.append(_hatching(hatched, _grid_height(n_layers) / n_layers))
+        layers.append(_hatching(hatched, grid_height(n_layers) / n_layers))
     if n_kv_heads is not None and n_kv_heads < n_heads:
         layers.append(_group_lines(n_heads, n_kv_heads))
     if chosen is not None:
         ringed = frame[(frame["layer"] == chosen[0]) & (frame["head"] == chosen[1])]
         layers.append(_ring(alt.Chart(ringed.assign(who="head")).encode(x=x, y=y, tooltip=tooltip)))
-    return alt.layer(*layers, height=_grid_height(n_layers) + 130)
+    return alt.layer(*layers, height=grid_height(n_layers) + 130)
 
 
 def _hatching(cells: alt.Chart, cell_height: float) -> alt.Chart:
@@ -111,10 +84,6 @@ def _ring(cell: alt.Chart) -> alt.Chart:
     """A frame in the chosen head's colour; `cell` has the column who."""
     colour = alt.Stroke("who:N", scale=alt.Scale(domain=["head", "model"]), legend=None)
     return cell.mark_rect(filled=False, strokeWidth=3).encode(stroke=colour)
-
-
-def _grid_height(n_layers: int) -> int:
-    return min(max(30 * n_layers, 120), 900)
 
 
 def _colour(measure: str, title: str, middle: float) -> alt.Color:
@@ -200,25 +169,3 @@ def transfer_matrix(transfers: pd.DataFrame, chance: float) -> alt.LayerChart:
     )
     labels = legible(base.encode(text=alt.Text("label:N")), lineBreak="\n", dy=-7)  # of two lines
     return alt.layer(cells, own, *labels, height=120 + 54 * frame["chosen_on"].nunique())
-
-
-def for_print(
-    chart: alt.TopLevelMixin, categorical: Sequence[str], diverging: Sequence[str]
-) -> dict:
-    """The chart's Vega-Lite specification with colours of its own, on white, for a paper or a
-    slide.
-
-    Args:
-        categorical, diverging: the colours that a page gets from its theme.
-    """
-    with alt.data_transformers.disable_max_rows():
-        spec = chart.properties(width=640).to_dict()
-    ranges = {name: list(diverging) for name in ("diverging", "heatmap", "ramp")} | {
-        "category": list(categorical)
-    }
-    spec["config"] = spec.get("config", {}) | {
-        "range": ranges,
-        "background": "white",
-        "font": "sans-serif",
-    }
-    return spec

@@ -12,17 +12,15 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-GREY = "#8a8f98"  # legible on white and on near-black
-CELL = "cell"  # the name of the grid's selection; its value holds layer and head
+from qkcore.charts.theme import CELL, GREY, grid_height
+
 COLUMNS = 44  # characters a line of the token strip: what fits a phone
 MAX_TOKENS = 2_000  # tokens that are drawn; the table has all of them
 MAX_SIGNED = 1_100  # cells with a sign in them; smaller cells show it in the tooltip only
 LEGEND_HEIGHT = 60  # pixels
 MAX_SHOWN = 20  # characters of a token that are drawn
-STRIP_FONT, STRIP_COLUMN = (
-    12,
-    7.3,
-)  # pixels: a monospaced sign's height, and a little more than its width
+# Pixels: a monospaced sign's height, and a little more than its width
+STRIP_FONT, STRIP_COLUMN = (12, 7.3)
 
 
 def puzzle_grid(frame: pd.DataFrame, chosen: tuple[int, int], legend: str) -> alt.LayerChart:
@@ -79,7 +77,7 @@ def puzzle_grid(frame: pd.DataFrame, chosen: tuple[int, int], legend: str) -> al
         .mark_rect(strokeWidth=3, **ring)
         .encode(x=x, y=y, stroke=colour, tooltip=tooltip)
     )
-    return alt.layer(*layers, height=160 + min(30 * frame["layer"].nunique(), 900))
+    return alt.layer(*layers, height=160 + grid_height(frame["layer"].nunique()))
 
 
 def shown(text: str) -> str:

@@ -1,1 +1,1 @@
-"""Puzzles, and what can be said of them without any model: their file, their logic, their surface."""
+"""Puzzles, and what can be said of them without a model: their file, logic and surface."""

@@ -42,24 +42,25 @@ MAX_RELATION = 20  # words
 # Words that change what a sentence says in ways that are not read here.
 UNREAD = frozenset(
     """
-    can cannot could may might must should would will shall was were been has have had become becomes seems am
-    some most many few several more less only unless except either neither nor no none never always sometimes usually
-    often rarely both half one ones two three four five six seven eight nine ten other others another same such
-    but because since whenever while until before after although though whereas so therefore thus hence otherwise else
-    yesterday today tomorrow tonight now once soon later currently recently normally generally typically certainly
-    surely clearly obviously apparently presumably however moreover furthermore instead meanwhile finally first second
-    perhaps maybe possibly probably almost nearly hardly barely also too very quite really actually indeed still again
-    of with without within in on at from by to for than as about under over between
-    this these those there here i we you me us him them my your his her its our their
-    what which whose whom where when why how whoever whatever nothing nobody everybody
+    can cannot could may might must should would will shall was were been has have had become
+    becomes seems am some most many few several more less only unless except either neither nor no
+    none never always sometimes usually often rarely both half one ones two three four five six
+    seven eight nine ten other others another same such but because since whenever while until
+    before after although though whereas so therefore thus hence otherwise else yesterday today
+    tomorrow tonight now once soon later currently recently normally generally typically certainly
+    surely clearly obviously apparently presumably however moreover furthermore instead meanwhile
+    finally first second perhaps maybe possibly probably almost nearly hardly barely also too very
+    quite really actually indeed still again of with without within in on at from by to for than as
+    about under over between this these those there here i we you me us him them my your his her its
+    our their what which whose whom where when why how whoever whatever nothing nobody everybody
     """.split()
 )
 IRREGULAR = dict(
     pair.split("/")
     for pair in """
-    mice/mouse lice/louse geese/goose feet/foot teeth/tooth children/child oxen/ox people/person wolves/wolf
-    elves/elf thieves/thief knives/knife wives/wife leaves/leaf loaves/loaf calves/calf shelves/shelf
-    sheep/sheep fish/fish deer/deer moose/moose series/series species/species
+    mice/mouse lice/louse geese/goose feet/foot teeth/tooth children/child oxen/ox people/person
+    wolves/wolf elves/elf thieves/thief knives/knife wives/wife leaves/leaf loaves/loaf calves/calf
+    shelves/shelf sheep/sheep fish/fish deer/deer moose/moose series/series species/species
     """.split()
 )
 
@@ -98,16 +99,15 @@ class Sentence:
 
 
 @dataclass(slots=True)
-class Reader:
+class Grammar:
     """Reads the sentences of one puzzle; the words it uses as singulars tell how to read its
     plurals.
     """
 
     singulars: set[str] = field(default_factory=set)
     verbs: set[str] = field(default_factory=set)
-    classes: set[str] = field(
-        default_factory=set
-    )  # animal, person: a class of their own, or "red animals" is just red
+    # Animal, person: a class of their own, or "red animals" is just red
+    classes: set[str] = field(default_factory=set)
 
     def learn(self, text: str) -> None:
         """Note the words that occur as singular nouns, as plain verbs, and "animal" and "person"
@@ -151,7 +151,7 @@ class Reader:
     def sentence(self, text: str) -> Sentence:
         """One sentence, a question ("Is Max red?", "Does Max like Anne?") as what it asks.
 
-        >>> Reader().sentence("All cats are not red.").condition
+        >>> Grammar().sentence("All cats are not red.").condition
         Formula(literals=(Literal(subject='?', predicate='cat', is_positive=True),), is_any=False)
 
         Raises:
@@ -163,7 +163,8 @@ class Reader:
         """The singular of a word that may be a plural, preferring words that the puzzle uses
         itself.
 
-        >>> [Reader().singular(word) for word in ("wumpuses", "cats", "nervous", "berries", "mice", "boxes", "cold")]
+        >>> plurals = ("wumpuses", "cats", "nervous", "berries", "mice", "boxes", "cold")
+        >>> [Grammar().singular(word) for word in plurals]
         ['wumpus', 'cat', 'nervous', 'berry', 'mouse', 'box', 'cold']
         """
         if word in self.singulars:
@@ -177,7 +178,7 @@ class Reader:
     def plain_verb(self, word: str) -> str:
         """A verb without its ending, so that "watches" and "does not watch" agree.
 
-        >>> [Reader().plain_verb(word) for word in ("chases", "watches", "sees", "tries", "goes")]
+        >>> [Grammar().plain_verb(word) for word in ("chases", "watches", "sees", "tries", "goes")]
         ['chase', 'watch', 'see', 'try', 'go']
         """
         return _without_s(word, self.verbs)
@@ -189,12 +190,11 @@ class _Parser:
     form.
     """
 
-    reader: Reader
+    grammar: Grammar
     text: str
     words: list[str] = field(default_factory=list)  # in lower case
-    capitals: set[str] = field(
-        default_factory=set
-    )  # those of them that are written with a capital letter
+    # Those of them that are written with a capital letter
+    capitals: set[str] = field(default_factory=set)
     antecedent: str | None = None  # whom "it" or "they" is about
     pronouns: frozenset[str] = ANY_PRONOUN  # which of them may be
 
@@ -269,16 +269,15 @@ class _Parser:
             self.refuse()
         noun = self.noun(words[at - 1], is_plural=verb == "are")
         is_list = "and" in before or ("," in before and not start)
-        if (
-            is_list and noun not in GENERIC.values()
-        ):  # "cats and dogs are ..." is about either, "red and big people" not
+        # "cats and dogs are ..." is about either, "red and big people" not
+        if is_list and noun not in GENERIC.values():
             self.refuse()
         kinds = (
             [self.plain(word) for piece in self.pieces(before, "and") for word in piece]
             if before
             else []
         )
-        if noun not in GENERIC.values() or noun in self.reader.classes:
+        if noun not in GENERIC.values() or noun in self.grammar.classes:
             kinds.append(noun)
         if not kinds:
             self.refuse()
@@ -290,9 +289,8 @@ class _Parser:
     def asked(self, words: list[str]) -> Formula:
         """Is Max a cat or red? Does the lion chase the mouse?"""
         verb, *rest = words
-        if "not" in rest or (
-            verb == "does" and len(rest) > MAX_RELATION
-        ):  # "is Max not red?": what is a yes?
+        # "is Max not red?": what is a yes?
+        if "not" in rest or (verb == "does" and len(rest) > MAX_RELATION):
             self.refuse()
         if verb == "does":
             return Formula(
@@ -312,16 +310,13 @@ class _Parser:
         subject, copula = "", ""
         for piece in self.pieces(words, joint):
             at = next((i for i, word in enumerate(piece) if word in VERBS), None)
-            if (
-                copula and at is None and self.is_predicate(piece)
-            ):  # "... is red and kind" goes on with the subject
+            # "... is red and kind" goes on with the subject
+            if copula and at is None and self.is_predicate(piece):
                 self.check_reach(literals[-1:], piece)
                 literals.append(self.predicate(subject, piece, copula == "are"))
             elif at is not None and piece[at] in ("is", "are"):
-                if piece[at] == "are" and piece[:at] not in (
-                    [],
-                    ["they"],
-                ):  # "the cats are red" is about many
+                # "the cats are red" is about many
+                if piece[at] == "are" and piece[:at] not in ([], ["they"]):
                     self.refuse()
                 subject = self.subject(piece[:at], subject, may_bind)
                 copula = piece[at]
@@ -392,15 +387,14 @@ class _Parser:
             or words[0] in RESERVED
         ):
             return None
-        if (
-            bool(re.search(r"[^su]s$", words[0])) is not has_ending
-        ):  # "cats like mice" is no fact about one called Cats
+        # "cats like mice" is no fact about one called Cats
+        if bool(re.search(r"[^su]s$", words[0])) is not has_ending:
             return None
         try:
             who = (bind or self.subject)(name)
         except ReadingError:
             return None
-        verb = self.reader.plain_verb(words[0]) if has_ending else words[0]
+        verb = self.grammar.plain_verb(words[0]) if has_ending else words[0]
         return Literal(who, f"{verb} the {' '.join(other)}", is_positive)
 
     def only(self, ways: list[Literal | None]) -> Literal:
@@ -436,7 +430,7 @@ class _Parser:
         return bool(words) and is_shown and not RESERVED & set(words)
 
     def noun(self, word: str, is_plural: bool) -> str:
-        return self.reader.singular(self.plain(word)) if is_plural else self.plain(word)
+        return self.grammar.singular(self.plain(word)) if is_plural else self.plain(word)
 
     def plain(self, word: str) -> str:
         if word in RESERVED:

@@ -30,41 +30,43 @@ def _words(text: str) -> tuple[str, ...]:
 # The names, classes and adjectives of PrOntoQA first, then more of the same kinds.
 MADE_UP_NAMES = _words(
     """
-    Alex Fae Max Polly Rex Sally Sam Stella Wren Ada Ben Cleo Dora Eli Finn Gus Hugo Ivy Jack Lena Milo Nora
-    Otto Ruth
+    Alex Fae Max Polly Rex Sally Sam Stella Wren Ada Ben Cleo Dora Eli Finn Gus Hugo Ivy Jack Lena
+    Milo Nora Otto Ruth
     """
 )
 MADE_UP_NOUNS = _words(
     """
-    brimpus dumpus gorpus grimpus impus jompus lempus lorpus numpus rompus shumpus sterpus tumpus vumpus wumpus
-    yumpus zumpus bompus chorpus felpus fompus gerpus hilpus jelpus kerpus rempus storpus terpus timpus worpus
-    yimpus
+    brimpus dumpus gorpus grimpus impus jompus lempus lorpus numpus rompus shumpus sterpus tumpus
+    vumpus wumpus yumpus zumpus bompus chorpus felpus fompus gerpus hilpus jelpus kerpus rempus
+    storpus terpus timpus worpus yimpus
     """
 )
 MADE_UP_ADJECTIVES = _words(
     """
-    aggressive amenable angry bitter blue bright brown cold discordant dull earthy fast feisty floral fruity
-    happy hot kind large liquid loud luminous mean melodic metallic moderate muffled nervous opaque orange
-    overcast rainy red shy slow small snowy sour spicy sunny sweet temperate transparent windy wooden
+    aggressive amenable angry bitter blue bright brown cold discordant dull earthy fast feisty
+    floral fruity happy hot kind large liquid loud luminous mean melodic metallic moderate muffled
+    nervous opaque orange overcast rainy red shy slow small snowy sour spicy sunny sweet temperate
+    transparent windy wooden
     """
 )
 EVERYDAY_NAMES = _words(
     """
-    Alice Anne Bob Carol Charlie Dave Emma Erin Fiona Frank Gary Grace Harry Henry Iris James Kate Leo Maria
-    Nina Oscar Paul Rosa Tom
+    Alice Anne Bob Carol Charlie Dave Emma Erin Fiona Frank Gary Grace Harry Henry Iris James Kate
+    Leo Maria Nina Oscar Paul Rosa Tom
     """
 )
 EVERYDAY_NOUNS = _words(
     """
-    actor artist baker barber builder butcher captain cook dancer doctor driver farmer gardener guard hunter
-    judge lawyer miner nurse painter pilot player poet sailor singer soldier tailor teacher waiter writer
+    actor artist baker barber builder butcher captain cook dancer doctor driver farmer gardener
+    guard hunter judge lawyer miner nurse painter pilot player poet sailor singer soldier tailor
+    teacher waiter writer
     """
 )
 EVERYDAY_ADJECTIVES = _words(
     """
-    big brave bold calm clever cruel eager fair famous funny gentle greedy honest humble jolly kind lazy loyal
-    nice noble patient polite poor proud quiet rich rough rude sad short silent smart strong tall tidy tired
-    weak wealthy wise young
+    big brave bold calm clever cruel eager fair famous funny gentle greedy honest humble jolly kind
+    lazy loyal nice noble patient polite poor proud quiet rich rough rude sad short silent smart
+    strong tall tidy tired weak wealthy wise young
     """
 )
 
@@ -153,7 +155,7 @@ def generate_puzzles(
     steps: int | Iterable[int],
     distractors: int | Iterable[int],
     n: int,
-    seed: int,
+    seed: int = 0,
     style: str = "made-up",
 ) -> list[Puzzle]:
     """`n` puzzles for each pair of steps and distractors, half of them validation, half test.

@@ -21,16 +21,14 @@ from typing import NamedTuple
 from qkcore.puzzles.english import (
     ANYTHING,
     Formula,
+    Grammar,
     Literal,
-    Reader,
     ReadingError,
     Sentence,
     quoted,
     split,
 )
 from qkcore.puzzles.puzzle import PuzzleError
-
-__all__ = ["LogicError", "ReadingError", "Solution", "Theory", "parse_puzzle", "solve"]
 
 # literals looked at in search of a proof with fewer steps; beyond, the best so far is taken
 MAX_TRIED = 100_000
@@ -80,11 +78,11 @@ def parse_puzzle(context: str, statement: str) -> Theory:
     >>> solve(theory)
     Solution(verdict=True, proof=('Max is a cat.', 'All cats are mammals.'), steps=1)
     """
-    reader = Reader()
-    reader.learn(context)
-    reader.learn(statement)
-    premises = tuple(reader.sentences(context))
-    asked = [reader.sentence(sentence) for sentence in split(statement)]
+    grammar = Grammar()
+    grammar.learn(context)
+    grammar.learn(statement)
+    premises = tuple(grammar.sentences(context))
+    asked = [grammar.sentence(sentence) for sentence in split(statement)]
     if len(asked) != 1 or asked[0].condition is not None:
         raise ReadingError(
             f"the statement must say one thing about somebody, found {quoted(statement)}"
@@ -235,13 +233,11 @@ class _Chain:
     subjects: list[str]
     scope: _Scope
     closed_world: bool
-    known: dict[Literal, int] = field(
-        default_factory=dict
-    )  # how many rules were used to reach it, repeats counted
+    # How many rules were used to reach it, repeats counted
+    known: dict[Literal, int] = field(default_factory=dict)
     ways: dict[Literal, list[_Application]] = field(default_factory=lambda: defaultdict(list))
-    opposites: list[Literal] = field(
-        default_factory=list
-    )  # two that contradict each other, if there are any
+    # Two that contradict each other, if there are any
+    opposites: list[Literal] = field(default_factory=list)
     _agenda: list[tuple[int, int, Literal]] = field(default_factory=list)
     _order: Iterator[int] = field(default_factory=count)
     _stated: set[Literal] = field(default_factory=set)
@@ -304,7 +300,7 @@ class _Chain:
         return by_failure or literal in self.known
 
     def applied(self, goals: Iterable[Literal]) -> list[_Application]:
-        """The way that uses the fewest rules, repeats counted, for each goal and for what it needs."""
+        """The way that uses the fewest rules, repeats counted, for each goal and what it needs."""
         found: dict[Literal, _Application] = {}
         open_ = list(goals)
         while open_:

@@ -63,7 +63,8 @@ def labels(files: list[Path]) -> list[str]:
     Files below a dK_Data folder are named from that folder on: there the same names recur by
     design.
 
-    >>> labels([Path("a/1hop.json"), Path("b/1hop.json"), Path("b/2hop.json"), Path("c/d2_Data/pl/HS.json")])
+    >>> paths = ("a/1hop.json", "b/1hop.json", "b/2hop.json", "c/d2_Data/pl/HS.json")
+    >>> labels([Path(path) for path in paths])
     ['a/1hop', 'b/1hop', '2hop', 'd2_Data/pl/HS']
     """
     bare = Counter(file.with_suffix("") for file in files)
@@ -126,10 +127,8 @@ def _json(text: str, line: int, path: Path) -> object:
         raise PuzzleError(f"{place}: not valid JSON ({error.msg}); get the file again") from None
     except PuzzleError as error:
         raise PuzzleError(f"{path}, line {line} or below: {error}") from None
-    except (
-        ValueError,
-        RecursionError,
-    ):  # a number of thousands of digits, or brackets nested as deep
+    # A number of thousands of digits, or brackets nested as deep
+    except (ValueError, RecursionError):
         raise PuzzleError(
             f"{path}, line {line} or below: not readable JSON; get the file again"
         ) from None

@@ -24,7 +24,7 @@ MAX_DIFFICULTY = 1_000  # steps and distractors beyond this are a slip of the pe
 
 
 class PuzzleError(InputError):
-    """A puzzle or a puzzle file that cannot be used; the message says what, where and what to do."""
+    """A puzzle or puzzle file that cannot be used; the message says what, where, what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,10 +211,8 @@ def _row(line: str) -> dict:
         ) from None
     except PuzzleError:
         raise
-    except (
-        ValueError,
-        RecursionError,
-    ):  # a number of thousands of digits, or brackets nested as deep
+    # A number of thousands of digits, or brackets nested as deep
+    except (ValueError, RecursionError):
         raise PuzzleError(
             "not a puzzle: nested too deeply or a number too long; write one puzzle (a JSON "
             "object) a line"

@@ -173,7 +173,8 @@ def _mentions(puzzle: Puzzle) -> list[tuple[bool, tuple[str, ...]]]:
     words before that.
 
     >>> from qkcore.puzzles.puzzle import Puzzle
-    >>> _mentions(Puzzle("1", "Impuses are not red.", "Max is red.", ("true", "false"), 1, None, None, "1", "test"))
+    >>> texts = ("Impuses are not red.", "Max is red.")
+    >>> _mentions(Puzzle("1", *texts, ("true", "false"), 1, None, None, "1", "test"))
     [(False, ('impus', 'is'))]
     """
     wanted = _words(puzzle.statement)[-1:]

@@ -10,6 +10,7 @@ import random
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from qkcore.puzzles.english import ANYTHING, quoted, split
 from qkcore.puzzles.generate import STYLES, Premise, Style
@@ -29,6 +30,15 @@ class Truth:
     answer: int | None  # index into the candidates; None: unknown, or no candidate says it
     solution: Solution | None  # None: the English could not be read
     reason: str  # why there is no solution, in a sentence; else empty
+
+    @property
+    def proof(self) -> tuple[str, ...]:
+        """The premises that the answer follows from; none where nothing follows, or is read.
+
+        >>> truth("Max is a cat. Rex is red.", "Rex is red.", ("true", "false")).proof
+        ('Rex is red.',)
+        """
+        return self.solution.proof if self.solution else ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +68,6 @@ def truth(context: str, statement: str, candidates: Sequence[str]) -> Truth:
     )
 
 
-def proof_of(puzzle: Puzzle) -> tuple[str, ...]:
-    """The premises that the puzzle's answer follows from; none where nothing follows, or the
-    English is not read.
-
-    >>> proof_of(Puzzle("p", "Max is a cat. Rex is red.", "Rex is red.", ("true", "false"), 0, 0, 0, "g", "test"))
-    ('Rex is red.',)
-    """
-    solution = truth(puzzle.context, puzzle.statement, puzzle.candidates).solution
-    return solution.proof if solution else ()
-
-
 def variants(
     puzzle: Puzzle, kinds: Sequence[str] = KINDS, *, n_draws: int = 4, seed: int = 0
 ) -> tuple[list[Variant], list[str]]:
@@ -95,7 +94,7 @@ def variants(
     return made, notes
 
 
-def _changed(puzzle: Puzzle, number: str, keeps_truth: bool, **changes) -> Puzzle:
+def _changed(puzzle: Puzzle, number: str, keeps_truth: bool, **changes: Any) -> Puzzle:
     """The puzzle with other texts, a name of its own, and its truth."""
     changed = replace(puzzle, answer=None, puzzle_id=f"{puzzle.puzzle_id} {number}", **changes)
     found = truth(changed.context, changed.statement, changed.candidates)
@@ -105,10 +104,13 @@ def _changed(puzzle: Puzzle, number: str, keeps_truth: bool, **changes) -> Puzzl
 
 def _negated(puzzle: Puzzle) -> Iterator[Variant]:
     statement = negate(puzzle.statement)
-    changed = _changed(puzzle, "negated", False, statement=statement)
-    is_unread = truth(puzzle.context, statement, puzzle.candidates).solution is None
+    found = truth(puzzle.context, statement, puzzle.candidates)
+    answer = found.answer
+    is_unread = found.solution is None
     if is_unread and puzzle.answer is not None and _are_opposites(puzzle.candidates):
-        changed = replace(changed, answer=1 - puzzle.answer)
+        answer = 1 - puzzle.answer
+    name = f"{puzzle.puzzle_id} negated"
+    changed = replace(puzzle, puzzle_id=name, statement=statement, answer=answer)
     yield Variant("negated", f"Statement negated: {statement}", changed)
 
 
@@ -227,7 +229,8 @@ def _renamed(puzzle: Puzzle) -> Iterator[Variant]:
 def names_of(puzzle: Puzzle) -> list[str]:
     """Those the puzzle is about, as they are written, the statement's first.
 
-    >>> names_of(Puzzle("p", "Max is a cat. Rex is red.", "Rex is red.", ("a", "b"), 0, 0, 0, "g", "test"))
+    >>> texts = ("Max is a cat. Rex is red.", "Rex is red.")
+    >>> names_of(Puzzle("p", *texts, ("a", "b"), 0, 0, 0, "g", "test"))
     ['Rex', 'Max']
     """
     text = f"{puzzle.statement} {puzzle.context}"

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from qkcore.results.store import ResultStore, Steps
-from qkcore.statistics.metrics import candidate_choices
+from qkcore.statistics.marks import choices, margins
 from qkcore.statistics.votes import majority_vote, spreads, weighted_vote
 
 VOTES = {f"{kind} of {k}": (kind, k) for k in (3, 5, 10) for kind in ("majority", "weighted vote")}
@@ -21,7 +21,7 @@ def puzzles_of(store: ResultStore, run_id: str) -> pd.DataFrame:
     """Every puzzle of a run in order: puzzle_id, split, steps, distractors, answer, n_candidates,
     model (a choice).
     """
-    frame = store.ask(
+    frame = store.frame(
         """
         select place, puzzle_id, split, steps, distractors, answer, len(candidates) as n_candidates
         from store.puzzles join store.runs using (puzzle_set)
@@ -30,14 +30,14 @@ def puzzles_of(store: ResultStore, run_id: str) -> pd.DataFrame:
         """,
         run_id=run_id,
     )
-    return frame.drop(columns="place").assign(model=candidate_choices(model_logits(store, run_id)))
+    return frame.drop(columns="place").assign(model=choices(model_logits(store, run_id)))
 
 
 def model_logits(store: ResultStore, run_id: str) -> np.ndarray:
     """(puzzle, candidate) the model's own logits, in the order of `puzzles_of`; candidates that it
     lacks are NaN.
     """
-    found = store.ask_arrays(
+    found = store.arrays(
         """
         select place, candidate, logit
         from store.scores s join store.runs r using (run_id)
@@ -56,7 +56,7 @@ def head_scores(store: ResultStore, run_id: str, heads: Sequence[tuple[int, int]
     """(puzzle, head, candidate) scores of a few heads, in the order asked; candidates that a puzzle
     lacks are NaN.
     """
-    found = store.ask_arrow(
+    found = store.arrow(
         """
         with wanted as (
             select unnest($layers) as layer, unnest($heads) as head, unnest($columns) as "column"
@@ -93,8 +93,8 @@ def vote(scores: np.ndarray, kind: str, is_validation: np.ndarray) -> np.ndarray
         is_validation: (puzzle,) bool.
     """
     if kind == "majority":
-        return majority_vote(candidate_choices(scores), scores.shape[-1])
-    return candidate_choices(weighted_vote(scores, spreads(scores[is_validation])))
+        return majority_vote(choices(scores), scores.shape[-1])
+    return choices(weighted_vote(scores, spreads(scores[is_validation])))
 
 
 def exam(
@@ -119,30 +119,17 @@ def exam(
     own = scores[:, 0]
     voted = vote(scores[:, 1:], kind, is_validation) if voters else np.full(len(frame), -1)
     frame = frame.assign(
-        head=candidate_choices(own), vote=voted, margin=margins(own, frame["answer"].to_numpy())
+        head=choices(own), vote=voted, margin=margins(own, frame["answer"].to_numpy())
     )
     for who in ("head", "model", "vote"):
         frame[f"is_{who}_right"] = frame[who] == frame["answer"]
     return frame[~is_validation].drop(columns=["split", "n_candidates"]).reset_index(drop=True)
 
 
-def margins(scores: np.ndarray, answer: np.ndarray) -> np.ndarray:
-    """(puzzle,) the right candidate's score minus the best wrong one's, of (puzzle, candidate)
-    scores.
-
-    >>> margins(np.array([[3.0, 1.0], [1.0, 4.0]]), np.array([0, 0])).tolist()
-    [2.0, -3.0]
-    """
-    rows = np.arange(len(scores))
-    wrong = scores.copy()
-    wrong[rows, answer] = np.nan
-    return scores[rows, answer] - np.nanmax(wrong, axis=1)
-
-
 def voters_and_scales(
     store: ResultStore, run_id: str, by_vote: str = DEFAULT_VOTE
 ) -> tuple[list[tuple[int, int]], np.ndarray]:
-    """The heads of a vote, best first, and the (head,) scale of each, both from validation puzzles."""
+    """The heads of a vote, best first, and the (head,) scale of each, by validation puzzles."""
     voters = store.selected(run_id, VOTES[by_vote][1])
     if not voters:
         return [], np.zeros(0)
@@ -176,16 +163,16 @@ def rules_of_choice(
         )
     scores = head_scores(store, run_id, [*ranked, *balanced])
     answers = {
-        "best by accuracy": (ranked[:1], candidate_choices(scores[:, 0])),
-        "best by balanced accuracy": (balanced, candidate_choices(scores[:, -1])),
+        "best by accuracy": (ranked[:1], choices(scores[:, 0])),
+        "best by balanced accuracy": (balanced, choices(scores[:, -1])),
     }
     for name, (kind, k) in VOTES.items():
         answers[name] = (ranked[:k], vote(scores[:, : min(k, len(ranked))], kind, is_validation))
     right_answer, model = frame["answer"].to_numpy()[is_test], frame["model"].to_numpy()[is_test]
     is_model_right = model == right_answer
     rows = []
-    for name, (heads, choices) in answers.items():
-        is_right = choices[is_test] == right_answer
+    for name, (heads, said) in answers.items():
+        is_right = said[is_test] == right_answer
         only_rule, only_model = (
             (is_right & ~is_model_right).sum(),
             (~is_right & is_model_right).sum(),
@@ -208,7 +195,7 @@ def texts(store: ResultStore, run_id: str, puzzle_ids: Sequence[str]) -> pd.Data
     """puzzle_id, context, statement (None where the set was published without its texts),
     candidates, answer_text.
     """
-    return store.ask(
+    return store.frame(
         """
         select puzzle_id, context, statement, candidates, candidates[answer + 1] as answer_text
         from store.puzzles join store.runs using (puzzle_set)
@@ -222,12 +209,13 @@ def texts(store: ResultStore, run_id: str, puzzle_ids: Sequence[str]) -> pd.Data
 
 def find_texts(store: ResultStore, run_id: str, wanted: str) -> list[str]:
     """puzzle_ids whose context or statement holds the text as it is, whatever its case."""
-    return store.ask(
+    return store.frame(
         """
         select puzzle_id
         from store.puzzles join store.runs using (puzzle_set)
         where run_id = $run_id
-          and (contains(lower(context), lower($wanted)) or contains(lower(statement), lower($wanted)))
+          and (contains(lower(context), lower($wanted))
+               or contains(lower(statement), lower($wanted)))
         """,
         run_id=run_id,
         wanted=wanted,

@@ -12,7 +12,9 @@ import pandas as pd
 import pyarrow as pa
 
 from qkcore.puzzles.puzzle import SPLITS, Puzzle
-from qkcore.statistics.metrics import auc, candidate_choices, luck_line
+from qkcore.statistics.luck import luck_line
+from qkcore.statistics.marks import choices
+from qkcore.statistics.metrics import auc
 
 PUZZLE_COLUMNS = ("answer", "group", "steps", "distractors", "split", "candidates")
 
@@ -22,33 +24,48 @@ class Answers:
     """What the heads and the model answered to every puzzle, in the order of the puzzle set."""
 
     puzzles: pd.DataFrame  # PUZZLE_COLUMNS
-    qk: (
-        np.ndarray
-    )  # (puzzle, layer * head, candidate) float32; candidates that a puzzle lacks are NaN
+    # (puzzle, layer * head, candidate) float32; candidates that a puzzle lacks are NaN
+    qk: np.ndarray
+    logits: np.ndarray  # (puzzle, candidate) float32, likewise
     heads: np.ndarray  # (puzzle, layer * head) int8 candidate index, -1 for a tie
     model: np.ndarray  # (puzzle,) likewise
     n_heads: int  # of a layer
+    seconds: float  # that scoring took
 
     @property
     def answer(self) -> np.ndarray:
         """(puzzle,) index of the right candidate."""
         return self.puzzles["answer"].to_numpy()
 
+    @property
+    def best_head(self) -> tuple[int, int] | None:
+        """(layer, head) of the most right answers on validation puzzles; None without any."""
+        is_validation = (self.puzzles["split"] == "validation").to_numpy()
+        if not is_validation.any():
+            return None
+        n_right = (self.heads == self.answer[:, None])[is_validation].sum(axis=0)
+        layer, head = divmod(int(n_right.argmax()), self.n_heads)
+        return layer, head
+
 
 def answers_of(
-    puzzles: Sequence[Puzzle], qk: np.ndarray, logits: np.ndarray, n_heads: int
+    puzzles: Sequence[Puzzle],
+    qk: np.ndarray,
+    logits: np.ndarray,
+    n_heads: int,
+    seconds: float = 0.0,
 ) -> Answers:
     """Mark every puzzle.
 
     Args:
-        qk: (puzzle, layer * head, candidate) and logits (puzzle, candidate), in the order of the
-            puzzles, each of which has an answer.
+        qk: (puzzle, layer * head, candidate), in the order of the puzzles; each has an answer.
+        logits: (puzzle, candidate), likewise.
     """
     frame = pd.DataFrame([[getattr(puzzle, name) for name in PUZZLE_COLUMNS] for puzzle in puzzles])
     frame = frame.set_axis(PUZZLE_COLUMNS, axis="columns").astype(
         {"steps": "Int64", "distractors": "Int64"}
     )
-    return Answers(frame, qk, candidate_choices(qk), candidate_choices(logits), n_heads)
+    return Answers(frame, qk, logits, choices(qk), choices(logits), n_heads, seconds)
 
 
 def _cells(answers: Answers) -> Iterator[tuple[dict, np.ndarray]]:
@@ -168,9 +185,8 @@ def head_scores(answers: Answers) -> Iterator[pa.Table]:
     """
     n_puzzles = len(answers.qk)
     for first in range(0, answers.qk.shape[1], answers.n_heads):
-        qk = answers.qk[:, first : first + answers.n_heads].swapaxes(
-            0, 1
-        )  # (head, puzzle, candidate)
+        # (head, puzzle, candidate)
+        qk = answers.qk[:, first : first + answers.n_heads].swapaxes(0, 1)
         is_known = ~np.isnan(qk)
         ends = np.concatenate([[0], is_known.sum(axis=-1).ravel().cumsum()]).astype(np.int32)
         yield pa.table(

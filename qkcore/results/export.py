@@ -5,7 +5,8 @@ What a page shows is downloaded there; this is for everything at once.
 
 from pathlib import Path
 
-from qkcore.results.store import ResultStore, StoreError
+from qkcore.results.reader import StoreError
+from qkcore.results.store import ResultStore
 
 FORMATS = ("csv", "parquet")
 QUERIES = {
@@ -24,7 +25,8 @@ QUERIES = {
         where run_id = $run_id order by split, steps, distractors, layer, head
         """,
     "model_accuracy": """
-        select * exclude run_id from store.model_accuracy where run_id = $run_id order by split, steps, distractors
+        select * exclude run_id from store.model_accuracy
+        where run_id = $run_id order by split, steps, distractors
         """,
     "surface_accuracy": """
         select * exclude run_id from store.surface_accuracy
@@ -53,7 +55,7 @@ def export(store: ResultStore, run_id: str, file_format: str, folder: Path) -> l
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, query in QUERIES.items():
-        frame = store.ask(query, run_id=run_id)
+        frame = store.frame(query, run_id=run_id)
         path = folder / f"{name}.{file_format}"
         if file_format == "csv":
             lists = {

@@ -83,9 +83,8 @@ def measure_names(store: ResultStore, run_id: str) -> dict[str, str]:
         for name, title in MEASURES.items()
         if name != "auc" or len(store.auc(run_id, "test"))
     }
-    by_answer = zip(
-        store.candidates(run_id) or (), n_by_answer, strict=False
-    )  # the last ones may never be right
+    # The last ones may never be right
+    by_answer = zip(store.candidates(run_id) or (), n_by_answer, strict=False)
     return names | {
         f"{ON_ANSWER}{i}": f'Accuracy on "{candidate}"'
         for i, (candidate, n) in enumerate(by_answer)

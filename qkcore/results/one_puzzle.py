@@ -6,48 +6,19 @@ right and wrong, and margins are those of the first candidate.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from qkcore.puzzles.puzzle import Puzzle
 from qkcore.puzzles.variants import Variant
-from qkcore.results.yardsticks import Yardsticks, leads, share_below
-from qkcore.statistics.metrics import candidate_choices
+from qkcore.results.scores import RIGHT, Scores
+from qkcore.results.yardsticks import Yardsticks, share_below
+from qkcore.statistics.marks import choices, leads, margins
 from qkcore.statistics.votes import weighted_vote
 from qkcore.wording import head_name
 
-RIGHT, WRONG, TIE = "right", "wrong", "cannot decide"
 
-
-@dataclass(frozen=True, slots=True)
-class Scored:
-    """A puzzle's scores, as `score_puzzle` gives them."""
-
-    puzzle: Puzzle
-    qk: np.ndarray  # (layer, head, candidate)
-    logits: np.ndarray  # (candidate,)
-
-    @property
-    def probabilities(self) -> np.ndarray:
-        """(candidate,) the model's, shared out among the candidates only."""
-        raised = np.exp(self.logits - self.logits.max())
-        return raised / raised.sum()
-
-    def choice(self, scores: np.ndarray) -> str:
-        """The candidate of the largest of (candidate,) scores."""
-        index = int(candidate_choices(scores))
-        return TIE if index < 0 else self.puzzle.candidates[index]
-
-    def verdict(self, scores: np.ndarray) -> str:
-        """Whether that is right; empty where nobody knows."""
-        if self.puzzle.answer is None:
-            return ""
-        return RIGHT if int(candidate_choices(scores)) == self.puzzle.answer else WRONG
-
-
-def vote_scores(scored: Scored, by: Yardsticks) -> np.ndarray | None:
+def vote_scores(scored: Scores, by: Yardsticks) -> np.ndarray | None:
     """(candidate,) what the best heads say together; None where no heads could be chosen."""
     if not by.voters:
         return None
@@ -56,7 +27,7 @@ def vote_scores(scored: Scored, by: Yardsticks) -> np.ndarray | None:
 
 
 def answer_rows(
-    scored: Scored, layer: int, head: int, by: Yardsticks | None, own_leads: np.ndarray
+    scored: Scores, layer: int, head: int, by: Yardsticks | None, own_leads: np.ndarray
 ) -> pd.DataFrame:
     """Who answers what.
 
@@ -77,7 +48,7 @@ def answer_rows(
         rows.append(
             (
                 who,
-                scored.choice(scores),
+                scored.named(scores),
                 scored.verdict(scores),
                 lead,
                 np.nan if below is None else below,
@@ -87,7 +58,7 @@ def answer_rows(
 
 
 def grid_frame(
-    scored: Scored, typical: np.ndarray | None, known_good: Sequence[tuple[int, int]] = ()
+    scored: Scores, typical: np.ndarray | None, known_good: Sequence[tuple[int, int]] = ()
 ) -> pd.DataFrame:
     """Every head's answer to the puzzle.
 
@@ -101,7 +72,7 @@ def grid_frame(
         the right answer or, where nobody knows it, for the first candidate; "−" for another, "="
         for a tie), is_known_good.
     """
-    margin = head_margins(scored)
+    margin = margins(scored.qk, scored.puzzle.answer or 0)
     if typical is None or typical.shape != margin.shape:
         typical = np.full_like(margin, np.sqrt((margin**2).mean()))
     scaled = np.divide(margin, typical, out=np.zeros_like(margin), where=typical > 0)
@@ -113,7 +84,7 @@ def grid_frame(
             "layer": layers,
             "head": heads,
             "name": [head_name(*place) for place in zip(layers, heads, strict=True)],
-            "answer": [scored.choice(scores) for scores in by_head],
+            "answer": [scored.named(scores) for scores in by_head],
             "verdict": [scored.verdict(scores) for scores in by_head],
             "margin": margin.ravel(),
             "scaled": scaled.ravel(),
@@ -125,16 +96,9 @@ def grid_frame(
     )
 
 
-def head_margins(scored: Scored) -> np.ndarray:
-    """(layer, head) margins of the right candidate, or of the first where nobody knows it."""
-    answer = scored.puzzle.answer or 0
-    others = np.delete(scored.qk, answer, axis=-1)
-    return scored.qk[..., answer] - others.max(axis=-1)
-
-
 def effects(
-    before: Scored,
-    after: Sequence[tuple[Variant, Scored]],
+    before: Scores,
+    after: Sequence[tuple[Variant, Scores]],
     layer: int,
     head: int,
     by: Yardsticks | None,
@@ -143,8 +107,7 @@ def effects(
 
     Returns:
         kind, change, truth, premise, n_added, then for "model", "head" and "vote" (left out where
-        nobody votes): its answer, {who}_verdict, {who}_flips (another answer than before) and
-        {who}_margin (NaN where nobody knows the right candidate).
+        nobody votes): its answer, {who}_verdict and {who}_flips (another answer than before).
     """
     rows = [_effect("as typed", "The puzzle as it is", before, before, layer, head, by)]
     rows += [
@@ -164,8 +127,8 @@ def effects(
 def _effect(
     kind: str,
     change: str,
-    scored: Scored,
-    before: Scored,
+    scored: Scores,
+    before: Scores,
     layer: int,
     head: int,
     by: Yardsticks | None,
@@ -183,18 +146,16 @@ def _effect(
         strict=False,
     ):
         # By place, for a renamed puzzle may have renamed candidates.
-        is_other = int(candidate_choices(own)) != int(candidate_choices(earlier))
-        margin = np.nan if answer is None else float(own[answer] - np.delete(own, answer).max())
+        is_other = int(choices(own)) != int(choices(earlier))
         row |= {
-            who: scored.choice(own),
+            who: scored.named(own),
             f"{who}_verdict": scored.verdict(own),
             f"{who}_flips": is_other,
         }
-        row[f"{who}_margin"] = margin
     return row
 
 
-def _sayings(scored: Scored, layer: int, head: int, by: Yardsticks | None) -> list[np.ndarray]:
+def _sayings(scored: Scores, layer: int, head: int, by: Yardsticks | None) -> list[np.ndarray]:
     voted = None if by is None else vote_scores(scored, by)
     return [scored.logits, scored.qk[layer, head], *([] if voted is None else [voted])]
 

@@ -42,24 +42,34 @@ def n_parts(n_puzzles: int) -> int:
 
 
 def write_part(path: Path, part: Part) -> None:
-    """Write a part, one row a puzzle and candidate: puzzle_id, candidate, qk, logit."""
-    puzzle, candidate = np.nonzero(~np.isnan(part.logits))
-    rows = np.ascontiguousarray(part.qk.transpose(0, 2, 1)[puzzle, candidate])
-    qk = pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), rows.shape[1])
-    table = pa.table(
-        {
-            "puzzle_id": pa.array([part.puzzle_ids[index] for index in puzzle], pa.string()),
-            "candidate": pa.array(candidate.astype(np.int32)),
-            "qk": qk.cast(pa.list_(pa.float32())),
-            "logit": pa.array(part.logits[puzzle, candidate].astype(np.float32)),
-        }
-    ).replace_schema_metadata({"seconds": repr(part.seconds)})
+    """Write a part: `score_rows`, and the seconds."""
+    table = score_rows(part.puzzle_ids, part.qk, part.logits)
+    table = table.replace_schema_metadata({"seconds": repr(part.seconds)})
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     with temporary.open("wb") as file:
         pq.write_table(table, file)
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
+
+
+def score_rows(puzzle_ids: Sequence[str], qk: np.ndarray, logits: np.ndarray) -> pa.Table:
+    """One row a puzzle and candidate: puzzle_id, candidate, qk (of all heads), logit.
+
+    Args:
+        qk, logits: as in `Part`.
+    """
+    puzzle, candidate = np.nonzero(~np.isnan(logits))
+    rows = np.ascontiguousarray(qk.transpose(0, 2, 1)[puzzle, candidate])
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), rows.shape[1])
+    return pa.table(
+        {
+            "puzzle_id": pa.array([puzzle_ids[index] for index in puzzle], pa.string()),
+            "candidate": pa.array(candidate.astype(np.int32)),
+            "qk": lists.cast(pa.list_(pa.float32())),
+            "logit": pa.array(logits[puzzle, candidate].astype(np.float32)),
+        }
+    )
 
 
 def read_part(path: Path) -> Part:

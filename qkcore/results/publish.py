@@ -7,8 +7,8 @@ store or the new one, never half of one. What is counted on the way is in `qkcor
 import fcntl
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,9 +21,10 @@ from qkcore import __version__
 from qkcore.puzzles.puzzle import Puzzle
 from qkcore.puzzles.surface import surface_accuracy
 from qkcore.results import counting
-from qkcore.results.parts import read_part
+from qkcore.results.parts import PART_SIZE, read_part, score_rows
+from qkcore.results.reader import StoreError
 from qkcore.results.schema import SCHEMA, SCHEMA_VERSION
-from qkcore.results.store import ResultStore, StoreError
+from qkcore.results.store import ResultStore
 
 RUN_TABLES = (
     "runs scores head_scores head_accuracy model_accuracy surface_accuracy luck auc worked_examples"
@@ -64,8 +65,9 @@ class WorkedExample:
 
 
 def check_accepts(path: Path, puzzle_set: str, sha256: str) -> None:
-    """Whether a run on this puzzle set could be added to the store at the path (which may not exist
-    yet).
+    """Whether a run on this puzzle set could be added to the store at the path.
+
+    The store may not exist yet.
 
     Raises:
         StoreError: when the file is no store of this version, or holds other puzzles under the same
@@ -90,49 +92,71 @@ def check_accepts(path: Path, puzzle_set: str, sha256: str) -> None:
         )
 
 
+def collect(run: Run, puzzles: Sequence[Puzzle], parts: Sequence[Path]) -> counting.Answers:
+    """All finished parts of a run together, each read once.
+
+    Raises:
+        StoreError: when the parts do not hold exactly these puzzles.
+    """
+    most = max((len(puzzle.candidates) for puzzle in puzzles), default=2)
+    qk = np.full((len(puzzles), run.n_layers * run.n_heads, most), np.nan, dtype=np.float32)
+    logits = np.full((len(puzzles), most), np.nan, dtype=np.float32)
+    seconds, start = 0.0, 0
+    for path in parts:
+        part = read_part(path)
+        rows = slice(start, start := start + len(part.puzzle_ids))
+        if part.puzzle_ids != tuple(puzzle.puzzle_id for puzzle in puzzles[rows]):
+            raise _foreign(path)
+        n_candidates = part.logits.shape[-1]
+        qk[rows, :, :n_candidates], logits[rows, :n_candidates] = part.qk, part.logits
+        seconds += part.seconds
+    if start != len(puzzles):
+        raise _foreign(parts[-1] if parts else Path())
+    return counting.answers_of(puzzles, qk, logits, run.n_heads, seconds)
+
+
+def _foreign(part: Path) -> StoreError:
+    return StoreError(
+        f"the finished parts in {part.parent} do not hold the puzzles of this run; delete them and "
+        "start anew"
+    )
+
+
 def publish(
     path: Path,
     run: Run,
     puzzles: Sequence[Puzzle],
-    parts: Sequence[Path],
+    answers: counting.Answers,
     with_texts: bool = True,
-    example_of: Callable[[int, int], WorkedExample] | None = None,
+    example: WorkedExample | None = None,
 ) -> None:
-    """Add a run to the store at the path, made if it does not exist; a run of the same id is
-    replaced.
+    """Add a run to the store at the path; a run of the same id is replaced.
 
-    Without texts, contexts and statements are left null: for puzzle sets that may be scored but not
-    copied. Given `example_of`, the worked example of the (layer, head) chosen on validation puzzles
-    is stored too, texts permitting.
+    Args:
+        path: made if it does not exist.
+        answers: from `collect`.
+        with_texts: without, contexts and statements are left null and there is no example: for
+            puzzle sets that may be scored but not copied.
+        example: of the head chosen on validation puzzles.
 
     Raises:
-        StoreError: as `check_accepts`, or when the parts do not hold exactly these puzzles.
+        StoreError: as `check_accepts`.
     """
-    answers, seconds = _read_answers(path, run, puzzles, parts)
-    example = _example(answers, example_of) if with_texts and example_of else None
     with _only_writer(path):
         check_accepts(path, run.puzzle_set, run.puzzle_set_sha256)
-        for leftover in path.parent.glob(
-            f".{path.name}.*.tmp*"
-        ):  # of a writer that was killed; we are the only one
+        # What a writer left that was killed; we are the only one.
+        for leftover in path.parent.glob(f".{path.name}.*.tmp*"):
             leftover.unlink()
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
             if path.exists():
                 shutil.copyfile(path, temporary)
-            connection = duckdb.connect(str(temporary))
-            try:
-                _write(connection, run, puzzles, parts, answers, seconds, with_texts)
-                if example:
-                    _insert(
-                        connection,
-                        "worked_examples",
-                        pa.Table.from_pylist([asdict(example)]),
-                        run.run_id,
-                    )
+            with closing(duckdb.connect(str(temporary))) as connection:
+                _write(connection, run, puzzles, answers, with_texts)
+                if example and with_texts:
+                    rows = pa.Table.from_pylist([asdict(example)])
+                    _insert(connection, "worked_examples", rows, run.run_id)
                 connection.execute("checkpoint")
-            finally:
-                connection.close()
             os.replace(temporary, path)
         finally:
             for leftover in (temporary, Path(f"{temporary}.wal")):
@@ -150,54 +174,15 @@ def _only_writer(path: Path) -> Iterator[None]:
         os.close(folder)
 
 
-def _read_answers(
-    path: Path, run: Run, puzzles: Sequence[Puzzle], parts: Sequence[Path]
-) -> tuple[counting.Answers, float]:
-    """All parts together, and the seconds that scoring took."""
-    read = [read_part(part) for part in parts]
-    if [puzzle_id for part in read for puzzle_id in part.puzzle_ids] != [
-        puzzle.puzzle_id for puzzle in puzzles
-    ]:
-        raise StoreError(
-            f"the finished parts for {path} do not hold the puzzles of this run; delete them and "
-            "start anew"
-        )
-    most = max(part.logits.shape[-1] for part in read)
-    qk = np.full((len(puzzles), run.n_layers * run.n_heads, most), np.nan, dtype=np.float32)
-    logits = np.full((len(puzzles), most), np.nan, dtype=np.float32)
-    seconds, start = 0.0, 0
-    while read:
-        part = read.pop(0)  # each is let go once it is copied
-        rows = slice(start, start := start + len(part.puzzle_ids))
-        n_candidates = part.logits.shape[-1]
-        qk[rows, :, :n_candidates], logits[rows, :n_candidates] = part.qk, part.logits
-        seconds += part.seconds
-    return counting.answers_of(puzzles, qk, logits, run.n_heads), seconds
-
-
-def _example(
-    answers: counting.Answers, example_of: Callable[[int, int], WorkedExample]
-) -> WorkedExample | None:
-    split = answers.puzzles["split"]
-    if not {"validation", "test"} <= set(split):
-        return None
-    n_right = (answers.heads == answers.answer[:, None])[split == "validation"].sum(axis=0)
-    return example_of(*divmod(int(n_right.argmax()), answers.n_heads))
-
-
 def _write(
-    connection,
+    connection: duckdb.DuckDBPyConnection,
     run: Run,
-    puzzles,
-    parts,
+    puzzles: Sequence[Puzzle],
     answers: counting.Answers,
-    seconds: float,
     with_texts: bool,
 ) -> None:
-    tables = {
-        row[0] for row in connection.execute("select table_name from duckdb_tables()").fetchall()
-    }
-    if "meta" not in tables:
+    tables = connection.execute("select table_name from duckdb_tables()").fetchall()
+    if ("meta",) not in tables:
         connection.execute(SCHEMA)
         connection.execute("insert into meta values (?, ?)", [SCHEMA_VERSION, __version__])
     for table in RUN_TABLES:
@@ -206,34 +191,37 @@ def _write(
         "qkcore_version": __version__,
         "created_at": datetime.now(UTC).replace(tzinfo=None),
         "n_puzzles": len(puzzles),
-        "seconds": seconds,
+        "seconds": answers.seconds,
     }
-    connection.execute(
-        f"insert into runs by name select {', '.join(f'${n} as {n}' for n in row)}", row
-    )
+    named = ", ".join(f"${name} as {name}" for name in row)
+    connection.execute(f"insert into runs by name select {named}", row)
     known = connection.execute(
         "select count(*) from puzzles where puzzle_set = ?", [run.puzzle_set]
     ).fetchall()
-    if with_texts or known == [
-        (0,)
-    ]:  # the same puzzles, but their texts may have been left out so far
+    # The same puzzles may be there, but their texts may have been left out so far.
+    if with_texts or known == [(0,)]:
         connection.execute("delete from puzzles where puzzle_set = ?", [run.puzzle_set])
         _insert(connection, "puzzles", _puzzle_table(run.puzzle_set, puzzles, with_texts))
-    connection.execute(
-        "insert into scores select $run_id, puzzle_id, candidate, qk, logit from "
-        "read_parquet($parts)",
-        {"run_id": run.run_id, "parts": [str(part) for part in parts]},
-    )
-    for rows in counting.head_scores(answers):
-        _insert(connection, "head_scores", rows, run.run_id)
-    for table, rows in (
-        ("head_accuracy", counting.head_accuracy(answers)),
-        ("model_accuracy", counting.model_accuracy(answers)),
-        ("surface_accuracy", pa.Table.from_pandas(surface_accuracy(puzzles), preserve_index=False)),
-        ("luck", counting.luck(answers)),
-        ("auc", counting.aucs(answers)),
-    ):
+    for table, rows in _counted(puzzles, answers):
         _insert(connection, table, rows, run.run_id)
+
+
+def _counted(
+    puzzles: Sequence[Puzzle], answers: counting.Answers
+) -> Iterator[tuple[str, pa.Table]]:
+    """Names and rows of the tables of a run, large ones in several pieces."""
+    for start in range(0, len(puzzles), PART_SIZE):
+        some = slice(start, start + PART_SIZE)
+        ids = [puzzle.puzzle_id for puzzle in puzzles[some]]
+        yield "scores", score_rows(ids, answers.qk[some], answers.logits[some])
+    for rows in counting.head_scores(answers):
+        yield "head_scores", rows
+    yield "head_accuracy", counting.head_accuracy(answers)
+    yield "model_accuracy", counting.model_accuracy(answers)
+    rules = pa.Table.from_pandas(surface_accuracy(puzzles), preserve_index=False)
+    yield "surface_accuracy", rules
+    yield "luck", counting.luck(answers)
+    yield "auc", counting.aucs(answers)
 
 
 def _insert(connection, table: str, rows: pa.Table, run_id: str | None = None) -> None:

@@ -63,24 +63,23 @@ class Reader:
             raise
         return cls(connection, Path(path))
 
-    def ask(self, sql: str, **parameters) -> pd.DataFrame:
+    def frame(self, sql: str, **parameters) -> pd.DataFrame:
         """Run one query with named parameters, on any thread. Tables are `store.runs`,
         `store.scores` and so on.
 
         The last answers are remembered: the file does not change while it is open, and the
         questions of one page share their queries.
         """
-        return self._answer("df", sql, _hashable(parameters)).copy(
-            deep=False
-        )  # pandas copies on write
+        # Pandas copies on write
+        return self._answer("df", sql, _hashable(parameters)).copy(deep=False)
 
-    def ask_arrays(self, sql: str, **parameters) -> dict[str, np.ndarray]:
+    def arrays(self, sql: str, **parameters) -> dict[str, np.ndarray]:
         """Likewise, with a column an array, where a frame would be work for nothing. Not to be
         written to.
         """
         return self._answer("fetchnumpy", sql, _hashable(parameters))
 
-    def ask_arrow(self, sql: str, **parameters) -> pa.Table:
+    def arrow(self, sql: str, **parameters) -> pa.Table:
         """Likewise, where lists are asked for: an Arrow table keeps them in one piece."""
         return self._answer("to_arrow_table", sql, _hashable(parameters))
 

@@ -4,10 +4,11 @@ SCHEMA_VERSION = 3
 SCHEMA = """
 create table meta (schema_version integer, qkcore_version varchar);
 create table runs (
-    run_id varchar primary key, model varchar, model_revision varchar, puzzle_set varchar, puzzle_set_sha256 varchar,
+    run_id varchar primary key, model varchar, model_revision varchar,
+    puzzle_set varchar, puzzle_set_sha256 varchar,
     n_layers integer, n_heads integer, n_kv_heads integer, dtype varchar,
     rope varchar,               -- 'pre' or 'post' rotary position embedding
-    template varchar,           -- format string, or 'default' for true-false and yes-no by candidates
+    template varchar,           -- format string, or 'default': true-false or yes-no, by candidates
     qkcore_version varchar, created_at timestamp, n_puzzles integer,
     seconds double              -- scoring time, all sittings together
 );
@@ -25,7 +26,8 @@ create table scores (
     qk float[],                 -- layer-major: head h of layer l is qk[l * n_heads + h + 1]
     logit float
 );
-create table head_scores (      -- scores.qk once more, head by head, so that one head's answers are read at once
+-- scores.qk once more, head by head, so that one head's answers are read at once
+create table head_scores (
     run_id varchar, layer integer, head integer, place integer,
     qk float[]                  -- by candidate
 );
@@ -40,20 +42,22 @@ create table model_accuracy (
     n integer, n_right integer, n_by_answer integer[], n_right_by_answer integer[]
 );
 create table surface_accuracy (
-    run_id varchar, rule varchar, split varchar, steps integer, distractors integer, n integer, n_right integer
+    run_id varchar, rule varchar, split varchar, steps integer, distractors integer,
+    n integer, n_right integer
 );
 create table luck (
     run_id varchar, split varchar,
     steps integer, distractors integer,  -- null: all of them together
     n integer, q50 double, q95 double,   -- accuracy of the best head when answers are shuffled
     n_permutations integer,
-    -- Of each head, layer-major: its number of right answers over the shuffles, mean and standard deviation.
+    -- Of each head, layer-major: its number of right answers over the shuffles, mean and
+    -- standard deviation.
     null_mean float[], null_sd float[]
 );
 create table auc (
     run_id varchar, split varchar,
     steps integer, distractors integer,  -- null: all of them together
-    auc double[]                -- layer-major, as scores.qk; null where candidates differ or one is never right
+    auc double[]                -- layer-major; null where candidates differ or one is never right
 );
 create table worked_examples (  -- one test puzzle and head of a run, down to the vectors
     run_id varchar, puzzle_id varchar, layer integer, head integer,

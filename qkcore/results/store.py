@@ -10,8 +10,7 @@ from numbers import Integral
 import numpy as np
 import pandas as pd
 
-from qkcore.results.reader import Reader, StoreError
-from qkcore.results.schema import SCHEMA, SCHEMA_VERSION
+from qkcore.results.reader import Reader
 from qkcore.statistics.metrics import (
     Gap,
     balanced_accuracy,
@@ -19,8 +18,6 @@ from qkcore.statistics.metrics import (
     select_heads,
     with_accuracy,
 )
-
-__all__ = ["SCHEMA", "SCHEMA_VERSION", "ResultStore", "Steps", "StoreError"]
 
 Steps = int | Sequence[int] | None
 
@@ -34,11 +31,11 @@ class ResultStore(Reader):
 
     def runs(self) -> pd.DataFrame:
         """All runs, newest first, with the columns of table runs."""
-        return self.ask("select * from store.runs order by created_at desc, run_id")
+        return self.frame("select * from store.runs order by created_at desc, run_id")
 
     def difficulties(self, run_id: str, split: str) -> pd.DataFrame:
         """steps, distractors, n: how many puzzles of each difficulty."""
-        return self.ask(
+        return self.frame(
             """
             select steps, distractors, n
             from store.model_accuracy
@@ -55,7 +52,7 @@ class ResultStore(Reader):
         """layer, head, n, n_right, n_right_with_model, accuracy, low, high; None for steps or
         distractors means all.
         """
-        counts = self.ask(
+        counts = self.frame(
             """
             select layer, head, sum(n)::integer as n, sum(n_right)::integer as n_right,
                    sum(n_right_with_model)::integer as n_right_with_model
@@ -79,7 +76,7 @@ class ResultStore(Reader):
         """One row (none without such puzzles): n, n_right, accuracy, low, high of the model's own
         answers.
         """
-        counts = self.ask(
+        counts = self.frame(
             """
             select sum(n)::integer as n, sum(n_right)::integer as n_right
             from store.model_accuracy
@@ -101,7 +98,7 @@ class ResultStore(Reader):
         """rule, n, n_right, accuracy, low, high: what rules that read no logic get right on the
         same puzzles.
         """
-        counts = self.ask(
+        counts = self.frame(
             """
             select rule, sum(n)::integer as n, sum(n_right)::integer as n_right
             from store.surface_accuracy
@@ -127,7 +124,7 @@ class ResultStore(Reader):
 
     def rule_cells(self, run_id: str, split: str, rule: str) -> pd.DataFrame:
         """steps, distractors, n, n_right of one surface rule, a row a difficulty."""
-        return self.ask(
+        return self.frame(
             """
             select steps, distractors, n, n_right
             from store.surface_accuracy
@@ -145,12 +142,13 @@ class ResultStore(Reader):
         """One row (none without such puzzles): n, q50, q95, n_permutations; see
         `metrics.luck_line`.
         """
-        return self.ask(
+        return self.frame(
             """
             select n, q50, q95, n_permutations
             from store.luck
             where run_id = $run_id and split = $split
-              and steps is not distinct from $steps and distractors is not distinct from $distractors
+              and steps is not distinct from $steps
+              and distractors is not distinct from $distractors
             """,
             run_id=run_id,
             split=split,
@@ -164,12 +162,13 @@ class ResultStore(Reader):
         """null_mean, null_sd: (layer * head,) of right answers when answers are shuffled; see
         `luck.luck_line`.
         """
-        return self.ask_arrays(
+        return self.arrays(
             """
             select unnest(null_mean) as null_mean, unnest(null_sd) as null_sd
             from store.luck
             where run_id = $run_id and split = $split
-              and steps is not distinct from $steps and distractors is not distinct from $distractors
+              and steps is not distinct from $steps
+              and distractors is not distinct from $distractors
             """,
             run_id=run_id,
             split=split,
@@ -183,7 +182,7 @@ class ResultStore(Reader):
         """The luck line along one axis: `by` ("steps", or "distractors" with all steps together),
         n, q50, q95.
         """
-        lines = self.ask(
+        lines = self.frame(
             "select steps, distractors, n, q50, q95 from store.luck where run_id = $run_id and "
             "split = $split",
             run_id=run_id,
@@ -205,7 +204,7 @@ class ResultStore(Reader):
         """Accuracy of guessing: the mean of one over the number of candidates; None without such
         puzzles.
         """
-        mean = self.ask(
+        mean = self.frame(
             """
             select avg(1 / len(candidates)) as chance
             from store.puzzles join store.runs using (puzzle_set)
@@ -229,7 +228,7 @@ class ResultStore(Reader):
             (layer * head, answer) n_right and (answer,) n; (0, 0) and (0,) without such puzzles.
         """
         filters = dict(run_id=run_id, split=split, steps=_listed(steps), distractors=distractors)
-        right = self.ask_arrays(
+        right = self.arrays(
             """
             select sum(n_right) as n_right
             from (
@@ -245,7 +244,7 @@ class ResultStore(Reader):
             """,
             **filters,
         )["n_right"].astype(int)
-        n = self.ask_arrays(
+        n = self.arrays(
             """
             select sum(n) as n
             from (
@@ -268,12 +267,13 @@ class ResultStore(Reader):
         """(layer * head,) area under the ROC curve, see `metrics.auc`; empty where it is not
         defined.
         """
-        return self.ask_arrays(
+        return self.arrays(
             """
             select unnest(auc) as auc
             from store.auc
             where run_id = $run_id and split = $split
-              and steps is not distinct from $steps and distractors is not distinct from $distractors
+              and steps is not distinct from $steps
+              and distractors is not distinct from $distractors
             """,
             run_id=run_id,
             split=split,
@@ -283,7 +283,7 @@ class ResultStore(Reader):
 
     def candidates(self, run_id: str) -> tuple[str, ...] | None:
         """The candidates that all puzzles of a run share; None where they differ."""
-        found = self.ask(
+        found = self.frame(
             """
             select distinct candidates
             from store.puzzles join store.runs using (puzzle_set)
@@ -321,9 +321,10 @@ class ResultStore(Reader):
         """The row of table worked_examples, with the puzzle's statement, candidates, answer and
         split; None without.
         """
-        found = self.ask(
+        found = self.frame(
             """
-            select e.*, p.context, p.statement, p.candidates, p.answer, p.steps, p.distractors, p.split
+            select e.*, p.context, p.statement, p.candidates, p.answer, p.steps, p.distractors,
+                   p.split
             from store.worked_examples e
             join store.runs r using (run_id)
             join store.puzzles p on p.puzzle_set = r.puzzle_set and p.puzzle_id = e.puzzle_id

@@ -12,6 +12,7 @@ import numpy as np
 
 from qkcore.results.answers import head_scores, model_logits, puzzles_of, voters_and_scales
 from qkcore.results.store import ResultStore
+from qkcore.statistics.marks import leads
 from qkcore.statistics.votes import weighted_vote
 
 
@@ -19,9 +20,8 @@ from qkcore.statistics.votes import weighted_vote
 class Yardsticks:
     """A run's measures for a new puzzle."""
 
-    voters: tuple[
-        tuple[int, int], ...
-    ]  # the best heads on validation puzzles, best first; none without such puzzles
+    # The best heads on validation puzzles, best first; none without such puzzles
+    voters: tuple[tuple[int, int], ...]
     scales: np.ndarray  # (voter) as `votes.weighted_vote` takes them
     typical: np.ndarray  # (layer, head) root mean square lead over the run's puzzles
     model_leads: np.ndarray  # (test puzzle) sorted, of the model's logits
@@ -51,19 +51,6 @@ def head_leads(store: ResultStore, run_id: str, layer: int, head: int) -> np.nda
     return np.sort(leads(head_scores(store, run_id, [(layer, head)])[_is_test(store, run_id), 0]))
 
 
-def leads(scores: np.ndarray) -> np.ndarray:
-    """(...) the best candidate's score minus the second best's.
-
-    Args:
-        scores: (..., candidate); candidates that a puzzle does not have are NaN.
-
-    >>> leads(np.array([[3.0, 1.0, np.nan], [0.0, 2.0, 7.0]])).tolist()
-    [2.0, 5.0]
-    """
-    two_best = np.sort(np.where(np.isnan(scores), -np.inf, scores), axis=-1)[..., -2:]
-    return two_best[..., 1] - two_best[..., 0]
-
-
 def share_below(sorted_leads: np.ndarray, lead: float) -> float | None:
     """The share of stored puzzles that were answered with a smaller lead; None without any.
 
@@ -82,7 +69,7 @@ def _is_test(store: ResultStore, run_id: str) -> np.ndarray:
 
 
 def _typical_leads(store: ResultStore, run_id: str) -> np.ndarray:
-    found = store.ask_arrays(
+    found = store.arrays(
         """
         with leads as (
             select layer, head,

@@ -13,7 +13,8 @@ from itertools import pairwise
 import numpy as np
 import torch
 
-from qkcore.asking.prompts import Prompt, Template, encoded
+from qkcore.asking.prompts import Prompt
+from qkcore.asking.templates import Template
 from qkcore.attention.capture import capture
 from qkcore.attention.load import CausalLM
 from qkcore.attention.rows import rows_of, separate_rows_of
@@ -21,28 +22,25 @@ from qkcore.puzzles.english import split
 from qkcore.puzzles.puzzle import Puzzle
 from qkcore.scoring.score import prompts_of
 
-MAX_KEY_VALUES = (
-    2**25
-)  # floats of keys kept from one pass (128 MB); more tokens are read in further passes
+# Floats of keys kept from one pass (128 MB); more tokens are read in further passes
+MAX_KEY_VALUES = 2**25
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Alignment:
     """What every head's queries make of every token of one prompt."""
 
     puzzle: Puzzle
-    texts: tuple[
-        str, ...
-    ]  # (token) the part of the prompt that each token stands for; joined, they are the prompt
-    premises: tuple[
-        int | None, ...
-    ]  # (token) the premise it belongs to, counted from 0; None outside of the context
+    # (token) the part of the prompt that each token stands for; joined, they are the prompt
+    texts: tuple[str, ...]
+    # (token) the premise it belongs to, counted from 0; None outside of the context
+    premises: tuple[int | None, ...]
     sentences: tuple[str, ...]  # the premises
     key_at: int  # the token whose product is the QK-score
     products: np.ndarray  # (layer, head, candidate, token) float32, unscaled
 
     def of(self, layer: int, head: int, candidate: int, other: int | None = None) -> np.ndarray:
-        """(token) products of one candidate's query, or how far they are above another candidate's."""
+        """(token) products of one candidate's query, or how far above another's they are."""
         own = self.products[layer, head, candidate]
         return own if other is None else own - self.products[layer, head, other]
 
@@ -62,10 +60,9 @@ def align(
     *,
     rope: str = "pre",
     template: Template | None = None,
-    max_values=MAX_KEY_VALUES,
+    max_values: int = MAX_KEY_VALUES,
 ) -> Alignment:
-    """Compare every candidate's query with the key of every token of the prompt, for all heads at
-    once.
+    """Compare every candidate's query with the key of every token of the prompt, for all heads.
 
     Args:
         rope: "pre" or "post" rotary, as in `score_puzzle`.
@@ -74,47 +71,44 @@ def align(
     Raises:
         PromptError: when the puzzle cannot be asked of this model.
     """
-    prompt = prompts_of(lm, [puzzle], template)[0]
+    (prompt,) = prompts_of(lm, [puzzle], template)
+    return align_prompt(lm, prompt, rope=rope, max_values=max_values)
+
+
+def align_prompt(
+    lm: CausalLM, prompt: Prompt, *, rope: str = "pre", max_values: int = MAX_KEY_VALUES
+) -> Alignment:
+    """`align` of a puzzle that has been located, by `prompts_of`."""
     geometry, n_tokens = lm.geometry, len(prompt.tokens)
     rows = rows_of([[prompt]]) if geometry.is_side_by_side else separate_rows_of([prompt])
     per_token = geometry.n_layers * geometry.n_kv_heads * geometry.head_size * len(rows.tokens)
     parts = []
     for positions in torch.arange(n_tokens).split(max(1, max_values // per_token)):
-        # A row begins with the whole prompt, so a token's place in the row is its place in the
-        # prompt.
+        # A row begins with the whole prompt: a token's place in the row is that in the prompt.
         some = replace(rows, key_at=positions.expand(len(rows.tokens), -1))
         captured = capture(lm.model, geometry, some, (rope,))
-        keys = captured.keys[rope][0].repeat_interleave(
-            geometry.n_heads // geometry.n_kv_heads, dim=1
-        )
+        keys = geometry.keys_by_head(captured.keys[rope][0], axis=1)
         queries = captured.queries[rope].movedim(0, 2).flatten(2, 3)  # layer, head, candidate, dim
         parts.append(torch.einsum("lhcd,lhtd->lhct", queries, keys))
-    texts, premises, sentences = _places(lm.tokenizer, puzzle, prompt)
-    return Alignment(
-        puzzle, texts, premises, sentences, prompt.key_at, torch.cat(parts, dim=-1).numpy()
-    )
+    products = torch.cat(parts, dim=-1).numpy()
+    return Alignment(prompt.puzzle, *_places(prompt), prompt.key_at, products)
 
 
-def _places(
-    tokenizer, puzzle: Puzzle, prompt: Prompt
-) -> tuple[tuple[str, ...], tuple[int | None, ...], tuple[str, ...]]:
+def _places(prompt: Prompt) -> tuple[tuple[str, ...], tuple[int | None, ...], tuple[str, ...]]:
     """The text and the premise of each token, and the premises."""
-    _, offsets = encoded(tokenizer, f"{prompt.text} {puzzle.candidates[0]}", prompt.is_chat)
-    offsets = offsets[: len(prompt.tokens)]
     # Tokens of one character share its offsets, so each gets what none before it has covered.
-    ends = np.maximum.accumulate([0, *(end for _, end in offsets)]).tolist()
+    ends = np.maximum.accumulate([0, *prompt.ends]).tolist()
     ends[-1] = len(prompt.text)
     texts = tuple(prompt.text[start:end] for start, end in pairwise(ends))
-    sentences = tuple(split(puzzle.context))
-    spans = sentence_spans(puzzle.context, sentences)
+    context = prompt.puzzle.context
+    sentences = tuple(split(context))
+    spans = sentence_spans(context, sentences)
     premises = []
     for before, piece in zip(ends, texts, strict=False):
-        at = (
-            before + len(piece) - len(piece.lstrip()) - prompt.context_at
-        )  # of its first letter, within the context
-        premises.append(
-            next((number for number, (low, high) in enumerate(spans) if low <= at < high), None)
-        )
+        # Where its first letter stands, within the context.
+        at = before + len(piece) - len(piece.lstrip()) - prompt.context_at
+        within = (number for number, (low, high) in enumerate(spans) if low <= at < high)
+        premises.append(next(within, None))
     return texts, tuple(premises), sentences
 
 

@@ -14,28 +14,32 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
-from qkcore import InputError, __version__
+from qkcore import InputError
+from qkcore.asking.prompts import Prompt
 from qkcore.asking.templates import Chat, Template, template_name
 from qkcore.attention.load import CausalLM
 from qkcore.puzzles.puzzle import Puzzle, PuzzleError, puzzle_set_sha256
-from qkcore.results.parts import PART_SIZE, Part, is_done, n_parts, part_path, write_part
-from qkcore.results.publish import Run, check_accepts, publish
+from qkcore.results.parts import PART_SIZE, Part, is_done, part_path, write_part
+from qkcore.results.publish import Run, check_accepts, collect, publish
+from qkcore.results.scores import Scores
 from qkcore.results.store import ResultStore
-from qkcore.scoring.score import MAX_BATCH_TOKENS, Budget, PuzzleScores, prompts_of, score_puzzles
+from qkcore.scoring.score import MAX_BATCH_TOKENS, Budget, prompts_of, score_prompts
 from qkcore.scoring.worked_example import worked_example
+
+# The version that last changed a number: part of a run's name, so that newer ones go on with it.
+NUMBERS = "0.1.0"
 
 
 class Interrupted(InputError):
     """The run was stopped; the message says what is kept and how to go on."""
 
 
-def run(
+def precompute(
     lm: CausalLM,
     puzzles: Sequence[Puzzle],
     store: str | Path,
@@ -66,14 +70,18 @@ def run(
     if _is_published(store, settings.run_id):
         print(f"{store} holds this run already; nothing to do.", file=sys.stderr)
         return settings.run_id
-    prompts_of(lm, puzzles, template)  # every puzzle is known to fit before the first is scored
+    # Every puzzle is known to fit before the first is scored.
+    prompts = prompts_of(lm, puzzles, template)
     folder = store.with_name(store.name + ".parts") / settings.run_id
     with _only_worker(folder):
         try:
-            _score_parts(lm, puzzles, folder, rope, template, max_batch_tokens, show_progress)
-            parts = [part_path(folder, index) for index in range(n_parts(len(puzzles)))]
-            example_of = partial(worked_example, lm, puzzles, rope=rope, template=template)
-            publish(store, settings, puzzles, parts, with_texts, example_of)
+            parts = _score_parts(lm, prompts, folder, rope, max_batch_tokens, show_progress)
+            answers = collect(settings, puzzles, parts)
+            has_test = any(puzzle.split == "test" for puzzle in puzzles)
+            example = None
+            if with_texts and has_test and answers.best_head:
+                example = worked_example(lm, prompts, *answers.best_head, rope)
+            publish(store, settings, puzzles, answers, with_texts, example)
         except KeyboardInterrupt:
             n_kept = len(list(folder.glob("part-*.parquet"))) * PART_SIZE
             raise Interrupted(
@@ -86,7 +94,13 @@ def run(
     return settings.run_id
 
 
-def _describe(lm: CausalLM, puzzles, puzzle_set: str, rope: str, template: Template | None) -> Run:
+def _describe(
+    lm: CausalLM,
+    puzzles: Sequence[Puzzle],
+    puzzle_set: str,
+    rope: str,
+    template: Template | None,
+) -> Run:
     decisive = {
         "model_revision": lm.revision,
         "dtype": lm.dtype,
@@ -97,15 +111,13 @@ def _describe(lm: CausalLM, puzzles, puzzle_set: str, rope: str, template: Templ
     names = {
         "model": lm.name,
         "puzzle_set": puzzle_set,
-        "version": __version__,
+        "version": NUMBERS,
         "part_size": PART_SIZE,
     }
-    if (
-        isinstance(template, Chat) and puzzles
-    ):  # its words may lie in a file outside of the revision, or hold a date
-        names["chat"] = (
-            f"{lm.tokenizer.chat_template} {template.ask(lm.tokenizer, puzzles[0]).text}"
-        )
+    # A chat's words may lie in a file outside of the revision, or hold a date.
+    if isinstance(template, Chat) and puzzles:
+        text = template.prompt_text(lm.tokenizer, puzzles[0]).text
+        names["chat"] = f"{lm.tokenizer.chat_template} {text}"
     key = hashlib.sha256(json.dumps(decisive | names, sort_keys=True).encode()).hexdigest()[:8]
     slug = re.sub(r"[^A-Za-z0-9.]+", "-", f"{lm.name} {puzzle_set} {rope}").strip("-.").lower()
     return Run(
@@ -152,41 +164,38 @@ def _only_worker(folder: Path) -> Iterator[None]:
 
 
 def _score_parts(
-    lm, puzzles, folder: Path, rope, template, max_batch_tokens, show_progress
-) -> None:
-    """Write the parts that are missing."""
-    slices = [
-        puzzles[index * PART_SIZE : (index + 1) * PART_SIZE]
-        for index in range(n_parts(len(puzzles)))
-    ]
+    lm: CausalLM,
+    prompts: Sequence[Prompt],
+    folder: Path,
+    rope: str,
+    max_batch_tokens: int,
+    show_progress: bool,
+) -> list[Path]:
+    """Write the parts that are missing; returns where all of them are."""
+    starts = range(0, len(prompts), PART_SIZE)
+    slices = [prompts[start : start + PART_SIZE] for start in starts]
+    paths = [part_path(folder, index) for index in range(len(slices))]
     missing = [
-        i
-        for i, part in enumerate(slices)
-        if not is_done(part_path(folder, i), [p.puzzle_id for p in part])
+        index
+        for index, part in enumerate(slices)
+        if not is_done(paths[index], [prompt.puzzle.puzzle_id for prompt in part])
     ]
-    n_done = len(puzzles) - sum(len(slices[index]) for index in missing)
+    n_all = len(prompts)
+    n_done = n_all - sum(len(slices[index]) for index in missing)
     if n_done:
-        print(
-            f"{n_done:,} of {len(puzzles):,} puzzles were scored before; going on.", file=sys.stderr
-        )
-    budget = Budget(
-        max_batch_tokens
-    )  # shared by all parts: memory that ran out once is not tried again
-    with tqdm(
-        total=len(puzzles), initial=n_done, unit="puzzle", disable=not show_progress
-    ) as progress:
+        print(f"{n_done:,} of {n_all:,} puzzles were scored before; going on.", file=sys.stderr)
+    # Shared by all parts: memory that ran out once is not tried again.
+    budget = Budget(max_batch_tokens)
+    with tqdm(total=n_all, initial=n_done, unit="puzzle", disable=not show_progress) as progress:
         for index in missing:
             start = time.monotonic()
-            scores = list(
-                score_puzzles(
-                    lm, slices[index], rope=rope, template=template, max_batch_tokens=budget
-                )
-            )
-            write_part(part_path(folder, index), part_of(scores, time.monotonic() - start))
+            scores = list(score_prompts(lm, slices[index], rope=rope, max_batch_tokens=budget))
+            write_part(paths[index], part_of(scores, time.monotonic() - start))
             progress.update(len(scores))
+    return paths
 
 
-def part_of(scores: Sequence[PuzzleScores], seconds: float) -> Part:
+def part_of(scores: Sequence[Scores], seconds: float) -> Part:
     """Scores of puzzles as the arrays that a part holds; candidates that a puzzle lacks are NaN."""
     n_layers, n_heads, _ = scores[0].qk.shape
     most = max(len(one.logits) for one in scores)
@@ -194,6 +203,6 @@ def part_of(scores: Sequence[PuzzleScores], seconds: float) -> Part:
     logits = np.full((len(scores), most), np.nan, dtype=np.float32)
     for index, one in enumerate(scores):
         n_candidates = len(one.logits)
-        qk[index, :, :n_candidates] = one.qk.reshape(-1, n_candidates).numpy()
-        logits[index, :n_candidates] = one.logits.numpy()
+        qk[index, :, :n_candidates] = one.qk.reshape(-1, n_candidates)
+        logits[index, :n_candidates] = one.logits
     return Part(tuple(one.puzzle.puzzle_id for one in scores), qk, logits, seconds)

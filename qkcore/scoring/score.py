@@ -7,13 +7,17 @@ a puzzle into scores.
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
+import numpy as np
 import torch
-from torch import Tensor
 
-from qkcore.asking.prompts import Prompt, PromptError, Template, default_template, locate
-from qkcore.attention.capture import ROPES, capture
-from qkcore.attention.load import CausalLM, UnsupportedModelError
+from qkcore.asking.prompts import Prompt, locate
+from qkcore.asking.readings import ROPES
+from qkcore.asking.templates import PromptError, Template, default_template
+from qkcore.attention.capture import capture
+from qkcore.attention.geometry import UnsupportedModelError
+from qkcore.attention.load import CausalLM
 from qkcore.attention.rows import (
     MAX_ROW_TOKENS,
     batches_of,
@@ -23,7 +27,8 @@ from qkcore.attention.rows import (
     separate_rows_of,
 )
 from qkcore.puzzles.puzzle import Puzzle
-from qkcore.scoring.arithmetic import choices, margins, qk_scores
+from qkcore.results.scores import Scores
+from qkcore.scoring.arithmetic import qk_scores
 
 MAX_BATCH_TOKENS = 4_096
 log = logging.getLogger(__name__)
@@ -31,16 +36,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Budget:
-    """How many tokens go into one pass. Shrinks when memory runs out, and stays so for every call
-    that shares it.
+    """How many tokens go into one pass.
+
+    Shrinks when memory runs out, and stays so for every call that shares it.
     """
 
     max_tokens: int = MAX_BATCH_TOKENS
     max_row_tokens: int = MAX_ROW_TOKENS
 
     def halve(self, batch: Sequence[Sequence[Prompt]]) -> bool:
-        """Allow half of a batch that did not fit: half its rows, or half the statements of its only
-        row.
+        """Allow half of a batch that did not fit: half its rows, or half of its only row.
 
         Returns:
             False where it holds one puzzle, so that there is nothing left to halve.
@@ -63,56 +68,34 @@ class Budget:
         return True
 
 
-@dataclass(frozen=True, slots=True)
-class PuzzleScores:
-    """What every head, and the model itself, says to one puzzle."""
-
-    puzzle: Puzzle
-    qk: Tensor  # (layer, head, candidate) float32
-    logits: (
-        Tensor  # (candidate,) the model's own next-token logits, float32; see Prompt.answer_tokens
-    )
-
-    @property
-    def margins(self) -> Tensor:
-        """(layer, head): the right candidate's score minus the best wrong one's; > 0 is right.
-
-        Raises:
-            PromptError: when nobody knows the puzzle's answer.
-        """
-        if self.puzzle.answer is None:
-            raise PromptError(
-                f"puzzle {self.puzzle.puzzle_id!r} has no known answer, so no margins"
-            )
-        return margins(self.qk, self.puzzle.answer)
-
-    @property
-    def choices(self) -> Tensor:
-        """(layer, head) candidate index, -1 where a head cannot decide."""
-        return choices(self.qk)
-
-    @property
-    def model_choice(self) -> int:
-        """Candidate index of the largest logit, -1 for a tie."""
-        return int(choices(self.logits))
-
-
 def prompts_of(
-    lm: CausalLM, puzzles: Sequence[Puzzle], template: Template | None = None
+    lm: CausalLM,
+    puzzles: Sequence[Puzzle],
+    template: Template | None = None,
+    max_tokens: int | None = None,
 ) -> list[Prompt]:
     """The prompts of puzzles, in order, each within the model's reach.
+
+    Args:
+        template: the prompt for all of them; by default each puzzle's `default_template`.
+        max_tokens: longest prompt allowed, if the model reaches further.
 
     Raises:
         PromptError: naming the first puzzle that cannot be asked of this model.
     """
+    limits = [
+        (lm.geometry.max_positions, f"{lm.name} reads at most"),
+        (max_tokens, "allowed here are"),
+    ]
+    known = [one for one in limits if one[0] is not None]
+    limit, whose = min(known, key=itemgetter(0), default=(None, ""))
     prompts = []
     for puzzle in puzzles:
         prompt = locate(lm.tokenizer, template or default_template(puzzle), puzzle)
-        limit = lm.geometry.max_positions
         if limit is not None and prompt.n_positions > limit:
             raise PromptError(
                 f"puzzle {puzzle.puzzle_id!r} is {prompt.n_positions - limit:,} tokens too long: "
-                f"it has {prompt.n_positions:,}, {lm.name} reads at most {limit:,}; shorten it"
+                f"it has {prompt.n_positions:,}, {whose} {limit:,}; shorten it"
             )
         prompts.append(prompt)
     return prompts
@@ -125,11 +108,11 @@ def score_puzzles(
     rope: str = "pre",
     template: Template | None = None,
     max_batch_tokens: int | Budget = MAX_BATCH_TOKENS,
-) -> Iterator[PuzzleScores]:
-    """Score puzzles, one result each in their order; a puzzle's scores do not depend on its batch.
+) -> Iterator[Scores]:
+    """Score puzzles, one result each in their order.
 
-    Statements about one context share a row. When memory runs out, batches are halved for good and
-    the log says so.
+    A puzzle's scores do not depend on its batch. Statements about one context share a row. When
+    memory runs out, batches are halved for good and the log says so.
 
     Args:
         rope: "pre" for queries and keys before rotary position embedding, "post" for after.
@@ -141,7 +124,33 @@ def score_puzzles(
     Raises:
         PromptError: naming the first puzzle that cannot be asked, before anything is computed.
         UnsupportedModelError: when a score is not a finite number.
+
+    >>> import qkcore
+    >>> lm = qkcore.load_model(qkcore.bundled_model())
+    >>> puzzles = qkcore.generate_puzzles(range(1, 3), range(0, 1), n=2)
+    >>> [scores.qk.shape for scores in qkcore.score_puzzles(lm, puzzles)]
+    [(8, 4, 2), (8, 4, 2), (8, 4, 2), (8, 4, 2)]
     """
+    return score_prompts(
+        lm, prompts_of(lm, puzzles, template), rope=rope, max_batch_tokens=max_batch_tokens
+    )
+
+
+def score_puzzle(
+    lm: CausalLM, puzzle: Puzzle, *, rope: str = "pre", template: Template | None = None
+) -> Scores:
+    """Score one puzzle; see `score_puzzles`."""
+    return next(score_puzzles(lm, [puzzle], rope=rope, template=template))
+
+
+def score_prompts(
+    lm: CausalLM,
+    prompts: Sequence[Prompt],
+    *,
+    rope: str = "pre",
+    max_batch_tokens: int | Budget = MAX_BATCH_TOKENS,
+) -> Iterator[Scores]:
+    """`score_puzzles` of puzzles that have been located, by `prompts_of`."""
     if rope not in ROPES:
         raise PromptError(f"rope {rope!r} is neither 'pre' nor 'post'")
     if rope not in lm.geometry.ropes:
@@ -149,31 +158,27 @@ def score_puzzles(
             f"{lm.name}: its queries and keys are changed again after rotary embedding, so there "
             "is no score before it; use rope 'post'"
         )
-    prompts = prompts_of(lm, puzzles, template)
-    budget = max_batch_tokens if isinstance(max_batch_tokens, Budget) else Budget(max_batch_tokens)
+    is_shared = isinstance(max_batch_tokens, Budget)
+    budget = max_batch_tokens if is_shared else Budget(max_batch_tokens)
     scored = _score_prompts(lm, prompts, rope, budget)
-    yield from (PuzzleScores(puzzle, *scored[index]) for index, puzzle in enumerate(puzzles))
+    return (Scores(prompt.puzzle, *scored[index]) for index, prompt in enumerate(prompts))
 
 
 def _score_prompts(
-    lm: CausalLM, prompts: list[Prompt], rope: str, budget: Budget
-) -> dict[int, tuple[Tensor, Tensor]]:
+    lm: CausalLM, prompts: Sequence[Prompt], rope: str, budget: Budget
+) -> dict[int, tuple[np.ndarray, np.ndarray]]:
     """Scores (layer, head, candidate) and logits (candidate,) of each prompt, by its index."""
-    results: dict[int, tuple[Tensor, Tensor]] = {}
-    while len(results) < len(
-        prompts
-    ):  # once round, and again with smaller batches whenever memory runs out
-        for batch in _batches(
-            lm, prompts, [index for index in range(len(prompts)) if index not in results], budget
-        ):
+    results: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+    # Once round, and again with smaller batches whenever memory runs out.
+    while left := [index for index in range(len(prompts)) if index not in results]:
+        for batch in _batches(lm, prompts, left, budget):
+            groups = [[prompts[index] for index in group] for group in batch]
             try:
-                scored = _score_batch(
-                    lm, [[prompts[index] for index in group] for group in batch], rope
-                )
+                scored = _score_batch(lm, groups, rope)
             except RuntimeError as error:  # torch.OutOfMemoryError is one
                 if not _is_out_of_memory(error):
                     raise
-                if not budget.halve([[prompts[index] for index in group] for group in batch]):
+                if not budget.halve(groups):
                     raise UnsupportedModelError(
                         f"{lm.name}: one puzzle by itself does not fit into memory on {lm.device}; "
                         "use --dtype bfloat16, --device auto, or a shorter context"
@@ -184,7 +189,7 @@ def _score_prompts(
 
 
 def _batches(
-    lm: CausalLM, prompts: list[Prompt], indices: list[int], budget: Budget
+    lm: CausalLM, prompts: Sequence[Prompt], indices: list[int], budget: Budget
 ) -> list[list[list[int]]]:
     """Prompts that are still to be scored, as batches of groups of indices."""
     wanted = [prompts[index] for index in indices]
@@ -200,27 +205,20 @@ def _is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)
 
 
-def score_puzzle(
-    lm: CausalLM, puzzle: Puzzle, *, rope: str = "pre", template: Template | None = None
-) -> PuzzleScores:
-    """Score one puzzle; see `score_puzzles`."""
-    return next(score_puzzles(lm, [puzzle], rope=rope, template=template))
-
-
 def _score_batch(
     lm: CausalLM, groups: list[list[Prompt]], rope: str
-) -> list[tuple[Tensor, Tensor]]:
-    """Scores (layer, head, candidate) and logits (candidate,) of each prompt; all have as many
-    candidates.
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Scores (layer, head, candidate) and logits (candidate,) of each prompt.
+
+    All prompts have the same number of candidates.
     """
     prompts = [prompt for group in groups for prompt in group]
     n_candidates = len(prompts[0].candidates)
     if lm.geometry.is_side_by_side:
         captured = capture(lm.model, lm.geometry, rows_of(groups), (rope,))
         places = [(row, place) for row, group in enumerate(groups) for place in range(len(group))]
-        queries = captured.queries[rope].unflatten(
-            -2, (-1, n_candidates)
-        )  # ..., statement, candidate, dim
+        # (row, layer, head, statement, candidate, dim)
+        queries = captured.queries[rope].unflatten(-2, (-1, n_candidates))
     else:
         captured = capture(lm.model, lm.geometry, separate_rows_of(prompts), (rope,))
         # The rows of one prompt follow each other; its key and logits are the same in all of them.
@@ -229,12 +227,13 @@ def _score_batch(
         queries = rows.repeat_interleave(n_candidates, dim=0)
     results = []
     for (row, place), prompt in zip(places, prompts, strict=True):
-        qk = qk_scores(queries[row, :, :, place], captured.keys[rope][row, :, :, place])
+        keys = lm.geometry.keys_by_head(captured.keys[rope][row, :, :, place], axis=-2)
+        qk = qk_scores(queries[row, :, :, place], keys)
         logits = captured.logits[row, place, list(prompt.answer_tokens)].float().cpu()
         if not (torch.isfinite(qk).all() and torch.isfinite(logits).all()):
             raise UnsupportedModelError(
-                f"{lm.name} in {lm.dtype}: puzzle {prompt.puzzle_id!r} gives scores that are not "
-                "finite numbers; try another dtype"
+                f"{lm.name} in {lm.dtype}: puzzle {prompt.puzzle.puzzle_id!r} gives scores that "
+                "are not finite numbers; try another dtype"
             )
-        results.append((qk, logits))
+        results.append((qk.numpy(), logits.numpy()))
     return results

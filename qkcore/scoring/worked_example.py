@@ -1,5 +1,4 @@
-"""One puzzle and one head, down to the vectors, so that a page can show the arithmetic without the
-model.
+"""One puzzle and one head, down to the vectors, so that a page can show the arithmetic.
 
 Reads through `capture` as every score is read; what is shown and what is scored are the same
 numbers.
@@ -7,49 +6,35 @@ numbers.
 
 from collections.abc import Sequence
 
-from qkcore.asking.prompts import PromptTemplate
+from qkcore.asking.prompts import Prompt
 from qkcore.attention.capture import capture
 from qkcore.attention.load import CausalLM
 from qkcore.attention.rows import rows_of, separate_rows_of
-from qkcore.puzzles.puzzle import Puzzle
 from qkcore.results.publish import WorkedExample
-from qkcore.scoring.score import prompts_of
 
 
 def worked_example(
-    lm: CausalLM,
-    puzzles: Sequence[Puzzle],
-    layer: int,
-    head: int,
-    rope: str,
-    template: PromptTemplate | None = None,
+    lm: CausalLM, prompts: Sequence[Prompt], layer: int, head: int, rope: str
 ) -> WorkedExample:
-    """The shortest test puzzle (the first of equals: not the one that looks best) as the head sees
-    it.
+    """The shortest test puzzle as the head sees it (the first of equals, not the prettiest).
 
     Args:
-        puzzles: at least one of them test.
+        prompts: of puzzles, at least one of them test.
     """
-    tests = [puzzle for puzzle in puzzles if puzzle.split == "test"]
-    prompt = min(prompts_of(lm, tests, template), key=lambda prompt: len(prompt.tokens))
+    tests = [prompt for prompt in prompts if prompt.puzzle.split == "test"]
+    prompt = min(tests, key=lambda prompt: len(prompt.tokens))
     is_shared = lm.geometry.is_side_by_side
-    captured = capture(
-        lm.model,
-        lm.geometry,
-        rows_of([[prompt]]) if is_shared else separate_rows_of([prompt]),
-        (rope,),
-    )
-    queries = captured.queries[rope][
-        :, layer, head
-    ]  # (row, query, dim): one row, or a row a candidate
-    n_heads_per_kv_head = lm.geometry.n_heads // lm.geometry.n_kv_heads
-    key = captured.keys[rope][0, layer, head // n_heads_per_kv_head, 0]
+    rows = rows_of([[prompt]]) if is_shared else separate_rows_of([prompt])
+    captured = capture(lm.model, lm.geometry, rows, (rope,))
+    # (row, query, dim): one row, or a row a candidate
+    queries = captured.queries[rope][:, layer, head]
+    key = captured.keys[rope][0, layer, lm.geometry.kv_head(head), 0]
 
     def text(token: int) -> str:
         return lm.tokenizer.decode([token])
 
     return WorkedExample(
-        puzzle_id=prompt.puzzle_id,
+        puzzle_id=prompt.puzzle.puzzle_id,
         layer=layer,
         head=head,
         tokens=[text(token) for token in prompt.tokens],

@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from qkcore import __version__
+from qkcore.results.reader import StoreError
 from qkcore.results.schema import SCHEMA_VERSION
-from qkcore.results.store import ResultStore, StoreError
+from qkcore.results.store import ResultStore
 from qkcore.sharing.excerpt import chosen_runs, copy_runs
 from qkcore.sharing.fetch import FetchError, fetch, is_address, shown_address
 
@@ -73,9 +74,10 @@ def write_bundle(
 def _manifest(store: Path, licences: Mapping[str, str]) -> dict:
     with ResultStore.open(store) as opened:
         runs = opened.runs()
-        sets = opened.ask(
+        sets = opened.frame(
             """
-            select puzzle_set, count(*) as n, count(context) > 0 as has_texts, list(puzzle_id) as ids
+            select puzzle_set, count(*) as n, count(context) > 0 as has_texts,
+                   list(puzzle_id) as ids
             from store.puzzles
             group by puzzle_set
             order by puzzle_set
@@ -216,7 +218,10 @@ def _copy_at_most(name: str, source: BinaryIO, target: BinaryIO, max_bytes: int)
 
 def _too_large(name: str, max_bytes: int) -> str:
     allowed = f"{max_bytes / 1e6:,.0f} MB"
-    return f"the results in {name} are larger than {allowed}; allow more (bundle_max_mb), or bundle fewer runs"
+    return (
+        f"the results in {name} are larger than {allowed}; allow more (bundle_max_mb), or bundle "
+        "fewer runs"
+    )
 
 
 def _checked_manifest(raw: bytes, name: str, sha256: str) -> dict:

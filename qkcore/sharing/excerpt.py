@@ -9,8 +9,9 @@ from pathlib import Path
 
 import duckdb
 
+from qkcore.results.reader import StoreError
 from qkcore.results.schema import SCHEMA
-from qkcore.results.store import ResultStore, StoreError
+from qkcore.results.store import ResultStore
 
 # What holds words of a puzzle. The columns are emptied in a copy without texts, the tables left
 # out.

@@ -25,8 +25,8 @@ class FetchError(InputError):
 def is_address(source: str) -> bool:
     """Whether this names a place in the network rather than a file.
 
-    >>> is_address("https://example.org/b.zip"), is_address("file:///etc/passwd"), is_address("results/b.zip")
-    (True, False, False)
+    >>> [is_address(one) for one in ("https://example.org/b.zip", "file:///etc/passwd", "b.zip")]
+    [True, False, False]
     """
     return re.match(r"https?://", source, flags=re.IGNORECASE) is not None
 

@@ -61,9 +61,8 @@ def agreement(exam: pd.DataFrame, by: Sequence[str], who: str = "head") -> pd.Da
     """The columns `by`, verdict (of `VERDICTS`, all of them in each cell), n puzzles, and their
     share of the cell.
     """
-    marks = exam[list(by)].assign(
-        verdict=verdicts(exam, who), everything=0
-    )  # for where `by` is empty
+    # For where `by` is empty
+    marks = exam[list(by)].assign(verdict=verdicts(exam, who), everything=0)
     counts = marks.groupby(["everything", *by, "verdict"]).size().unstack("verdict", fill_value=0)
     counts = counts.reindex(columns=list(VERDICTS), fill_value=0)
     shares = counts.div(counts.sum(axis=1), axis=0).stack().rename("share")
@@ -78,7 +77,8 @@ def kappa(exam: pd.DataFrame, who: str = "head") -> float:
     """Cohen's kappa of being right (1960): 1 where both are right on the same puzzles, 0 as if by
     chance; NaN where one of them is always or never right.
 
-    >>> marks = pd.DataFrame({"is_head_right": [True, False] * 2, "is_model_right": [True, False] * 2})
+    >>> right = [True, False] * 2
+    >>> marks = pd.DataFrame({"is_head_right": right, "is_model_right": right})
     >>> kappa(marks)
     1.0
     """

@@ -12,44 +12,8 @@ import numpy as np
 import pandas as pd
 from scipy import special, stats
 
-from qkcore.statistics.luck import luck_line
-
-__all__ = [
-    "Gap",
-    "above_chance",
-    "accuracy_interval",
-    "auc",
-    "balanced_accuracy",
-    "candidate_choices",
-    "gap",
-    "luck_line",
-    "paired_test",
-    "select_heads",
-    "transfer",
-    "with_accuracy",
-]
-
 CONFIDENCE = 0.95
 FALSE_DISCOVERY_RATE = 0.05
-
-
-def candidate_choices(scores: np.ndarray) -> np.ndarray:
-    """The candidate of the largest score, -1 where two share it: `qkscore.choices` for stored
-    arrays.
-
-    Args:
-        scores: (..., candidate). Candidates that a puzzle does not have are NaN.
-
-    Returns:
-        (...) int8.
-
-    >>> candidate_choices(np.array([[3.0, 1.0], [2.0, 2.0], [1.0, np.nan]])).tolist()
-    [0, -1, 0]
-    """
-    known = np.where(np.isnan(scores), -np.inf, scores)
-    best = known.max(axis=-1, keepdims=True)
-    is_tie = (known == best).sum(axis=-1) > 1
-    return np.where(is_tie, -1, known.argmax(axis=-1)).astype(np.int8)
 
 
 def accuracy_interval(n_right, n, confidence: float = CONFIDENCE) -> tuple[np.ndarray, np.ndarray]:
@@ -199,9 +163,8 @@ def paired_test(n: int, n_only_head: int, n_only_model: int) -> Gap:
     0.1
     """
     discordant = n_only_head + n_only_model
-    p = min(
-        1.0, 2 * special.bdtr(min(n_only_head, n_only_model), discordant, 0.5)
-    )  # both tails: they are alike
+    # Both tails: they are alike
+    p = min(1.0, 2 * special.bdtr(min(n_only_head, n_only_model), discordant, 0.5))
     b, c, total = n_only_head + 0.5, n_only_model + 0.5, n + 2
     centre = (b - c) / total
     half = stats.norm.ppf(0.5 + CONFIDENCE / 2) * np.sqrt(b + c - (b - c) ** 2 / total) / total

@@ -7,15 +7,16 @@ nothing of where scores come from.
 
 import numpy as np
 
-from qkcore.statistics.metrics import candidate_choices
+from qkcore.statistics.marks import choices
 
 
-def majority_vote(choices: np.ndarray, n_candidates: int) -> np.ndarray:
-    """The candidate that most heads choose; a head that cannot decide (-1) abstains, a tie is no
-    answer.
+def majority_vote(said: np.ndarray, n_candidates: int) -> np.ndarray:
+    """The candidate that most heads choose.
+
+    A head that cannot decide (-1) abstains; a tie is no answer.
 
     Args:
-        choices: (puzzle, head) candidate index or -1.
+        said: (puzzle, head) candidate index or -1.
 
     Returns:
         (puzzle,) candidate index or -1.
@@ -23,9 +24,8 @@ def majority_vote(choices: np.ndarray, n_candidates: int) -> np.ndarray:
     >>> majority_vote(np.array([[0, 1, 1], [0, 1, -1]]), 2).tolist()
     [1, -1]
     """
-    return candidate_choices(
-        (choices[:, :, None] == np.arange(n_candidates)).sum(axis=1).astype(float)
-    )
+    n_votes = (said[:, :, None] == np.arange(n_candidates)).sum(axis=1)
+    return choices(n_votes.astype(float))
 
 
 def weighted_vote(scores: np.ndarray, scales: np.ndarray) -> np.ndarray:
@@ -39,7 +39,7 @@ def weighted_vote(scores: np.ndarray, scales: np.ndarray) -> np.ndarray:
         scales: (head,) from `spreads`; a head of spread 0 has no vote.
 
     Returns:
-        (puzzle, candidate), for `metrics.candidate_choices`.
+        (puzzle, candidate), for `marks.choices`.
     """
     known = np.where(scales > 0, scales, np.inf)
     return (centred(scores) / known[None, :, None]).sum(axis=1)

@@ -10,18 +10,17 @@ import pytest
 import torch
 from tokenizers import AddedToken
 
-from qkcore import __version__
 from qkcore.__main__ import main
-from qkcore.asking.prompts import TRUE_FALSE, Chat, PromptError, PromptTemplate, locate
-from qkcore.asking.templates import template_named
+from qkcore.asking.prompts import locate
+from qkcore.asking.templates import TRUE_FALSE, Chat, PromptError, PromptTemplate, template_named
 from qkcore.attention.load import vouch_for
 from qkcore.puzzles.puzzle import puzzle_set_sha256, save_puzzles
 from qkcore.results.store import ResultStore
 from qkcore.scoring import precompute
 from qkcore.scoring.alignment import align
 from qkcore.scoring.score import prompts_of, score_puzzle
-from tests.scoring.test_score import close, per_layer, plain_pass
-from tests.tiny import puzzle, tiny_model, tiny_tokenizer
+from tests.scoring.test_score import per_layer, plain_pass
+from tests.tiny import close, puzzle, tiny_model, tiny_tokenizer
 
 CHATML = (
     "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>' + "
@@ -173,7 +172,7 @@ def test_alignment_reads_the_same_chat(tokenizer):
         for n in (0, 1)
     ]
     assert [one.strip() for one in spoken] == ["Max is a wumpus.", "Every wumpus is a tumpus."]
-    scores = score_puzzle(lm, puzzle(), template=Chat()).qk.numpy()
+    scores = score_puzzle(lm, puzzle(), template=Chat()).qk
     assert abs(found.products[..., found.key_at] - scores).max() < 1e-4 * abs(scores).max()
 
 
@@ -183,7 +182,7 @@ def test_a_run_names_its_template_and_that_it_was_a_chat(tmp_path):
     own = PromptTemplate("{context} {statement}\nSo:")
     templates = [None, Chat(), own, Chat(own)]
     ids = [
-        precompute.run(
+        precompute.precompute(
             lm,
             [puzzle()],
             tmp_path / "s.duckdb",
@@ -197,9 +196,8 @@ def test_a_run_names_its_template_and_that_it_was_a_chat(tmp_path):
         runs = store.runs().set_index("run_id")
     assert [template_named(runs.loc[one, "template"]) for one in ids] == templates
     assert runs.loc[ids[0], "template"] == "default"
-    tokenizer.chat_template = CHATML.replace(
-        "assistant", "model"
-    )  # the revision of a model in memory stays the same
+    # The revision of a model in memory stays the same
+    tokenizer.chat_template = CHATML.replace("assistant", "model")
     again = precompute._describe(lm, [puzzle()], "one", "pre", Chat()).run_id
     assert again != ids[1]
     assert precompute._describe(lm, [puzzle()], "one", "pre", None).run_id == ids[0]
@@ -217,7 +215,7 @@ def test_the_id_of_a_run_without_chat_is_made_of_what_it_always_was():
         "puzzle_set_sha256": puzzle_set_sha256([puzzle()]),
         "rope": "pre",
         "template": "default",
-        "version": __version__,
+        "version": "0.1.0",  # the last that changed a number
     }
     key = hashlib.sha256(json.dumps(decisive).encode()).hexdigest()[:8]
     assert precompute._describe(lm, [puzzle()], "one", "pre", None).run_id == f"tiny-one-pre-{key}"

@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 import zlib
-from dataclasses import astuple, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,6 +21,7 @@ from qkcore.asking.links import (
     encode,
     python_snippet,
     shell_snippet,
+    typed_puzzle,
 )
 from qkcore.asking.templates import template_named
 from qkcore.attention.load import load_model
@@ -28,10 +29,11 @@ from qkcore.scoring.score import score_puzzle
 from tests import ROOT
 
 ONE = Shared(
-    'Max is a wumpus. Every wumpus is a tumpus.\nTumpuses are "not" cold\'s $HOME `x`.',
-    "Max is a tumpus.",
-    ("true", "false"),
-    0,
+    typed_puzzle(
+        'Max is a wumpus. Every wumpus is a tumpus.\nTumpuses are "not" cold\'s $HOME `x`.',
+        "Max is a tumpus.",
+        answer=0,
+    ),
     "data/reference",
     layer=6,
     head=1,
@@ -46,9 +48,7 @@ TEXT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=50).filter(str
     st.integers(0, 1) | st.none(),
 )
 def test_a_link_gives_back_whatever_was_typed(context, statement, candidates, answer):
-    shared = replace(
-        ONE, context=context, statement=statement, candidates=tuple(candidates), answer=answer
-    )
+    shared = replace(ONE, puzzle=typed_puzzle(context, statement, tuple(candidates), answer))
     text = encode(shared)
     assert decode(text) == shared
     assert text.replace("-", "").replace("_", "").isalnum()
@@ -111,7 +111,12 @@ def test_a_link_of_another_version_says_so():
     ],
 )
 def test_fields_that_no_puzzle_has_are_refused(changes):
-    row = dict(zip(Shared.__slots__, astuple(ONE), strict=True)) | changes
+    row = {
+        name: getattr(ONE.puzzle, name) for name in ("context", "statement", "candidates", "answer")
+    }
+    row |= {
+        name: getattr(ONE, name) for name in ("model", "rope", "template", "layer", "head")
+    } | changes
     with pytest.raises(LinkError):
         decode(packed(json.dumps(list(row.values())).encode()))
 
@@ -150,7 +155,7 @@ def test_deep_nesting_is_refused():
 def test_a_puzzle_too_long_for_a_link_says_by_how_much():
     rng = np.random.default_rng(0)
     with pytest.raises(LinkError, match="too long for a link"):
-        encode(replace(ONE, context=rng.bytes(60_000).hex()))
+        encode(replace(ONE, puzzle=replace(ONE.puzzle, context=rng.bytes(60_000).hex())))
 
 
 @pytest.mark.parametrize(

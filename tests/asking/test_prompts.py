@@ -2,13 +2,13 @@ import pytest
 from tokenizers import Regex, Tokenizer, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from qkcore.asking.prompts import (
+from qkcore.asking.prompts import locate
+from qkcore.asking.templates import (
     TRUE_FALSE,
     YES_NO,
     PromptError,
     PromptTemplate,
     default_template,
-    locate,
 )
 from tests.tiny import puzzle, tiny_tokenizer
 

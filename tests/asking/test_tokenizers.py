@@ -13,7 +13,8 @@ from tokenizers import (
 )
 from transformers import PreTrainedTokenizerFast
 
-from qkcore.asking.prompts import TRUE_FALSE, PromptError, locate
+from qkcore.asking.prompts import locate
+from qkcore.asking.templates import TRUE_FALSE, PromptError
 from tests.tiny import CORPUS, puzzle
 
 SPECIAL = ["<unk>", "<s>", "</s>"]

@@ -264,9 +264,8 @@ def attentions(model: torch.nn.Module) -> list[torch.nn.Module]:
         for name, module in model.named_modules()
         if any(own in module._modules for own in names)
     ]
-    return [
-        module for name, module in found if not name.endswith("encoder_attn")
-    ]  # of BART's decoder, unused
+    # Of BART's decoder, unused
+    return [module for name, module in found if not name.endswith("encoder_attn")]
 
 
 def recomputed(

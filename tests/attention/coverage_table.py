@@ -2,22 +2,28 @@
 docs/models.md
 """
 
-from qkcore.attention.load import UnsupportedModelError, vouch_for
+from qkcore.attention.geometry import UnsupportedModelError
+from qkcore.attention.load import vouch_for
 from tests.attention.architectures import POST_ONLY, REFUSED, SUPPORTED, made
 from tests.tiny import tiny_tokenizer
 
-HEAD = """# Model types
-
-Generated from the tests by `python -m tests.attention.coverage_table`. For every type here, a tiny model with random weights is
-scored and compared with an oracle: before rotary with queries and keys recomputed from the layer's input and the
-module's own weights, after rotary with the model's own attention weights; float32, 1e-4 of the largest value. A type
-that is not listed is scored if the self-check at load passes, else refused.
-
-"One row": all candidates are scored in one pass, side by side. Otherwise each candidate has a row of its own.
-
-| model type | before rotary | after rotary | one row |
-| --- | --- | --- | --- |
-"""
+HEAD = (
+    "# Model types\n"
+    "\n"
+    "Generated from the tests by `python -m tests.attention.coverage_table`. For every type here, "
+    "a tiny model with random weights is\n"
+    "scored and compared with an oracle: before rotary with queries and keys recomputed from the "
+    "layer's input and the\n"
+    "module's own weights, after rotary with the model's own attention weights; float32, 1e-4 of "
+    "the largest value. A type\n"
+    "that is not listed is scored if the self-check at load passes, else refused.\n"
+    "\n"
+    '"One row": all candidates are scored in one pass, side by side. Otherwise each candidate has '
+    "a row of its own.\n"
+    "\n"
+    "| model type | before rotary | after rotary | one row |\n"
+    "| --- | --- | --- | --- |\n"
+)
 
 
 def table() -> str:

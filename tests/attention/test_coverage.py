@@ -4,11 +4,13 @@ the reason.
 
 from functools import lru_cache
 
+import numpy as np
 import pytest
 import torch
 
 from qkcore.attention.capture import capture
-from qkcore.attention.load import UnsupportedModelError, vouch_for
+from qkcore.attention.geometry import UnsupportedModelError
+from qkcore.attention.load import vouch_for
 from qkcore.attention.rows import rows_of, separate_rows_of
 from qkcore.scoring.score import prompts_of, score_puzzle
 from tests import ROOT
@@ -22,7 +24,7 @@ from tests.attention.architectures import (
     recomputed,
 )
 from tests.attention.coverage_table import table
-from tests.tiny import puzzle, tiny_tokenizer
+from tests.tiny import close, puzzle, tiny_tokenizer
 
 CANDIDATES = ("true", "false yes")  # one token and several, all within the smallest window
 
@@ -38,13 +40,8 @@ def vouched(name):
     return vouch_for(made(model_type, config), tokenizer(), name)
 
 
-def close(ours, theirs):
-    assert torch.isfinite(theirs).all()
-    return torch.allclose(ours, theirs, rtol=0, atol=1e-4 * float(theirs.abs().max()))
-
-
 def plain_pass(model, ids, **options):
-    """(attention module inputs of (token, feature), output) of an ordinary call that nobody reads."""
+    """(attention inputs of (token, feature), output) of an ordinary call that nobody reads."""
     inputs, handles = [], []
     for module in attentions(model):
 
@@ -91,10 +88,8 @@ def test_scores_after_rotary_are_what_the_models_own_attention_weights_come_from
     lm = vouched(name)
     model_type, config, _ = SUPPORTED[name]
     (prompt,) = prompts_of(lm, [puzzle(candidates=CANDIDATES)])
-    positions = [
-        len(prompt.tokens) - 1,
-        len(prompt.tokens) - 3,
-    ]  # near the query: inside of every window
+    # Near the query: inside of every window
+    positions = [len(prompt.tokens) - 1, len(prompt.tokens) - 3]
     scores = {at: at_key(lm, prompt, at) for at in positions}
     fresh = made(model_type, config)
     fresh.config._attn_implementation = "eager"
@@ -120,9 +115,11 @@ def at_key(lm, prompt, key_at):
     asked = replace(prompt, key_at=key_at)
     if lm.geometry.is_side_by_side:
         captured = capture(lm.model, lm.geometry, rows_of([[asked]]), ("post",))
-        return qk_scores(captured.queries["post"][0], captured.keys["post"][0, ..., 0, :])
+        keys = lm.geometry.keys_by_head(captured.keys["post"][0, ..., 0, :], axis=-2)
+        return qk_scores(captured.queries["post"][0], keys)
     captured = capture(lm.model, lm.geometry, separate_rows_of([asked]), ("post",))
-    rows = qk_scores(captured.queries["post"], captured.keys["post"][..., 0, :])
+    keys = lm.geometry.keys_by_head(captured.keys["post"][..., 0, :], axis=-2)
+    rows = qk_scores(captured.queries["post"], keys)
     return rows[..., 0].movedim(0, -1)
 
 
@@ -149,9 +146,8 @@ def bias_of(name, positions, n_heads):
     if "ALiBi" not in name:
         return 0.0
     powers = torch.arange(1, 1 + 4)
-    slopes = torch.cat(
-        [2.0 ** (-2 * powers), 2.0 ** -(2.0 * torch.arange(1, 3) - 1)]
-    )  # six heads: four, then two between
+    # Six heads: four, then two between
+    slopes = torch.cat([2.0 ** (-2 * powers), 2.0 ** -(2.0 * torch.arange(1, 3) - 1)])
     if name.startswith("mpt"):
         all_slopes = 2.0 ** (-torch.arange(1, 9) * 8 / 8)
         slopes = torch.cat([all_slopes[1::2], all_slopes[0::2]])[:n_heads]
@@ -164,7 +160,7 @@ def bias_of(name, positions, n_heads):
 )
 def test_without_rotary_both_scores_are_the_same(name):
     pre, post = (score_puzzle(vouched(name), puzzle(), rope=rope).qk for rope in ("pre", "post"))
-    assert torch.equal(pre, post)
+    assert np.array_equal(pre, post)
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -179,7 +175,7 @@ def test_what_is_not_understood_is_refused_with_the_reason(name):
 def test_a_model_that_changes_queries_after_rotary_has_scores_after_it_only(name):
     lm = vouch_for(made(*POST_ONLY[name]), tokenizer(), name)
     assert lm.geometry.ropes == ("post",)
-    assert torch.isfinite(score_puzzle(lm, puzzle(), rope="post").qk).all()
+    assert np.isfinite(score_puzzle(lm, puzzle(), rope="post").qk).all()
     with pytest.raises(UnsupportedModelError, match="no score before it; use rope 'post'"):
         score_puzzle(lm, puzzle())
 

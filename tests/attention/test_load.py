@@ -8,7 +8,8 @@ from transformers import AutoModelForCausalLM
 from transformers.models.auto import CONFIG_MAPPING
 
 from qkcore.attention import load, recording
-from qkcore.attention.load import UnsupportedModelError, load_model, vouch_for
+from qkcore.attention.geometry import UnsupportedModelError
+from qkcore.attention.load import load_model, vouch_for
 from tests.tiny import tiny_model, tiny_tokenizer
 
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 import pytest
 import torch
 
-from qkcore.asking.prompts import PromptError
+from qkcore.asking.templates import PromptError
 from qkcore.attention.load import vouch_for
 from qkcore.attention.rows import groups_of
 from qkcore.attention.selfcheck import N_TOKENS
@@ -26,8 +26,8 @@ from tests.attention.architectures import (
     made,
     recomputed,
 )
-from tests.attention.test_coverage import close, plain_pass
-from tests.tiny import puzzle, tiny_tokenizer
+from tests.attention.test_coverage import plain_pass
+from tests.tiny import close, puzzle, tiny_tokenizer
 
 WINDOW = 32
 SLIDING = dict(sliding_window=WINDOW)
@@ -76,7 +76,7 @@ def asked():
 
 
 def oracle(model_type, config, prompt):
-    """(layer, head, candidate) scores and (candidate,) logits from one ordinary call a candidate."""
+    """(layer, head, candidate) scores and (candidate,) logits from one plain call a candidate."""
     model, layout = made(model_type, config), TYPES.get(model_type, (config, "separate"))[1]
     columns, logits = [], []
     for ids in prompt.candidates:

@@ -85,7 +85,7 @@ def page_times(store: Path, page: str) -> dict[str, float]:
 
 
 def bare_query(store: Path) -> float:
-    """Milliseconds of the counts of every head, the best of five: what one page cannot do without."""
+    """Milliseconds for the counts of every head, best of five: what one page cannot do without."""
     best = float("inf")
     kept = ResultStore.kept(store)
     run_id = kept.runs()["run_id"].iloc[0]

@@ -17,8 +17,10 @@ from pathlib import Path
 from streamlit.testing.v1 import AppTest
 
 ROOT = Path(__file__).parents[2]
-LOAD = "import time; t = time.perf_counter(); from qkcore.attention.load import load_model; load_model('data/reference'); "
-LOAD += "print(time.perf_counter() - t)"
+LOAD = (
+    "import time; t = time.perf_counter(); from qkcore.attention.load import load_model; "
+    "load_model('data/reference'); print(time.perf_counter() - t)"
+)
 
 
 def waited(at: AppTest) -> AppTest:
@@ -59,9 +61,8 @@ def rounds(at: AppTest, puzzles: list) -> dict[str, list[float]]:
     for puzzle in puzzles:
         at.text_area(key="live context").set_value(puzzle.context)
         at.text_input(key="live statement").set_value(puzzle.statement)
-        at.multiselect(key="live kinds").set_value(
-            ["shuffled", "negated"]
-        )  # four orders and one negation
+        # Four orders and one negation
+        at.multiselect(key="live kinds").set_value(["shuffled", "negated"])
         at.run()
         times["click"].append(seconds(lambda: click(at, "live score")))
         times["what if"].append(seconds(lambda: click(at, "live try")))

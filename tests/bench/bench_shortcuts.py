@@ -30,7 +30,7 @@ DISTRACTORS = range(6)
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Places (from 0, by premise) of what a cue may look at, and the sentences themselves as words."""
+    """Places (from 0, by premise) of what a cue may look at, and the sentences as words."""
 
     sentences: list[list[str]]
     own: list[int]  # premises about the statement's entity

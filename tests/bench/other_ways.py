@@ -116,9 +116,8 @@ def _transformer_lens(lm: CausalLM) -> Way:
     from transformer_lens import TransformerBridge
     from transformers import AutoTokenizer
 
-    with (
-        tempfile.TemporaryDirectory() as folder
-    ):  # it wants a tokenizer that knows where it came from
+    # It wants a tokenizer that knows where it came from
+    with tempfile.TemporaryDirectory() as folder:
         lm.tokenizer.save_pretrained(folder)
         tokenizer = AutoTokenizer.from_pretrained(folder)
         bridge = TransformerBridge.boot_transformers(

@@ -2,7 +2,8 @@ import pandas as pd
 import pytest
 from altair.utils.schemapi import SchemaValidationError
 
-from qkcore.charts.grids import difficulty_curves, head_grid
+from qkcore.charts.curves import difficulty_curves
+from qkcore.charts.grids import head_grid
 
 WHO = ("L0 H1", "model")
 

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qkcore.charts.one_puzzle import (
-    CELL,
     COLUMNS,
     own_curve_chart,
     premise_bars,
@@ -18,14 +17,16 @@ from qkcore.charts.one_puzzle import (
     strip_places,
     token_strip,
 )
-from qkcore.results.one_puzzle import Scored, grid_frame
+from qkcore.charts.theme import CELL
+from qkcore.results.one_puzzle import grid_frame
+from qkcore.results.scores import Scores
 from tests.tiny import puzzle
 
 
 @pytest.fixture
 def grid():
     qk = np.random.default_rng(0).normal(size=(3, 4, 2))
-    return grid_frame(Scored(puzzle(answer=0), qk, np.zeros(2)), None, [(0, 1)])
+    return grid_frame(Scores(puzzle(answer=0), qk, np.zeros(2)), None, [(0, 1)])
 
 
 def strip_frame(texts, premises, values=None, key=0):
@@ -52,7 +53,7 @@ def test_the_grid_has_a_sign_in_every_cell_and_a_named_selection(grid):
 
 def test_a_grid_of_a_large_model_has_no_signs_and_a_bounded_height():
     qk = np.random.default_rng(0).normal(size=(80, 64, 2)).astype(np.float32)
-    frame = grid_frame(Scored(puzzle(answer=0), qk, np.zeros(2)), None)
+    frame = grid_frame(Scores(puzzle(answer=0), qk, np.zeros(2)), None)
     chart = puzzle_grid(frame, (0, 0), "Margin")
     assert len(chart.layer) == 3
     assert chart.height <= 1_060

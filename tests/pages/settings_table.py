@@ -20,7 +20,10 @@ def _row(one: Field) -> str:
     hosted = one.metadata["hosted"]
     tighter = "" if hosted == one.default else _shown(hosted)
     name = f"QKSCOPE_{one.name.upper()}"
-    return f"| `{one.name}` | `{name}` | {_shown(one.default)} | {tighter} | {one.metadata['meaning']} |"
+    return (
+        f"| `{one.name}` | `{name}` | {_shown(one.default)} | {tighter} | "
+        f"{one.metadata['meaning']} |"
+    )
 
 
 def _shown(value: object) -> str:

@@ -53,23 +53,23 @@ def finished(job):
 
 
 def test_work_is_done_with_the_model_asked_for(desk):
-    job = finished(desk.ask("a", "bundled", lambda model: model + "!", visitor="v"))
+    job = finished(desk.submit("a", "bundled", lambda model: model + "!", visitor="v"))
     assert (job.result, job.error) == ("BUNDLED!", None)
     assert desk.model_in_memory() == "bundled"
 
 
 def test_a_model_is_loaded_once_and_let_go_when_another_comes(desk, loaded):
     for number, model in enumerate(["a", "a", "b", "a"]):
-        finished(desk.ask(number, model, lambda model: model, visitor="v"))
+        finished(desk.submit(number, model, lambda model: model, visitor="v"))
     assert loaded == ["a", "b", "a"]
 
 
 def test_the_line_has_an_order_and_says_the_place_in_it(desk):
     gate = Gate()
-    first = desk.ask(1, "m", gate, visitor="a")
+    first = desk.submit(1, "m", gate, visitor="a")
     assert gate.began.wait(10)
     second, third = (
-        desk.ask(number, "m", lambda model: model, visitor=str(number)) for number in (2, 3)
+        desk.submit(number, "m", lambda model: model, visitor=str(number)) for number in (2, 3)
     )
     assert [desk.look(job) for job in (first, second, third)] == [0, 1, 2]
     gate.open.set()
@@ -80,37 +80,37 @@ def test_the_line_has_an_order_and_says_the_place_in_it(desk):
 
 def test_a_full_line_sends_the_next_visitor_away_kindly(desk):
     gate = Gate()
-    desk.ask(0, "m", gate, visitor="a")
+    desk.submit(0, "m", gate, visitor="a")
     assert gate.began.wait(10)
-    desk.ask(1, "m", gate, visitor="b", max_waiting=1)
+    desk.submit(1, "m", gate, visitor="b", max_waiting=1)
     with pytest.raises(Busy, match="try again in a minute"):
-        desk.ask(2, "m", gate, visitor="c", max_waiting=1)
+        desk.submit(2, "m", gate, visitor="c", max_waiting=1)
     gate.open.set()
 
 
 def test_a_second_click_gets_the_same_job(desk):
     gate = Gate()
-    job = desk.ask("same", "m", gate, visitor="a")
+    job = desk.submit("same", "m", gate, visitor="a")
     assert gate.began.wait(10)
-    assert desk.ask("same", "m", gate, visitor="a") is job
+    assert desk.submit("same", "m", gate, visitor="a") is job
     gate.open.set()
     finished(job)
 
 
 def test_a_new_question_takes_the_place_of_the_visitors_waiting_one(desk):
     gate = Gate()
-    desk.ask(0, "m", gate, visitor="a")
+    desk.submit(0, "m", gate, visitor="a")
     assert gate.began.wait(10)
-    earlier = desk.ask(1, "m", lambda model: 1, visitor="b")
-    later = desk.ask(2, "m", lambda model: 2, visitor="b")
+    earlier = desk.submit(1, "m", lambda model: 1, visitor="b")
+    later = desk.submit(2, "m", lambda model: 2, visitor="b")
     assert "in its place" in finished(earlier).error
     gate.open.set()
     assert finished(later).result == 2
 
 
 def test_what_was_answered_before_is_answered_at_once_and_not_counted(desk):
-    finished(desk.ask("k", "m", lambda model: 5, visitor="a", per_minute=1))
-    again = desk.ask("k", "m", lambda model: 6, visitor="a", per_minute=1)
+    finished(desk.submit("k", "m", lambda model: 5, visitor="a", per_minute=1))
+    again = desk.submit("k", "m", lambda model: 6, visitor="a", per_minute=1)
     assert again.done.is_set()
     assert again.result == 5
 
@@ -119,25 +119,25 @@ def test_a_large_result_is_not_kept(desk):
     class Large:
         n_bytes = 2**30
 
-    finished(desk.ask("k", "m", lambda model: Large(), visitor="a"))
-    assert finished(desk.ask("k", "m", lambda model: "again", visitor="a")).result == "again"
+    finished(desk.submit("k", "m", lambda model: Large(), visitor="a"))
+    assert finished(desk.submit("k", "m", lambda model: "again", visitor="a")).result == "again"
 
 
 def test_asking_too_often_says_how_long_to_wait(desk, clock):
     for number in range(3):
-        finished(desk.ask(number, "m", lambda model: model, visitor="a", per_minute=3))
+        finished(desk.submit(number, "m", lambda model: model, visitor="a", per_minute=3))
     clock.now = 20
     with pytest.raises(Busy, match="more than 3 puzzles a minute; please wait 40 seconds"):
-        desk.ask(9, "m", lambda model: model, visitor="a", per_minute=3)
-    finished(desk.ask(9, "m", lambda model: model, visitor="b", per_minute=3))
+        desk.submit(9, "m", lambda model: model, visitor="a", per_minute=3)
+    finished(desk.submit(9, "m", lambda model: model, visitor="b", per_minute=3))
     clock.now = 61
-    finished(desk.ask(10, "m", lambda model: model, visitor="a", per_minute=3))
+    finished(desk.submit(10, "m", lambda model: model, visitor="a", per_minute=3))
 
 
 def test_many_sessions_of_one_address_are_one_visitor_in_the_end(desk):
     for number in range(5):
         finished(
-            desk.ask(
+            desk.submit(
                 number,
                 "m",
                 lambda model: model,
@@ -147,18 +147,18 @@ def test_many_sessions_of_one_address_are_one_visitor_in_the_end(desk):
             )
         )
     with pytest.raises(Busy):
-        desk.ask(9, "m", lambda model: model, visitor="9", address="10.0.0.9", per_minute=1)
+        desk.submit(9, "m", lambda model: model, visitor="9", address="10.0.0.9", per_minute=1)
 
 
 def test_a_sentence_reaches_the_visitor_and_a_bug_does_not(desk):
     def refuse(model):
         raise PuzzleError("too long by 3 tokens")
 
-    assert finished(desk.ask(1, "m", refuse, visitor="a")).error == "too long by 3 tokens"
-    error = finished(desk.ask(2, "m", lambda model: 1 / 0, visitor="a")).error
+    assert finished(desk.submit(1, "m", refuse, visitor="a")).error == "too long by 3 tokens"
+    error = finished(desk.submit(2, "m", lambda model: 1 / 0, visitor="a")).error
     assert "ZeroDivisionError" in error
     assert "division by zero" not in error
-    assert finished(desk.ask(3, "m", lambda model: "fine", visitor="a")).result == "fine"
+    assert finished(desk.submit(3, "m", lambda model: "fine", visitor="a")).result == "fine"
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -166,16 +166,16 @@ def test_a_worker_that_dies_is_replaced_for_the_next_visitor(desk):
     def die(model):
         raise KeyboardInterrupt
 
-    assert "try again" in finished(desk.ask(1, "m", die, visitor="a")).error
+    assert "try again" in finished(desk.submit(1, "m", die, visitor="a")).error
     desk._worker.join(10)
-    assert finished(desk.ask(2, "m", lambda model: "served", visitor="b")).result == "served"
+    assert finished(desk.submit(2, "m", lambda model: "served", visitor="b")).result == "served"
 
 
 def test_a_worker_that_hangs_is_left_behind_and_the_line_goes_on(desk, clock):
     gate = Gate()
-    stuck = desk.ask(1, "m", gate, visitor="a", seconds=30)
+    stuck = desk.submit(1, "m", gate, visitor="a", seconds=30)
     assert gate.began.wait(10)
-    waiting = desk.ask(2, "m", lambda model: model, visitor="b")
+    waiting = desk.submit(2, "m", lambda model: model, visitor="b")
     clock.now = 29
     assert desk.look(waiting) == 1
     clock.now = 31
@@ -188,9 +188,9 @@ def test_a_worker_that_hangs_is_left_behind_and_the_line_goes_on(desk, clock):
 
 def test_nobody_is_served_who_has_left(desk, clock):
     gate = Gate()
-    desk.ask(1, "m", gate, visitor="a", seconds=1_000)
+    desk.submit(1, "m", gate, visitor="a", seconds=1_000)
     assert gate.began.wait(10)
-    left = desk.ask(2, "m", lambda model: model, visitor="b")
+    left = desk.submit(2, "m", lambda model: model, visitor="b")
     clock.now = UNSEEN + 1
     gate.open.set()
     assert "Nobody was waiting" in finished(left).error
@@ -203,9 +203,10 @@ def test_a_model_that_cannot_be_loaded_leaves_none_in_memory(clock):
         return name
 
     desk = Desk(load, clock=clock)
-    finished(desk.ask(1, "good", lambda model: model, visitor="a"))
+    finished(desk.submit(1, "good", lambda model: model, visitor="a"))
     assert (
-        "not read rightly" in finished(desk.ask(2, "bad", lambda model: model, visitor="a")).error
+        "not read rightly"
+        in finished(desk.submit(2, "bad", lambda model: model, visitor="a")).error
     )
     assert desk.model_in_memory() is None
-    assert finished(desk.ask(3, "good", lambda model: model, visitor="a")).result == "good"
+    assert finished(desk.submit(3, "good", lambda model: model, visitor="a")).result == "good"

@@ -243,5 +243,5 @@ def test_a_full_line_is_a_friendly_sentence(monkeypatch, planted_path):
         raise Busy("8 visitors are waiting already; please try again in a minute.")
 
     at = live_page(monkeypatch, planted_path)
-    monkeypatch.setattr(Desk, "ask", full)
+    monkeypatch.setattr(Desk, "submit", full)
     assert "please try again in a minute" in asked(at, "Max is a zumpus. Every zumpus is cold.")

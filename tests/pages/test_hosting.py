@@ -67,9 +67,10 @@ def copied_tree(app: Path) -> Path:
         source, target = line.split()
         source, target = ROOT / source, app / target
         if source.is_dir():
-            ignore = lambda folder, names: [
-                name for name in names if is_ignored(Path(folder) / name)
-            ]  # noqa: E731
+
+            def ignore(folder, names):
+                return [name for name in names if is_ignored(Path(folder) / name)]
+
             shutil.copytree(source, target, ignore=ignore)
         else:
             target = target / source.name if line.endswith("/") else target

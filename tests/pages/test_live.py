@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
-from qkcore.asking.links import Shared, encode
+from qkcore.asking.links import Shared, encode, typed_puzzle
 from qkcore.results.store import ResultStore
 from tests import ROOT
 from tests.pages.test_pages import said
@@ -20,7 +20,8 @@ DEMO = ROOT / "data" / "qkscope.duckdb"
 PAGE = str(ROOT / "pages/live/try_a_puzzle.py")
 RUN = "reference-made-up-pre-6600e473"
 TRUE = Shared(
-    "Max is a wumpus. Every wumpus is cold.", "Max is cold.", ("true", "false"), 0, "data/reference"
+    typed_puzzle("Max is a wumpus. Every wumpus is cold.", "Max is cold.", answer=0),
+    "data/reference",
 )
 SECTIONS = ["Who gets it right", "Every head on this puzzle", "What if", "Take it away"]
 
@@ -119,7 +120,7 @@ def stored(n: int):
     scores, logits).
     """
     with ResultStore.open(DEMO) as store:
-        rows = store.ask(
+        rows = store.frame(
             """
             with picked as (
                 select p.* from store.puzzles p join store.runs using (puzzle_set)
@@ -137,20 +138,18 @@ def stored(n: int):
             n=n,
         )
     for row in rows.itertuples():
-        shared = replace(
-            TRUE,
-            context=row.context,
-            statement=row.statement,
-            candidates=tuple(row.candidates),
-            answer=row.answer,
+        texts = (row.context, row.statement, tuple(row.candidates))
+        yield (
+            replace(TRUE, puzzle=typed_puzzle(*texts, row.answer)),
+            np.stack(row.qk).T,
+            np.array(row.logits),
         )
-        yield shared, np.stack(row.qk).T, np.array(row.logits)
 
 
 def test_a_stored_puzzle_gets_the_stored_scores(open_page):
     for shared, qk, logits in stored(3):
         at = open_page(shared=shared)
-        margins = qk[:, shared.answer] - qk[:, 1 - shared.answer]
+        margins = qk[:, shared.puzzle.answer] - qk[:, 1 - shared.puzzle.answer]
         np.testing.assert_allclose(grid(at)["margin"], margins, atol=1e-4)
         assert answers(at).loc["the model", "Lead"] == pytest.approx(
             abs(logits[0] - logits[1]), abs=1e-4
@@ -160,7 +159,7 @@ def test_a_stored_puzzle_gets_the_stored_scores(open_page):
 
 def test_a_link_opens_the_puzzle_and_head_and_gives_itself_again(open_page):
     at = open_page(shared=TRUE, layer="2", head="3")
-    assert at.text_area(key="live context").value == TRUE.context
+    assert at.text_area(key="live context").value == TRUE.puzzle.context
     assert "Why L2 H3 answers so" in [one.value for one in at.subheader]
     link = next(code.value for code in at.code if "puzzle=" in code.value)
     again = open_page(**dict(part.split("=", 1) for part in link.split("?")[1].split("&")))
@@ -211,9 +210,8 @@ def test_what_cannot_be_scored_is_refused_in_a_sentence(fields, sentence, open_p
         assert sentence in errors
     assert "typed" not in errors
     if "context" in fields and fields["context"].strip():
-        assert (
-            at.text_area(key="live context").value.strip() == fields["context"].strip()
-        )  # what was typed is kept
+        # What was typed is kept
+        assert at.text_area(key="live context").value.strip() == fields["context"].strip()
 
 
 def test_a_puzzle_that_is_too_long_says_by_how_many_tokens(open_page):
@@ -302,9 +300,8 @@ def test_changes_are_scored_when_asked_for(open_page):
     assert "changes its answer" in said(at)
     at.text_input(key="live statement").set_value("Max is not cold.").run()
     typed(at)
-    assert not any(
-        "Change" in one.value for one in at.dataframe
-    )  # another puzzle has other changes
+    # Another puzzle has other changes
+    assert not any("Change" in one.value for one in at.dataframe)
 
 
 def test_without_a_store_the_page_says_so_and_still_scores(open_page, tmp_path):
@@ -327,9 +324,8 @@ def test_another_run_of_the_model_brings_its_own_reading(open_page):
         grid(open_page(shared=TRUE)),
         grid(open_page(shared=TRUE, run="reference-made-up-post-8cb581ba")),
     )
-    assert (
-        before["margin"].round(3).tolist() == after["margin"].round(3).tolist()
-    )  # the link names its reading
+    # The link names its reading
+    assert before["margin"].round(3).tolist() == after["margin"].round(3).tolist()
     at = open_page(run="reference-made-up-post-8cb581ba")
     python = next(code.value for code in at.code if "load_model" in code.value)
     assert "rope='post'" in python
@@ -401,7 +397,11 @@ def test_a_hosted_demo_has_tighter_limits(open_page, monkeypatch):
 
 def test_asking_too_often_is_refused_kindly(open_page, monkeypatch):
     monkeypatch.setenv("QKSCOPE_PER_MINUTE", "1")
-    at = open_page(shared=replace(TRUE, context="Rex is a wumpus. Every wumpus is hot."))
+    at = open_page(
+        shared=replace(
+            TRUE, puzzle=replace(TRUE.puzzle, context="Rex is a wumpus. Every wumpus is hot.")
+        )
+    )
     typed(at, statement="Rex is hot.")
     typed(at, statement="Rex is not hot.")
     assert "more than 1 puzzles a minute; please wait" in said(at)

@@ -135,9 +135,8 @@ def test_the_chosen_head_is_kept_when_the_page_changes(planted_path, monkeypatch
 
 def test_another_run_brings_its_own_best_head(tmp_path, monkeypatch):
     path = planted_store(tmp_path / "two.duckdb")
-    planted_store(
-        path, run_id="planted-2", n_layers=6, n_heads=2
-    )  # the same scores cut another way: L3 H0
+    # The same scores cut another way: L3 H0
+    planted_store(path, run_id="planted-2", n_layers=6, n_heads=2)
     at = opened(monkeypatch, path, run="planted-2", layer="5")
     assert "**L5 H0**" in said(at)
     at.selectbox(key="run").set_value("planted-1").run()
@@ -177,10 +176,10 @@ def test_names_with_markup_are_shown_as_typed(tmp_path, monkeypatch):
 
 
 def store_of(tmp_path, puzzles):
-    from qkcore.results.publish import publish
+    from tests.stores import publish_parts
 
     path = tmp_path / "part.duckdb"
-    publish(
+    publish_parts(
         path,
         planted_run(puzzles),
         puzzles,

@@ -29,7 +29,8 @@ def marks(family_path):
             """
             select p.puzzle_id, p.split, p.steps, p.answer, list(c.qk order by c.candidate) as qk,
                    list(c.logit order by c.candidate) as logits
-            from s.scores c join s.puzzles p on p.puzzle_id = c.puzzle_id and p.puzzle_set = 'planted-set'
+            from s.scores c
+            join s.puzzles p on p.puzzle_id = c.puzzle_id and p.puzzle_set = 'planted-set'
             where c.run_id = 'planted-1'
             group by all
             """
@@ -97,7 +98,8 @@ def test_a_puzzle_opens_in_try_a_puzzle_complete(family_path, monkeypatch):
     at = opened(monkeypatch, family_path, PAGE["puzzles"], run="planted-1", puzzle_id="g11-1")
     (link,) = at.main.get("page_link")
     shared = decode(re.search(r"puzzle=([\w-]+)", link.proto.query_string).group(1))
-    assert (shared.context, shared.statement, shared.answer) == ("Context 11.", "Statement 1.", 1)
+    puzzle = shared.puzzle
+    assert (puzzle.context, puzzle.statement, puzzle.answer) == ("Context 11.", "Statement 1.", 1)
     assert (shared.layer, shared.head, shared.rope) == (1, 2, "pre")
 
 
@@ -132,12 +134,17 @@ def test_the_worked_examples_products_add_up_on_the_page(family_path, monkeypatc
 
 
 def test_a_run_without_texts_still_shows_who_is_right(tmp_path, monkeypatch):
-    from qkcore.results.publish import publish
-    from tests.stores import planted_puzzles, planted_run, planted_scores, write_parts
+    from tests.stores import (
+        planted_puzzles,
+        planted_run,
+        planted_scores,
+        publish_parts,
+        write_parts,
+    )
 
     puzzles, path = planted_puzzles(), tmp_path / "bare.duckdb"
     parts = write_parts(tmp_path / "parts", puzzles, *planted_scores(puzzles))
-    publish(path, planted_run(puzzles), puzzles, parts, with_texts=False)
+    publish_parts(path, planted_run(puzzles), puzzles, parts, with_texts=False)
     at = opened(monkeypatch, path, PAGE["puzzles"])
     assert not at.exception
     assert "published without its texts" in said(at)
@@ -254,7 +261,7 @@ def test_a_snippet_runs_in_a_fresh_python(family_path, monkeypatch):
 
 def test_downloads_hold_the_frame_and_the_picture(monkeypatch, family_path):
     from pages.widgets import exports
-    from qkcore.charts.grids import gap_chart
+    from qkcore.charts.curves import gap_chart
 
     kept = {}
     monkeypatch.setattr(

@@ -17,7 +17,8 @@ from streamlit.testing.v1 import AppTest
 
 from pages.server.doors import may_come_in
 from pages.server.failures import SORRY
-from qkcore.attention.load import UnsupportedModelError, load_model
+from qkcore.attention.geometry import UnsupportedModelError
+from qkcore.attention.load import load_model
 from qkcore.results.store import ResultStore
 from tests import ROOT
 from tests.stores import planted_store
@@ -55,7 +56,7 @@ def imports() -> Iterator[tuple[str, str]]:
 
 
 def test_sql_is_never_put_together_from_what_somebody_typed():
-    """Statements are written out; the excepted ones are put together from the schema's own names."""
+    """Statements are written out; those excepted are put together from the schema's own names."""
     from_the_schema = {
         ("qkcore/excerpt.py", "_copy_statement(table, columns, with_texts)"),
         ("qkcore/publish.py", "f'delete from {table} where run_id = $run_id'"),
@@ -161,7 +162,7 @@ def test_a_reader_cannot_write_leave_the_store_or_change_that(planted_path, tmp_
             "set lock_configuration = false",
         ):
             with pytest.raises(duckdb.Error):
-                store.ask(sql)
+                store.frame(sql)
     assert not list(tmp_path.iterdir())
 
 
@@ -315,7 +316,7 @@ def opened(page: str, query: dict[str, str]) -> AppTest:
 
 
 def is_whole(at: AppTest) -> bool:
-    """Whether the page has come through without an exception, and with nothing that would be HTML."""
+    """Whether the page came through without an exception and with nothing that would be HTML."""
     return (
         not at.exception
         and SORRY not in words(at)
@@ -359,8 +360,7 @@ def test_nothing_typed_into_a_field_breaks_a_page(page, shown, data):
                 widget.set_value(data.draw(anything, label=widget.label))
             elif kind == "selectbox":
                 widget.set_value(data.draw(st.sampled_from(widget.options), label=widget.label))
-            elif (
-                kind == "number_input"
-            ):  # the limits are the browser's; a visitor may send what he likes
+            elif kind == "number_input":
+                # The limits are the browser's; a visitor may send what he likes
                 widget.set_value(data.draw(st.integers(-(2**40), 2**40), label=widget.label))
     assert is_whole(at.run())

@@ -50,9 +50,8 @@ def test_who_has_waited_long_enough_goes_on(two_turns, monkeypatch):
     with turns.in_turn(), turns.in_turn():
         with turns.in_turn():
             pass  # a third, while two hold theirs
-        assert not turns._turns.acquire(
-            blocking=False
-        )  # and it gave back no turn that it never had
+        # And it gave back no turn that it never had
+        assert not turns._turns.acquire(blocking=False)
 
 
 @pytest.mark.parametrize("ending", ["st.stop()", "1 / 0", "st.rerun()"])

@@ -5,15 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qkcore.puzzles.english import ANYTHING, Formula, Literal, Reader, ReadingError, split
+from qkcore.puzzles.english import ANYTHING, Formula, Grammar, Literal, ReadingError, split
 from qkcore.puzzles.logic import parse_puzzle, solve
 from qkcore.puzzles.puzzle import PuzzleError
 
 
 def read(text):
-    reader = Reader()
-    reader.learn(text)
-    return reader.sentence(text)
+    grammar = Grammar()
+    grammar.learn(text)
+    return grammar.sentence(text)
 
 
 def said(*literals, is_any=False):
@@ -244,9 +244,9 @@ def test_the_word_that_is_not_read_is_named():
     ],
 )
 def test_plurals_are_matched_to_the_singulars_that_the_puzzle_uses(plural, singular, elsewhere):
-    reader = Reader()
-    reader.learn(f"Cats are {plural}. {elsewhere}")
-    conclusion = reader.sentence(f"Cats are {plural}.").conclusion
+    grammar = Grammar()
+    grammar.learn(f"Cats are {plural}. {elsewhere}")
+    conclusion = grammar.sentence(f"Cats are {plural}.").conclusion
     assert conclusion == said((ANYTHING, singular))
 
 
@@ -276,23 +276,23 @@ def test_sentences_are_split_at_full_stops_and_question_marks():
     ],
 )
 def test_verbs_agree_with_their_denial(word, plain, denied):
-    reader = Reader()
-    reader.learn(denied)
-    assert reader.sentence(f"Tom {word} the cat.").conclusion == said(("tom", f"{plain} the cat"))
-    assert reader.sentence(f"Tom does not {plain} the cat.").conclusion == said(
+    grammar = Grammar()
+    grammar.learn(denied)
+    assert grammar.sentence(f"Tom {word} the cat.").conclusion == said(("tom", f"{plain} the cat"))
+    assert grammar.sentence(f"Tom does not {plain} the cat.").conclusion == said(
         ("tom", f"{plain} the cat", False)
     )
 
 
 def test_lines_that_begin_with_a_capital_letter_are_sentences_where_the_whole_is_none():
-    reader = Reader()
-    assert [one.text for one in reader.sentences("Max is red\n\nTom is kind")] == [
+    grammar = Grammar()
+    assert [one.text for one in grammar.sentences("Max is red\n\nTom is kind")] == [
         "Max is red",
         "Tom is kind",
     ]
-    assert len(reader.sentences("Tom is\nkind. Max is red.")) == 2
+    assert len(grammar.sentences("Tom is\nkind. Max is red.")) == 2
     with pytest.raises(ReadingError):
-        reader.sentences("Max is red\nwhenever Tom is kind.")
+        grammar.sentences("Max is red\nwhenever Tom is kind.")
 
 
 WORDS = st.sampled_from(

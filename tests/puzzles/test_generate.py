@@ -30,11 +30,14 @@ def singular(word: str) -> str:
 def read(sentence: str) -> tuple[str, str, bool]:
     """(subject, predicate, is_positive) of a generated sentence; a name keeps its capital.
 
-    >>> read("All wumpuses are not cold."), read("If someone is a baker then they are kind."), read("Max is an impus.")
-    (('wumpus', 'cold', False), ('baker', 'kind', True), ('Max', 'impus', True))
+    >>> read("All wumpuses are not cold."), read("Max is an impus.")
+    (('wumpus', 'cold', False), ('Max', 'impus', True))
+    >>> read("If someone is a baker then they are kind.")
+    ('baker', 'kind', True)
     """
     rule = re.fullmatch(
-        r"(?:If someone is|Every|Each|All)(?: an?)? (\w+) (?:is|are|then they are)( not)?(?: an?)? (\w+)\.",
+        r"(?:If someone is|Every|Each|All)(?: an?)? (\w+) "
+        r"(?:is|are|then they are)( not)?(?: an?)? (\w+)\.",
         sentence,
     ) or re.fullmatch(r"(\w+uses) are( not)? (\w+)\.", sentence)
     if rule:
@@ -85,9 +88,8 @@ def test_forward_chaining_confirms_answer_steps_and_distractors(style, steps, di
     for puzzle in puzzles:
         is_true, used = derivation(puzzle)
         assert puzzle.candidates[puzzle.answer] == ("true" if is_true else "false")
-        assert (
-            len(used) - 1 == puzzle.steps == steps
-        )  # the first premise used is the fact, every other one a rule
+        # The first premise used is the fact, every other one a rule
+        assert len(used) - 1 == puzzle.steps == steps
         needed_by_group[puzzle.group].update(used)
     for puzzle in puzzles:
         assert (
@@ -172,9 +174,8 @@ def test_no_surface_rule_beats_chance(style, steps):
         name: sum(rule(p) == (p.answer == 0) for p in puzzles) / len(puzzles)
         for name, rule in rules.items()
     }
-    assert set(shares.values()) == {0.5}, (
-        shares
-    )  # exactly: each answers two of a context's four statements right
+    # Exactly: each answers two of a context's four statements right
+    assert set(shares.values()) == {0.5}, shares
     near = sum(near_polarity(p) == (p.answer == 0) for p in puzzles) / len(puzzles)
     long = sum((len(p.statement) > 15) == (p.answer == 0) for p in puzzles) / len(puzzles)
     assert abs(long - 0.5) < 0.03
@@ -223,7 +224,10 @@ def test_importing_the_generator_loads_nothing_heavy():
     import subprocess
     import sys
 
-    code = "import sys, qkcore.puzzles.generate; print({'torch', 'pandas', 'transformers'} & set(sys.modules))"
+    code = (
+        "import sys, qkcore.puzzles.generate; print({'torch', 'pandas', 'transformers'} & "
+        "set(sys.modules))"
+    )
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip()
         == "set()"

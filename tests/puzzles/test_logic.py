@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qkcore.puzzles.english import ReadingError
 from qkcore.puzzles.generate import generate_puzzles
-from qkcore.puzzles.logic import LogicError, ReadingError, parse_puzzle, solve
+from qkcore.puzzles.logic import LogicError, parse_puzzle, solve
 from qkcore.puzzles.public_sets import import_puzzles
 from tests import ROOT
 
@@ -111,7 +112,10 @@ def test_an_or_gives_its_last_part_when_the_others_are_denied():
 
 
 def test_a_rule_counts_once_for_each_subject_it_is_applied_to():
-    context = "Max is red. Red people are kind. If Max is kind then Tom is red. If Tom is kind then Max is big."
+    context = (
+        "Max is red. Red people are kind. If Max is kind then Tom is red. If Tom is kind then Max "
+        "is big."
+    )
     assert solved(context, "Max is big.").steps == 4  # the second sentence twice
 
 
@@ -129,9 +133,8 @@ def test_the_proof_with_the_fewest_steps_may_share_a_rule():
         "big. Red things are wet. Wet things are big. Everything that is big and kind is calm."
     )
     solution = solved(context, "Max is calm.")
-    assert (
-        solution.steps == 5
-    )  # big is two steps from wet, three from old, but kind needs old anyway
+    # Big is two steps from wet, three from old, but kind needs old anyway
+    assert solution.steps == 5
     assert "Old things are big." in solution.proof
 
 
@@ -158,7 +161,10 @@ def test_animals_are_a_class_only_where_something_is_called_one():
 
 
 def test_relations_chain_and_agree_with_their_denial():
-    context = "The lion watches the sea eagle. If something watches the sea eagle then it is red and likes Anne."
+    context = (
+        "The lion watches the sea eagle. If something watches the sea eagle then it is red and "
+        "likes Anne."
+    )
     assert solved(context, "Does the lion like Anne?").verdict is True
     assert solved(context, "The lion does not watch the sea eagle.").verdict is False
     assert solved(context, "The lion likes the sea eagle.").verdict is None
@@ -237,7 +243,10 @@ def test_thousands_of_premises_take_little_time(name):
 
 
 def test_importing_the_logic_loads_nothing_heavy():
-    code = "import sys, qkcore.puzzles.logic; assert not {'torch', 'pandas', 'numpy', 'transformers'} & set(sys.modules)"
+    code = (
+        "import sys, qkcore.puzzles.logic; assert not {'torch', 'pandas', 'numpy', 'transformers'} "
+        "& set(sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
@@ -258,9 +267,8 @@ def facts(formula):
 
 
 def rules(conclusion):
-    return st.tuples(
-        formula, conclusion, st.none() | name, st.none() | name
-    )  # no name: about someone
+    # No name: about someone
+    return st.tuples(formula, conclusion, st.none() | name, st.none() | name)
 
 
 def in_words(formula):

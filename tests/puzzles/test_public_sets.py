@@ -1,4 +1,4 @@
-"""The public benchmarks: small files that can be checked in the head, then the published samples."""
+"""The public benchmarks: small files one can check in the head, then the published samples."""
 
 import json
 import re

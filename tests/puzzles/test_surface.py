@@ -12,7 +12,7 @@ from scipy import sparse
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from qkcore.asking.prompts import TRUE_FALSE
+from qkcore.asking.templates import TRUE_FALSE
 from qkcore.puzzles.generate import STYLES, generate_puzzles
 from qkcore.puzzles.public_sets import import_puzzles
 from qkcore.puzzles.puzzle import Puzzle
@@ -84,7 +84,10 @@ def test_the_polarity_with_the_more_frequent_subject_is_believed():
     context = "Each wumpus is not red. Every impus is red. Max is a wumpus. Wumpuses are tumpuses."
     assert opinion("subject frequency", context, "Max is red.") == "false"
     assert opinion("subject frequency", context, "Max is not red.") == "true"
-    everyday = "If someone is a baker then they are kind. If someone is a poet then they are not kind. Max is a baker."
+    everyday = (
+        "If someone is a baker then they are kind. If someone is a poet then they are not kind. "
+        "Max is a baker."
+    )
     assert opinion("subject frequency", everyday, "Max is kind.") == "true"
 
 

@@ -1,4 +1,4 @@
-"""Who answers what, against the same worked out puzzle by puzzle in plain Python (tests/messy.py)."""
+"""Who answers what, against the same worked out one by one in plain Python (tests/messy.py)."""
 
 from collections import Counter
 from dataclasses import replace
@@ -19,10 +19,9 @@ from qkcore.results.answers import (
     vote,
     voters_and_scales,
 )
-from qkcore.results.publish import publish
 from qkcore.results.store import ResultStore
 from tests.messy import HEADS, among, messy_puzzles, messy_scores, messy_store, records, the_largest
-from tests.stores import planted_run, write_parts
+from tests.stores import planted_run, publish_parts, write_parts
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +138,7 @@ def test_the_scales_of_a_vote_do_not_look_at_test_puzzles(tmp_path):
         changed = qk.copy()
         changed[[p.split == "test" for p in puzzles]] *= factor
         run = planted_run(puzzles, n_layers=2, n_heads=3)
-        publish(
+        publish_parts(
             tmp_path / name,
             run,
             puzzles,
@@ -240,7 +239,7 @@ def test_a_run_without_texts_has_its_exam_and_says_none_for_the_texts(tmp_path, 
     path = tmp_path / "bare.duckdb"
     run = planted_run(puzzles, run_id="messy", n_layers=2, n_heads=3)
     parts = write_parts(tmp_path / "parts", puzzles, *messy_scores(puzzles))
-    publish(path, run, puzzles, parts, with_texts=False)
+    publish_parts(path, run, puzzles, parts, with_texts=False)
     with ResultStore.open(path) as bare:
         found = texts(bare, "messy", ["p1"])
         assert found["context"].isna().all()
@@ -255,7 +254,7 @@ def test_texts_are_there_once_any_run_on_the_puzzles_brings_them(tmp_path, texts
     parts = write_parts(tmp_path / "parts", puzzles, *messy_scores(puzzles))
     for run_id, with_texts in (("one", texts_come == "first"), ("two", texts_come == "last")):
         run = planted_run(puzzles, run_id=run_id, n_layers=2, n_heads=3)
-        publish(path, run, puzzles, parts, with_texts=with_texts)
+        publish_parts(path, run, puzzles, parts, with_texts=with_texts)
     with ResultStore.open(path) as store:
         for run_id in ("one", "two"):
             assert texts(store, run_id, ["p5"])["statement"].tolist() == ["Statement 5."]

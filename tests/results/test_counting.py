@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from qkcore.results import counting
-from qkcore.statistics.metrics import luck_line
+from qkcore.statistics.luck import luck_line
 from tests.messy import CANDIDATES, HEADS, N_HEADS, messy_puzzles, messy_scores, the_largest
 
 

@@ -6,7 +6,8 @@ import pytest
 
 from qkcore.__main__ import main
 from qkcore.results.export import QUERIES, export
-from qkcore.results.store import ResultStore, StoreError
+from qkcore.results.reader import StoreError
+from qkcore.results.store import ResultStore
 from tests.stores import planted_puzzles, planted_scores
 
 

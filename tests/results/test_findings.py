@@ -153,13 +153,8 @@ def test_heads_above_chance_are_compared_with_themselves_on_shuffled_answers(pla
 
 def test_the_gap_of_each_run_is_that_of_its_own_validation_choice(store, everything):
     table = run_gaps(store).set_index("run_id")
-    assert set(table.index) == {
-        "messy",
-        "rival",
-        "post",
-        "two",
-        "four",
-    }  # the others have no validation puzzles
+    # The others have no validation puzzles
+    assert set(table.index) == {"messy", "rival", "post", "two", "four"}
     for run_id, row in table.iterrows():
         head, rows = best(everything[run_id]), among(everything[run_id], "test")
         assert (row["layer"], row["head"], row["n"]) == (*head, len(rows))

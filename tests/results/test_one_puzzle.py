@@ -7,16 +7,11 @@ import pytest
 
 from qkcore.puzzles.variants import variants
 from qkcore.results.answers import exam
-from qkcore.results.one_puzzle import (
-    Scored,
-    answer_rows,
-    effects,
-    grid_frame,
-    own_curve,
-    vote_scores,
-)
+from qkcore.results.one_puzzle import answer_rows, effects, grid_frame, own_curve, vote_scores
+from qkcore.results.scores import Scores
 from qkcore.results.store import ResultStore
-from qkcore.results.yardsticks import head_leads, leads, share_below, yardsticks
+from qkcore.results.yardsticks import head_leads, share_below, yardsticks
+from qkcore.statistics.marks import leads
 from tests.stores import N_HEADS, N_LAYERS, PLANTED, planted_puzzles, planted_scores
 from tests.tiny import puzzle
 
@@ -37,7 +32,7 @@ def measures(store):
 def planted(number):
     puzzles = planted_puzzles()
     qk, logits = planted_scores(puzzles)
-    return Scored(puzzles[number], qk[number].reshape(N_LAYERS, N_HEADS, 2), logits[number])
+    return Scores(puzzles[number], qk[number].reshape(N_LAYERS, N_HEADS, 2), logits[number])
 
 
 def test_typical_leads_are_those_of_the_scores(measures):
@@ -77,13 +72,13 @@ def test_votes_and_heads_answer_as_in_the_exam_of_the_stored_run(store, measures
 
 
 def test_probabilities_are_shared_among_the_candidates():
-    scored = Scored(puzzle(), BY_HAND, np.log(np.array([3.0, 1.0])) + 100)
+    scored = Scores(puzzle(), BY_HAND, np.log(np.array([3.0, 1.0])) + 100)
     np.testing.assert_allclose(scored.probabilities, [0.75, 0.25])
 
 
 def test_the_grid_marks_right_wrong_and_ties():
     frame = grid_frame(
-        Scored(puzzle(answer=0), BY_HAND, np.zeros(2)), np.array([[1.0, 1.0], [0.5, 8.0]]), [(1, 1)]
+        Scores(puzzle(answer=0), BY_HAND, np.zeros(2)), np.array([[1.0, 1.0], [0.5, 8.0]]), [(1, 1)]
     )
     assert frame["mark"].tolist() == ["+", "=", "−", "+"]
     assert frame["verdict"].tolist() == ["right", "wrong", "wrong", "right"]
@@ -94,20 +89,20 @@ def test_the_grid_marks_right_wrong_and_ties():
 
 
 def test_without_a_known_answer_nobody_is_right():
-    frame = grid_frame(Scored(puzzle(answer=None), BY_HAND, np.zeros(2)), None)
+    frame = grid_frame(Scores(puzzle(answer=None), BY_HAND, np.zeros(2)), None)
     assert set(frame["verdict"]) == {""}
     assert frame["mark"].tolist() == ["+", "=", "−", "+"]  # for the first candidate
     assert np.sqrt((frame["scaled"] ** 2).mean()) == pytest.approx(1)
 
 
 def test_a_head_that_never_varied_is_not_scaled_to_infinity():
-    frame = grid_frame(Scored(puzzle(answer=0), BY_HAND, np.zeros(2)), np.zeros((2, 2)))
+    frame = grid_frame(Scores(puzzle(answer=0), BY_HAND, np.zeros(2)), np.zeros((2, 2)))
     assert frame["scaled"].tolist() == [0.0] * 4
 
 
 def test_without_stored_results_there_is_no_vote_and_no_comparison():
     rows = answer_rows(
-        Scored(puzzle(answer=1), BY_HAND, np.array([0.0, 2.0])), 1, 1, None, np.zeros(0)
+        Scores(puzzle(answer=1), BY_HAND, np.array([0.0, 2.0])), 1, 1, None, np.zeros(0)
     )
     assert rows["who"].tolist() == ["the model", "L1 H1"]
     assert rows["verdict"].tolist() == ["right", "wrong"]
@@ -120,7 +115,7 @@ def scored_variants(one, answer_of):
 
     def scored(some):
         logits = np.eye(2)[answer_of(some)]
-        return Scored(some, np.broadcast_to(logits, (2, 2, 2)), logits)
+        return Scores(some, np.broadcast_to(logits, (2, 2, 2)), logits)
 
     made, _ = variants(one, n_draws=2)
     return scored(one), [(variant, scored(variant.puzzle)) for variant in made]
@@ -147,7 +142,7 @@ def test_effects_say_who_flips_and_who_is_right():
     dropped = table[table["kind"] == "dropped"]
     assert dropped["truth"].tolist() == ["unknown"] * 3
     assert dropped["premise"].tolist() == [0, 1, 2]
-    assert dropped["model_margin"].isna().all()
+    assert (dropped["model_verdict"] == "").all()
 
 
 def test_the_puzzles_own_curve_is_the_share_of_draws_that_are_right():

@@ -8,10 +8,11 @@ import pytest
 from qkcore.puzzles.surface import SURFACE_RULES
 from qkcore.results.answers import exam
 from qkcore.results.parts import Part, read_part, write_part
-from qkcore.results.publish import publish
-from qkcore.results.store import SCHEMA_VERSION, ResultStore, StoreError
+from qkcore.results.reader import StoreError
+from qkcore.results.schema import SCHEMA_VERSION
+from qkcore.results.store import ResultStore
 from qkcore.statistics.exams import accuracy_by
-from qkcore.statistics.metrics import candidate_choices
+from qkcore.statistics.marks import choices
 from tests.stores import (
     N_HEADS,
     PLANTED,
@@ -19,6 +20,7 @@ from tests.stores import (
     planted_run,
     planted_scores,
     planted_store,
+    publish_parts,
     write_parts,
 )
 
@@ -112,8 +114,8 @@ def test_the_gap_is_that_of_the_same_puzzles(store):
     qk, logits = planted_scores(puzzles)
     is_test = np.array([puzzle.split == "test" for puzzle in puzzles])
     answer = np.array([puzzle.answer for puzzle in puzzles])
-    head = candidate_choices(qk[:, PLANTED[0] * N_HEADS + PLANTED[1]]) == answer
-    model = candidate_choices(logits) == answer
+    head = choices(qk[:, PLANTED[0] * N_HEADS + PLANTED[1]]) == answer
+    model = choices(logits) == answer
     expected = head[is_test].mean() - model[is_test].mean()
     assert store.gap("planted-1", *PLANTED, "test").gap == pytest.approx(expected)
 
@@ -128,7 +130,7 @@ def test_a_second_run_keeps_the_first_and_shares_its_puzzles(tmp_path):
     planted_store(path, run_id="planted-2", rope="post")
     with ResultStore.open(path) as store:
         assert sorted(store.runs()["run_id"]) == ["planted-1", "planted-2"]
-        assert store.ask("select count(*) as n from store.puzzles")["n"].item() == len(
+        assert store.frame("select count(*) as n from store.puzzles")["n"].item() == len(
             planted_puzzles()
         )
         assert (
@@ -143,7 +145,7 @@ def test_publishing_a_run_again_replaces_it(tmp_path):
     planted_store(path)
     with ResultStore.open(path) as store:
         assert len(store.runs()) == 1
-        assert store.ask("select count(*) as n from store.scores")["n"].item() == 2 * len(
+        assert store.frame("select count(*) as n from store.scores")["n"].item() == 2 * len(
             planted_puzzles()
         )
 
@@ -164,7 +166,7 @@ def test_parts_of_other_puzzles_are_refused_and_the_store_stays(tmp_path):
     puzzles = planted_puzzles()
     parts = write_parts(tmp_path / "parts", puzzles[:60], *planted_scores(puzzles[:60]))
     with pytest.raises(StoreError, match="do not hold the puzzles of this run"):
-        publish(path, planted_run(puzzles, run_id="x"), puzzles, parts)
+        publish_parts(path, planted_run(puzzles, run_id="x"), puzzles, parts)
     assert path.read_bytes() == before
     assert not list(tmp_path.glob(".*"))
 
@@ -185,7 +187,7 @@ def test_a_reader_can_neither_write_nor_reach_other_files(store, tmp_path):
         "select * from read_text('/etc/hosts')",
     ]:
         with pytest.raises(duckdb.Error):
-            store.ask(sql)
+            store.frame(sql)
 
 
 def test_a_missing_store_says_how_to_make_one(tmp_path):
@@ -207,8 +209,8 @@ def test_a_store_cut_short_is_called_damaged(tmp_path):
 
     def read_it_all():
         with ResultStore.open(path) as store:
-            store.ask("select sum(len(qk)), count(*) from store.scores")
-            store.ask("select sum(len(context)) from store.puzzles")
+            store.frame("select sum(len(qk)), count(*) from store.scores")
+            store.frame("select sum(len(context)) from store.puzzles")
 
     with pytest.raises(StoreError, match=r"cut\.duckdb is damaged or cut short"):
         read_it_all()
@@ -216,7 +218,10 @@ def test_a_store_cut_short_is_called_damaged(tmp_path):
 
 def test_a_store_that_another_program_holds_is_said_to_be_open_there(tmp_path):
     path = planted_store(tmp_path / "held.duckdb")
-    code = f"import duckdb, time; c = duckdb.connect({str(path)!r}); print('open', flush=True); time.sleep(60)"
+    code = (
+        f"import duckdb, time; c = duckdb.connect({str(path)!r}); print('open', flush=True); "
+        "time.sleep(60)"
+    )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout.readline() == "open\n"
         with pytest.raises(StoreError, match="is open in another program"):
@@ -227,7 +232,10 @@ def test_a_store_that_another_program_holds_is_said_to_be_open_there(tmp_path):
 def test_changes_that_another_program_left_beside_the_store_are_not_lost(tmp_path):
     """A write-ahead log beside the old file would make the new one unreadable."""
     path = planted_store(tmp_path / "wal.duckdb")
-    code = f"import duckdb, os; c = duckdb.connect({str(path)!r}); c.execute('create table t (x integer)'); os._exit(0)"
+    code = (
+        f"import duckdb, os; c = duckdb.connect({str(path)!r}); c.execute('create table t (x "
+        "integer)'); os._exit(0)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
     assert (tmp_path / "wal.duckdb.wal").exists()
     with pytest.raises(

@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 from qkcore.puzzles.surface import SURFACE_RULES, surface_choices
-from qkcore.results.publish import publish
-from qkcore.results.store import ResultStore, StoreError
+from qkcore.results.reader import StoreError
+from qkcore.results.store import ResultStore
 from qkcore.statistics.luck import luck_line
 from tests.messy import (
     CANDIDATES,
@@ -29,7 +29,7 @@ from tests.messy import (
     records,
     the_largest,
 )
-from tests.stores import PLANTED, planted_puzzles, planted_run, write_parts
+from tests.stores import PLANTED, planted_puzzles, planted_run, publish_parts, write_parts
 
 FILTERS = list(product(("validation", "test"), (None, 1, 2, (1, 2), (2, 3, 9)), (None, 0, 2)))
 ONE_EACH = [filters for filters in FILTERS if not isinstance(filters[1], tuple)]
@@ -274,7 +274,9 @@ def test_another_set_with_the_same_puzzle_ids_changes_nothing(tmp_path, store):
     run = planted_run(
         puzzles, run_id="messy", puzzle_set="messy-set", n_layers=N_LAYERS, n_heads=N_HEADS
     )
-    publish(alone, run, puzzles, write_parts(tmp_path / "parts", puzzles, *messy_scores(puzzles)))
+    publish_parts(
+        alone, run, puzzles, write_parts(tmp_path / "parts", puzzles, *messy_scores(puzzles))
+    )
     with ResultStore.open(alone) as own:
         assert own.head_accuracy("messy", "test").equals(store.head_accuracy("messy", "test"))
         assert own.chance("messy", "test") == store.chance("messy", "test")

@@ -32,7 +32,7 @@ def llama():
 def test_the_product_at_the_key_token_is_the_score(lm, rope, candidates):
     one = puzzle(candidates=candidates)
     alignment = align(lm, one, rope=rope)
-    scores = score_puzzle(lm, one, rope=rope).qk.numpy()
+    scores = score_puzzle(lm, one, rope=rope).qk
     at_key = alignment.products[..., alignment.key_at]
     np.testing.assert_allclose(at_key, scores, atol=1e-5 * np.abs(scores).max())
 

@@ -54,15 +54,14 @@ def test_the_list_of_known_words_is_what_the_tokenizer_knows(lm):
     words = (DATA / "reference" / "words.txt").read_text().split()
     assert len(words) == len(set(words)) > 250
     assert all(len(lm.tokenizer(f" {word}")["input_ids"]) == 1 for word in words)
-    assert (
-        len(lm.tokenizer(" dragon")["input_ids"]) > 1
-    )  # a word that is not in the list falls to pieces
+    # A word that is not in the list falls to pieces
+    assert len(lm.tokenizer(" dragon")["input_ids"]) > 1
 
 
 def test_the_stored_numbers_are_those_of_the_bundled_model(lm, store):
     run = store.runs().iloc[0]
     assert run["model_revision"] == lm.revision
-    rows = store.ask(
+    rows = store.frame(
         """
         select p.puzzle_id, any_value(p) as puzzle,
                list(s.qk order by s.candidate) as qk, list(s.logit order by s.candidate) as logits
@@ -92,7 +91,7 @@ def test_the_stored_numbers_are_those_of_the_bundled_model(lm, store):
     for scores, qk, logits in zip(
         score_puzzles(lm, puzzles, rope=run["rope"]), rows["qk"], rows["logits"], strict=True
     ):
-        np.testing.assert_allclose(scores.qk.flatten(0, 1).T, np.stack(qk), atol=1e-4)
+        np.testing.assert_allclose(scores.qk.reshape(-1, 2).T, np.stack(qk), atol=1e-4)
         np.testing.assert_allclose(scores.logits, logits, atol=1e-4)
 
 
@@ -108,6 +107,8 @@ def test_the_store_holds_both_styles_at_every_difficulty(store):
 
 
 def test_puzzles_of_other_people_are_stored_without_their_texts(store):
-    other = store.ask("select * from store.puzzles where puzzle_set not in ('made-up', 'everyday')")
+    other = store.frame(
+        "select * from store.puzzles where puzzle_set not in ('made-up', 'everyday')"
+    )
     assert other["context"].isna().all()
     assert other["statement"].isna().all()

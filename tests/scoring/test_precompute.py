@@ -14,7 +14,7 @@ from qkcore.puzzles.puzzle import PuzzleError, save_puzzles
 from qkcore.results.parts import PART_SIZE, part_path
 from qkcore.results.store import ResultStore
 from qkcore.scoring import precompute
-from qkcore.scoring.score import score_puzzle, score_puzzles
+from qkcore.scoring.score import score_prompts, score_puzzle
 from tests.tiny import puzzle
 
 
@@ -47,7 +47,7 @@ def stored_scores(path):
 
 def test_stored_numbers_are_those_of_score_puzzle(lm, tmp_path):
     puzzles = several(6)
-    precompute.run(lm, puzzles, tmp_path / "s.duckdb", puzzle_set="six", show_progress=False)
+    precompute.precompute(lm, puzzles, tmp_path / "s.duckdb", puzzle_set="six", show_progress=False)
     expected = {p.puzzle_id: score_puzzle(lm, p) for p in puzzles}
     for puzzle_id, candidate, qk, logit in stored_scores(tmp_path / "s.duckdb"):
         np.testing.assert_allclose(qk, expected[puzzle_id].qk[..., candidate].flatten(), atol=1e-4)
@@ -59,7 +59,9 @@ def test_puzzles_with_different_numbers_of_candidates_share_a_run(lm, tmp_path):
         *several(2),
         puzzle(puzzle_id="three", candidates=("yes", "no", "unknown"), group="g9"),
     ]
-    precompute.run(lm, puzzles, tmp_path / "s.duckdb", puzzle_set="mixed", show_progress=False)
+    precompute.precompute(
+        lm, puzzles, tmp_path / "s.duckdb", puzzle_set="mixed", show_progress=False
+    )
     assert len(stored_scores(tmp_path / "s.duckdb")) == 7
     with ResultStore.open(tmp_path / "s.duckdb") as store:
         run_id = store.runs()["run_id"].item()
@@ -68,10 +70,12 @@ def test_puzzles_with_different_numbers_of_candidates_share_a_run(lm, tmp_path):
 
 def test_texts_can_be_left_out_of_the_store(lm, tmp_path):
     path = tmp_path / "s.duckdb"
-    precompute.run(lm, several(2), path, puzzle_set="two", show_progress=False, with_texts=False)
+    precompute.precompute(
+        lm, several(2), path, puzzle_set="two", show_progress=False, with_texts=False
+    )
     assert b"wumpus" not in path.read_bytes()
     with ResultStore.open(path) as store:
-        assert store.ask(
+        assert store.frame(
             "select context, statement, puzzle_id from store.puzzles order by all"
         ).to_dict("list") == {
             "context": [None, None],
@@ -81,7 +85,9 @@ def test_texts_can_be_left_out_of_the_store(lm, tmp_path):
 
 
 def test_a_finished_run_leaves_no_parts_behind(lm, tmp_path):
-    precompute.run(lm, several(2), tmp_path / "s.duckdb", puzzle_set="two", show_progress=False)
+    precompute.precompute(
+        lm, several(2), tmp_path / "s.duckdb", puzzle_set="two", show_progress=False
+    )
     assert os.listdir(tmp_path) == ["s.duckdb"]
 
 
@@ -90,56 +96,68 @@ def test_a_run_goes_on_where_it_was_interrupted(lm, tmp_path, monkeypatch):
     asked = []
 
     def interrupted_in_the_third_part(lm, part, **options):
-        asked.append([p.puzzle_id for p in part])
+        asked.append([prompt.puzzle.puzzle_id for prompt in part])
         if len(asked) == 3:
             raise KeyboardInterrupt
-        return score_puzzles(lm, part, **options)
+        return score_prompts(lm, part, **options)
 
-    monkeypatch.setattr(precompute, "score_puzzles", interrupted_in_the_third_part)
+    monkeypatch.setattr(precompute, "score_prompts", interrupted_in_the_third_part)
     with pytest.raises(
         precompute.Interrupted,
         match=rf"{2 * PART_SIZE} of {len(puzzles)} puzzles .* kept .*same command",
     ):
-        precompute.run(lm, puzzles, tmp_path / "s.duckdb", puzzle_set="many", show_progress=False)
+        precompute.precompute(
+            lm, puzzles, tmp_path / "s.duckdb", puzzle_set="many", show_progress=False
+        )
     assert not (tmp_path / "s.duckdb").exists()
-    precompute.run(lm, puzzles, tmp_path / "s.duckdb", puzzle_set="many", show_progress=False)
+    precompute.precompute(
+        lm, puzzles, tmp_path / "s.duckdb", puzzle_set="many", show_progress=False
+    )
     assert asked[3:] == [[p.puzzle_id for p in puzzles[2 * PART_SIZE :]]]
-    precompute.run(lm, puzzles, tmp_path / "whole.duckdb", puzzle_set="many", show_progress=False)
+    precompute.precompute(
+        lm, puzzles, tmp_path / "whole.duckdb", puzzle_set="many", show_progress=False
+    )
     assert stored_scores(tmp_path / "s.duckdb") == stored_scores(tmp_path / "whole.duckdb")
 
 
 def test_a_damaged_part_is_scored_again(lm, tmp_path, monkeypatch):
     monkeypatch.setattr(precompute, "publish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(precompute.Interrupted):
-        precompute.run(
+        precompute.precompute(
             lm, several(4), tmp_path / "s.duckdb", puzzle_set="four", show_progress=False
         )
     (folder,) = (tmp_path / "s.duckdb.parts").iterdir()
     part_path(folder, 0).write_bytes(part_path(folder, 0).read_bytes()[:100])
     monkeypatch.undo()
-    precompute.run(lm, several(4), tmp_path / "s.duckdb", puzzle_set="four", show_progress=False)
+    precompute.precompute(
+        lm, several(4), tmp_path / "s.duckdb", puzzle_set="four", show_progress=False
+    )
     assert len(stored_scores(tmp_path / "s.duckdb")) == 8
 
 
 def test_a_finished_run_is_not_scored_again(lm, tmp_path, monkeypatch):
-    first = precompute.run(
+    first = precompute.precompute(
         lm, several(2), tmp_path / "s.duckdb", puzzle_set="two", show_progress=False
     )
-    monkeypatch.setattr(precompute, "score_puzzles", None)
+    monkeypatch.setattr(precompute, "score_prompts", None)
     assert (
-        precompute.run(lm, several(2), tmp_path / "s.duckdb", puzzle_set="two", show_progress=False)
+        precompute.precompute(
+            lm, several(2), tmp_path / "s.duckdb", puzzle_set="two", show_progress=False
+        )
         == first
     )
 
 
 def test_a_batch_of_no_tokens_is_refused(lm, tmp_path):
     with pytest.raises(InputError, match="give 1 or more"):
-        precompute.run(lm, several(2), tmp_path / "s.duckdb", puzzle_set="two", max_batch_tokens=0)
+        precompute.precompute(
+            lm, several(2), tmp_path / "s.duckdb", puzzle_set="two", max_batch_tokens=0
+        )
 
 
 def test_other_settings_do_not_reuse_parts_and_make_another_run(lm, tmp_path):
     ids = {
-        precompute.run(
+        precompute.precompute(
             lm, several(2), tmp_path / "s.duckdb", puzzle_set="two", rope=rope, show_progress=False
         )
         for rope in ("pre", "post")
@@ -151,7 +169,7 @@ def test_other_settings_do_not_reuse_parts_and_make_another_run(lm, tmp_path):
 
 def test_puzzles_without_an_answer_are_refused_before_scoring(lm, tmp_path):
     with pytest.raises(PuzzleError, match="'p1' has no answer"):
-        precompute.run(
+        precompute.precompute(
             lm, [puzzle(answer=None)], tmp_path / "s.duckdb", puzzle_set="x", show_progress=False
         )
 

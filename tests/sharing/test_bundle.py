@@ -1,4 +1,4 @@
-"""Bundles: what goes in comes out, nothing else does, and what was changed on the way is refused."""
+"""Bundles: what goes in comes out, nothing else does, and what changed on the way is refused."""
 
 import functools
 import http.server
@@ -13,12 +13,19 @@ import duckdb
 import pytest
 
 from qkcore.__main__ import main
-from qkcore.results.publish import publish
+from qkcore.results.reader import StoreError
 from qkcore.results.schema import SCHEMA
-from qkcore.results.store import ResultStore, StoreError
+from qkcore.results.store import ResultStore
 from qkcore.sharing.bundle import MANIFEST, STORE, BundleError, open_bundle, write_bundle
 from qkcore.sharing.excerpt import TEXT_COLUMNS, TEXT_TABLES
-from tests.stores import planted_puzzles, planted_run, planted_scores, planted_store, write_parts
+from tests.stores import (
+    planted_puzzles,
+    planted_run,
+    planted_scores,
+    planted_store,
+    publish_parts,
+    write_parts,
+)
 
 KINDS = ["shared.zip", "shared"]
 
@@ -33,7 +40,9 @@ def two_runs(tmp_path_factory):
         for i, one in enumerate(planted_puzzles(24))
     ]
     run = planted_run(puzzles, run_id="other-1", puzzle_set="other-set")
-    publish(path, run, puzzles, write_parts(folder / "other", puzzles, *planted_scores(puzzles)))
+    publish_parts(
+        path, run, puzzles, write_parts(folder / "other", puzzles, *planted_scores(puzzles))
+    )
     return path
 
 
@@ -178,9 +187,8 @@ def test_a_bundle_that_is_not_what_was_made_is_refused(change, sentence, planted
 def test_a_bundle_with_another_fingerprint_is_refused(planted_path, tmp_path):
     fingerprint = write_bundle(planted_path, tmp_path / "b")["fingerprint"]
     assert opened(tmp_path / "b", tmp_path / "unpacked", sha256=fingerprint)
-    claim(created_at="yesterday")(
-        tmp_path / "b"
-    )  # all that a forger of the store would need to change as well
+    # All that a forger of the store would need to change as well
+    claim(created_at="yesterday")(tmp_path / "b")
     with pytest.raises(BundleError, match=f"its fingerprint is .*, not {fingerprint}"):
         opened(tmp_path / "b", tmp_path / "unpacked", sha256=fingerprint)
 

@@ -84,9 +84,8 @@ def guessing(n_puzzles: int, n_heads: int, seed: int):
 
 @pytest.mark.parametrize(("n_puzzles", "median", "high"), [(100, 0.64, 0.68), (500, 0.564, 0.580)])
 def test_the_luck_line_agrees_with_independent_coin_flips(n_puzzles, median, high):
-    line = luck_line(*guessing(n_puzzles, 336, seed=3)).iloc[
-        0
-    ]  # 28 layers of 12 heads: the table's first row
+    # 28 layers of 12 heads: the table's first row
+    line = luck_line(*guessing(n_puzzles, 336, seed=3)).iloc[0]
     assert line["q50"] == pytest.approx(median, abs=0.011)
     assert line["q95"] == pytest.approx(high, abs=0.011)
 

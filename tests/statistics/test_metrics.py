@@ -3,27 +3,19 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from scipy import stats
 
-from qkcore.scoring import arithmetic
 from qkcore.statistics.metrics import (
     above_chance,
     accuracy_interval,
     auc,
     balanced_accuracy,
-    candidate_choices,
     gap,
     paired_test,
     select_heads,
     transfer,
     with_accuracy,
 )
-
-
-def test_stored_choices_equal_those_of_the_tensors():
-    scores = np.random.default_rng(0).integers(0, 3, size=(200, 3)).astype(np.float32)  # many ties
-    assert candidate_choices(scores).tolist() == arithmetic.choices(torch.tensor(scores)).tolist()
 
 
 @pytest.mark.parametrize(("n_right", "n"), [(0, 5), (5, 5), (8, 10), (1674, 1800)])
@@ -40,13 +32,6 @@ def test_an_interval_holds_its_share_and_stays_within_0_and_1_also_by_rounding()
     assert not np.signbit(low).any()
     low, high = accuracy_interval(n, n)
     assert (high == 1.0).all()
-
-
-def test_huge_scores_keep_their_order_and_equal_ones_are_a_tie():
-    scores = np.array(
-        [[1e38, 3e38], [-3e38, 3e38], [3e38, 3e38], [-3e38, np.nan]], dtype=np.float32
-    )
-    assert candidate_choices(scores).tolist() == [1, 1, -1, 0]
 
 
 def test_intervals_cover_the_true_accuracy_at_their_stated_rate():
@@ -81,9 +66,8 @@ def test_a_gap_stays_between_minus_and_plus_one_hundred_points():
 
 def test_the_paired_interval_covers_the_true_gap_at_its_stated_rate():
     rng = np.random.default_rng(2)
-    counts = rng.multinomial(
-        200, [0.5, 0.2, 0.1, 0.2], size=3_000
-    )  # both, only head, only model, neither
+    # Both, only head, only model, neither
+    counts = rng.multinomial(200, [0.5, 0.2, 0.1, 0.2], size=3_000)
     gaps = [
         paired_test(200, int(only_head), int(only_model)) for _, only_head, only_model, _ in counts
     ]

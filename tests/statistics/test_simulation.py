@@ -15,12 +15,12 @@ from scipy import stats
 from qkcore.results.findings import choices_reported, measures, run_gaps
 from qkcore.results.store import ResultStore
 from qkcore.statistics.luck import luck_line
+from qkcore.statistics.marks import choices
 from qkcore.statistics.metrics import (
     above_chance,
     accuracy_interval,
     auc,
     balanced_accuracy,
-    candidate_choices,
     select_heads,
 )
 from qkcore.statistics.metrics import paired_test as slow_paired_test
@@ -81,7 +81,7 @@ def test_a_gaps_interval_covers_it_and_its_p_is_seldom_small_by_chance(n, shares
 
 
 def best_of_coin_flips(n_puzzles: int, n_heads: int, share: float) -> float:
-    """The quantile of the best accuracy of independent coin flips, from the binomial distribution."""
+    """Quantile of the best accuracy of independent coin flips, from the binomial distribution."""
     k = np.arange(n_puzzles + 1)
     return k[np.searchsorted(stats.binom.cdf(k, n_puzzles, 0.5) ** n_heads, share)] / n_puzzles
 
@@ -260,14 +260,14 @@ def test_a_vote_of_independent_heads_is_better_than_each_and_as_good_as_theory_h
     )
     scores, _ = margins_of(accuracies, 20_000, scales, seed=9)
     unseen, its_answer = margins_of(accuracies, 20_000, scales, seed=10)
-    each = (candidate_choices(unseen) == its_answer[:, None]).mean(axis=0)
+    each = (choices(unseen) == its_answer[:, None]).mean(axis=0)
     assert each == pytest.approx(accuracies, abs=0.012)
-    weighted = (candidate_choices(weighted_vote(unseen, spreads(scores))) == its_answer).mean()
+    weighted = (choices(weighted_vote(unseen, spreads(scores))) == its_answer).mean()
     means = stats.norm.ppf(accuracies)
     weights = 1 / np.sqrt(means**2 + 1)  # one over the root mean square of a margin
     theory = stats.norm.cdf((means * weights).sum() / np.sqrt((weights**2).sum()))
     assert weighted == pytest.approx(theory, abs=0.012)
-    majority = (majority_vote(candidate_choices(unseen), 2) == its_answer).mean()
+    majority = (majority_vote(choices(unseen), 2) == its_answer).mean()
     p = [[1 - a, a] for a in accuracies]
     outcomes = np.indices((2,) * 5).reshape(5, -1).T
     assert majority == pytest.approx(
@@ -280,13 +280,12 @@ def test_a_vote_of_independent_heads_is_better_than_each_and_as_good_as_theory_h
 def test_a_head_with_an_offset_orders_puzzles_well_and_answers_none():
     scores, answer = margins_of(np.array([0.85]), 4000, np.ones(1), seed=11)
     scores[:, 0, 0] += 20  # it always says the first
-    choices = candidate_choices(scores)[:, 0]
-    right = np.array([[(choices[answer == index] == index).sum() for index in (0, 1)]])
+    said = choices(scores)[:, 0]
+    right = np.array([[(said[answer == index] == index).sum() for index in (0, 1)]])
     assert balanced_accuracy(right, np.bincount(answer)) == pytest.approx([0.5])
     area = auc((scores[:, :, 0] - scores[:, :, 1]).T, answer == 0)[0]
-    theory = stats.norm.cdf(
-        2 * stats.norm.ppf(0.85) / np.sqrt(2)
-    )  # of two normals, each that far from zero
+    # Of two normals, each that far from zero
+    theory = stats.norm.cdf(2 * stats.norm.ppf(0.85) / np.sqrt(2))
     assert area == pytest.approx(theory, abs=0.015)
 
 

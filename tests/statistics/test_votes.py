@@ -3,7 +3,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from qkcore.statistics.metrics import candidate_choices
+from qkcore.statistics.marks import choices
 from qkcore.statistics.votes import centred, majority_vote, spreads, weighted_vote
 
 
@@ -20,8 +20,8 @@ def scores_of(n_puzzles=120, n_heads=4, seed=0):
 
 @pytest.mark.parametrize("n_heads", [1, 2, 3, 10])
 def test_the_majority_is_what_a_ballot_says(n_heads):
-    choices = candidate_choices(scores_of(n_heads=n_heads))
-    for row, answer in zip(choices.tolist(), majority_vote(choices, 4).tolist(), strict=True):
+    said = choices(scores_of(n_heads=n_heads))
+    for row, answer in zip(said.tolist(), majority_vote(said, 4).tolist(), strict=True):
         ballot = Counter(choice for choice in row if choice != -1).most_common()
         is_decided = ballot and (len(ballot) == 1 or ballot[0][1] > ballot[1][1])
         assert answer == (ballot[0][0] if is_decided else -1)
@@ -49,8 +49,7 @@ def test_with_two_candidates_the_weighted_vote_is_the_sum_of_scaled_margins():
     scores, scales = np.random.default_rng(1).normal(size=(50, 3, 2)), np.array([0.1, 1.0, 10.0])
     by_margins = ((scores[:, :, 0] - scores[:, :, 1]) / scales).sum(axis=1)
     assert (
-        candidate_choices(weighted_vote(scores, scales)).tolist()
-        == np.where(by_margins > 0, 0, 1).tolist()
+        choices(weighted_vote(scores, scales)).tolist() == np.where(by_margins > 0, 0, 1).tolist()
     )
 
 
@@ -67,8 +66,8 @@ def test_a_spread_is_the_root_mean_square_of_what_is_left_without_the_mean():
 def test_a_head_without_spread_has_no_vote():
     scores = np.array([[[3.0, 3.0], [0.0, 1.0]], [[5.0, 5.0], [1.0, 0.0]]])
     assert spreads(scores)[0] == 0
-    assert candidate_choices(weighted_vote(scores, spreads(scores))).tolist() == [1, 0]
-    assert candidate_choices(weighted_vote(scores[:, :1], spreads(scores[:, :1]))).tolist() == [
+    assert choices(weighted_vote(scores, spreads(scores))).tolist() == [1, 0]
+    assert choices(weighted_vote(scores[:, :1], spreads(scores[:, :1]))).tolist() == [
         -1,
         -1,
     ]
@@ -86,8 +85,8 @@ def test_an_offset_that_a_head_adds_to_all_candidates_of_a_puzzle_changes_nothin
 def test_heads_vote_alike_however_large_their_scores_are(scale):
     scores = np.random.default_rng(3).normal(size=(40, 3, 2)).astype(np.float32)
     large = (scores * np.float32(scale)).astype(np.float32)
-    expected = candidate_choices(weighted_vote(scores, spreads(scores)))
-    assert candidate_choices(weighted_vote(large, spreads(large))).tolist() == expected.tolist()
+    expected = choices(weighted_vote(scores, spreads(scores)))
+    assert choices(weighted_vote(large, spreads(large))).tolist() == expected.tolist()
 
 
 def test_centred_scores_of_a_puzzle_add_up_to_nothing():

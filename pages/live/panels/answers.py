@@ -6,8 +6,8 @@ import pandas as pd
 import streamlit as st
 
 from pages.live.viewed import View
-from qkcore.puzzles.variants import truth
-from qkcore.results.one_puzzle import RIGHT, WRONG, answer_rows
+from qkcore.results.one_puzzle import answer_rows
+from qkcore.results.scores import RIGHT, WRONG
 from qkcore.wording import NO_BREAK, escaped, percent, visible
 
 SIGNS = {RIGHT: f"✓{NO_BREAK}right", WRONG: f"✗{NO_BREAK}wrong", "": "?"}
@@ -15,8 +15,7 @@ SIGNS = {RIGHT: f"✓{NO_BREAK}right", WRONG: f"✗{NO_BREAK}wrong", "": "?"}
 
 def show_answers(view: View) -> None:
     """Headline, table, and the proof."""
-    scored = view.result.scored
-    rows = answer_rows(scored, view.layer, view.head, view.by, view.own_leads)
+    rows = answer_rows(view.result.scores, *view.place, view.by, view.own_leads)
     st.subheader("Who gets it right", anchor=False)
     st.markdown(f"{_truth_sentence(view)} {' '.join(map(_sentence, rows.itertuples()))}")
     st.dataframe(_table(view, rows), hide_index=True, width="stretch", column_config=_columns())
@@ -30,15 +29,11 @@ def show_answers(view: View) -> None:
 
 
 def _truth_sentence(view: View) -> str:
-    puzzle = view.asked.puzzle
+    puzzle, found = view.puzzle, view.truth
     if puzzle.answer is None:
         return "Nobody has said which answer is right, and it does not follow."
-    steps = truth(puzzle.context, puzzle.statement, puzzle.candidates)
-    in_steps = (
-        f" ({_steps(steps.solution.steps)})"
-        if steps.answer == puzzle.answer and steps.solution
-        else ""
-    )
+    is_found = found.solution is not None and found.answer == puzzle.answer
+    in_steps = f" ({_steps(found.solution.steps)})" if is_found else ""
     return f"The right answer is **{escaped(puzzle.candidates[puzzle.answer])}**{in_steps}."
 
 
@@ -52,7 +47,7 @@ def _sentence(row) -> str:
 
 
 def _table(view: View, rows: pd.DataFrame) -> pd.DataFrame:
-    shares = zip(view.asked.candidates, view.result.scored.probabilities, strict=True)
+    shares = zip(view.puzzle.candidates, view.result.scores.probabilities, strict=True)
     probabilities = ", ".join(
         f"{visible(candidate)} {percent(share)}" for candidate, share in shares
     )
@@ -90,8 +85,7 @@ def _columns() -> dict:
 
 def _show_proof(view: View) -> None:
     """What the answer follows from, or why that is not known."""
-    puzzle = view.asked.puzzle
-    found = truth(puzzle.context, puzzle.statement, puzzle.candidates)
+    puzzle, found = view.puzzle, view.truth
     if found.solution is None:
         st.caption(f"The answer was not worked out: {escaped(found.reason)}")
         return

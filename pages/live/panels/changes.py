@@ -9,7 +9,7 @@ from pages.live.scoring import what_if
 from pages.live.viewed import View
 from pages.widgets.drawing import drawn_once, show_chart
 from qkcore.charts.one_puzzle import own_curve_chart
-from qkcore.puzzles.variants import KINDS, proof_of
+from qkcore.puzzles.variants import KINDS
 from qkcore.results.one_puzzle import effects, own_curve
 from qkcore.wording import escaped
 
@@ -29,7 +29,7 @@ def show_what_if(view: View) -> None:
     kinds = st.multiselect(
         "Changes", KINDS, default=KINDS, format_func=NAMES.__getitem__, key="live kinds"
     )
-    puzzle = (view.asked.puzzle, view.asked.model)
+    puzzle = (view.puzzle, view.shared.model)
     if st.button("Try these changes", key="live try", disabled=not kinds):
         st.session_state[TRIED] = (puzzle, tuple(kinds))
         st.session_state.pop(JOB, None)
@@ -37,11 +37,11 @@ def show_what_if(view: View) -> None:
     if of != puzzle:
         st.caption("Each change is scored as a puzzle of its own; its truth is worked out anew.")
         return
-    found = what_if(view.asked, tried)
+    found = what_if(view.shared, tried)
     if found is None:
         return
     after, notes = found
-    table = effects(view.result.scored, after, view.layer, view.head, view.by)
+    table = effects(view.result.scores, after, *view.place, view.by)
     _show_summary(view, table)
     _show_table(view, table[table["kind"] != "distractors"])
     _show_curve(view, table)
@@ -67,7 +67,7 @@ def _show_table(view: View, table: pd.DataFrame) -> None:
     """A row a change; who flips is said in words."""
     shown = {"Change": table["change"], "Truth": table["truth"]}
     if table["kind"].eq("dropped").any():
-        sentences, proof = view.result.alignment.sentences, proof_of(view.asked.puzzle)
+        sentences, proof = view.result.alignment.sentences, view.truth.proof
         shown["In the proof"] = [
             "" if pd.isna(one) else "yes" if sentences[one] in proof else "no" if proof else ""
             for one in table["premise"]

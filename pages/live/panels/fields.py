@@ -4,21 +4,21 @@ import streamlit as st
 
 from pages.live.examples import EXAMPLES
 from pages.live.typed import (
-    ASKED,
     NOT_KNOWN,
     OTHER_MODEL,
     OWN,
     PAIRS,
     PROBLEM,
-    READINGS,
+    ROPE_OF,
     WORKED_OUT,
     ask_typed,
+    asked_now,
     model_path,
     take_example,
     take_random,
     typed_candidates,
+    typed_fields,
     typed_model,
-    typed_or_none,
 )
 from pages.server.settings import settings
 from qkcore.asking.known_words import unknown_words
@@ -64,8 +64,8 @@ def show_input() -> None:
     right.selectbox("Right answer", answers, key="live answer", **KEPT)
     _show_model()
     st.button("Score this puzzle", type="primary", on_click=ask_typed, key="live score")
-    asked, typed = st.session_state.get(ASKED), typed_or_none()
-    if asked is not None and typed != asked:
+    asked = asked_now()
+    if asked is not None and asked.fields != typed_fields():
         st.caption(
             "What you have typed differs from the puzzle below; press the button to score it."
         )
@@ -82,7 +82,7 @@ def _show_model() -> None:
         left.selectbox("Model", offered, key="live model", **KEPT)
         right.selectbox(
             "Queries and keys",
-            READINGS,
+            ROPE_OF,
             key="live reading",
             help="Before or after rotary position embedding. A run has settled on one; numbers "
             "compare within it only.",
@@ -99,11 +99,11 @@ def _show_model() -> None:
         )
 
 
-def show_unknown_words(asked: Shared) -> None:
+def show_unknown_words(shared: Shared) -> None:
     """Which words the model has never seen."""
-    words = unknown_words(
-        model_path(asked.model), " ".join((asked.context, asked.statement, *asked.candidates))
-    )
+    puzzle = shared.puzzle
+    text = " ".join((puzzle.context, puzzle.statement, *puzzle.candidates))
+    words = unknown_words(model_path(shared.model), text)
     if not words:
         return
     short = [

@@ -3,17 +3,19 @@
 import streamlit as st
 
 from pages.live.viewed import View
+from pages.widgets.clicks import taking_head
 from pages.widgets.drawing import drawn_once, show_chart
-from qkcore.charts.one_puzzle import CELL, puzzle_grid
+from qkcore.charts.one_puzzle import puzzle_grid
+from qkcore.charts.theme import CELL
 from qkcore.results.one_puzzle import grid_frame
 from qkcore.wording import escaped
 
 
 def show_grid(view: View) -> None:
     """Chart, how to read it, table twin."""
-    puzzle = view.asked.puzzle
+    puzzle = view.puzzle
     voters = view.by.voters if view.by else ()
-    frame = grid_frame(view.result.scored, view.by.typical if view.by else None, voters)
+    frame = grid_frame(view.result.scores, view.by.typical if view.by else None, voters)
     st.subheader("Every head on this puzzle", anchor=False)
     towards = escaped(puzzle.candidates[puzzle.answer or 0])
     n_plus = int((frame["mark"] == "+").sum())
@@ -24,19 +26,11 @@ def show_grid(view: View) -> None:
     )
     key = f"live grid {view.keys} {frame.shape[0]}"
 
-    def take_click() -> None:
-        cells = st.session_state[key].selection[CELL]
-        if cells:
-            for name, picker in zip(("layer", "head"), view.keys, strict=True):
-                st.session_state[picker] = int(cells[0][name])
-
     show_chart(
-        drawn_once(
-            puzzle_grid, frame, (view.layer, view.head), "Margin, in usual sizes of each head"
-        ),
+        drawn_once(puzzle_grid, frame, view.place, "Margin, in usual sizes of each head"),
         width="stretch",
         key=key,
-        on_select=take_click,
+        on_select=taking_head(key, view.keys),
         selection_mode=[CELL],
         alt=f"Margins of {len(frame):,} heads on this puzzle by layer and head, {n_plus:,} of them "
         f"{what}; the table below has the numbers",

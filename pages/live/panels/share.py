@@ -17,20 +17,20 @@ def show_share(view: View) -> None:
     link, python, shell = st.tabs(["Link", "Python", "Shell"])
     with link:
         try:
-            linked()["puzzle"] = keep_in_address(encode(view.asked))
+            linked()["puzzle"] = keep_in_address(encode(view.shared))
         except LinkError as error:
             st.info(escaped(str(error)))
         else:
             it = st.session_state.get("chosen")
             run = {} if it is None else {"run": it.run_id}
-            named = run | {"layer": view.layer, "head": view.head} | linked()
+            named = run | {"layer": view.place[0], "head": view.place[1]} | linked()
             st.code(f"{st.context.url or ''}?{urlencode(named)}", language=None, wrap_lines=True)
             st.caption(
                 "It holds the whole puzzle, the model's name and the head; whoever opens it sees "
                 "the same numbers."
             )
-    python.code(python_snippet(view.asked), language="python")
-    shell.code(shell_snippet(view.asked), language="shell", wrap_lines=True)
+    python.code(python_snippet(view.shared), language="python")
+    shell.code(shell_snippet(view.shared), language="shell", wrap_lines=True)
     st.caption(
         f"Model {escaped(view.result.model)}, revision {escaped(view.result.revision)}, "
         f"{view.result.n_tokens} tokens."

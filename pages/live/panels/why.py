@@ -7,7 +7,6 @@ import streamlit as st
 from pages.live.viewed import View
 from pages.widgets.drawing import drawn_once, show_chart
 from qkcore.charts.one_puzzle import MAX_TOKENS, premise_bars, token_strip
-from qkcore.puzzles.variants import proof_of
 from qkcore.wording import escaped
 
 SINK = (
@@ -59,9 +58,9 @@ def _picked(view: View) -> tuple[np.ndarray, str, bool]:
     """The products to show, in words whose they are, and whether the first token counts in the
     scale.
     """
-    candidates, alignment = view.asked.candidates, view.result.alignment
-    first = view.asked.answer or 0
-    scores = view.result.scored.qk[view.layer, view.head]
+    candidates, alignment = view.puzzle.candidates, view.result.alignment
+    first = view.puzzle.answer or 0
+    scores = view.result.scores.qk[view.place]
     second = max(
         (one for one in range(len(candidates)) if one != first), key=lambda one: scores[one]
     )
@@ -74,7 +73,7 @@ def _picked(view: View) -> tuple[np.ndarray, str, bool]:
     )
     has_sink = right.toggle("First token in the scale", key="live sink", help=SINK)
     pair = (first, second) if number == 0 else (number - 1,)
-    return alignment.of(view.layer, view.head, *pair), names[number], has_sink
+    return alignment.of(*view.place, *pair), names[number], has_sink
 
 
 def _tokens(view: View, values: np.ndarray, has_sink: bool) -> pd.DataFrame:
@@ -93,8 +92,7 @@ def _tokens(view: View, values: np.ndarray, has_sink: bool) -> pd.DataFrame:
 
 
 def _premises(view: View, values: np.ndarray) -> pd.DataFrame:
-    alignment, puzzle = view.result.alignment, view.asked.puzzle
-    proof = proof_of(puzzle)
+    alignment, proof = view.result.alignment, view.truth.proof
     roles = [
         "in the proof" if one in proof else "not in it" if proof else ""
         for one in alignment.sentences

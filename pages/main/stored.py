@@ -7,11 +7,15 @@ the next click. The connection locks nobody out who replaces the file, as publis
 import atexit
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import streamlit as st
 
 from pages.server.opened import store_in_use
 from qkcore.results.store import ResultStore
+
+Rest = ParamSpec("Rest")
+Answer = TypeVar("Answer")
 
 
 def store_path() -> Path:
@@ -19,9 +23,12 @@ def store_path() -> Path:
     return store_in_use()
 
 
-def ask(question: str | Callable, *arguments):
-    """The answer to a question: a `ResultStore` method by its name, or a function that takes a
-    store first.
+def ask(
+    question: Callable[Concatenate[ResultStore, Rest], Answer],
+    *arguments: Rest.args,
+    **named: Rest.kwargs,
+) -> Answer:
+    """The answer to a question: a method of `ResultStore`, or a function that takes a store first.
 
     Raises:
         StoreError: when the store cannot be read.
@@ -32,10 +39,8 @@ def ask(question: str | Callable, *arguments):
         stamp = (state.st_ino, state.st_mtime_ns, state.st_size)
     except OSError:
         stamp = None  # opening it says what is wrong
-    name = (
-        question if isinstance(question, str) else f"{question.__module__}.{question.__qualname__}"
-    )
-    return _answer(str(path), stamp, name, arguments, question)
+    name = f"{question.__module__}.{question.__qualname__}"
+    return _answer(str(path), stamp, name, arguments, named, question)
 
 
 @st.cache_resource(max_entries=2, show_spinner=False)
@@ -47,10 +52,12 @@ atexit.register(_opened.clear)  # DuckDB complains about connections that outliv
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _answer(path: str, stamp: tuple | None, name: str, arguments: tuple, _question: str | Callable):
-    store = _opened(path, stamp)
-    return (
-        getattr(store, _question)(*arguments)
-        if isinstance(_question, str)
-        else _question(store, *arguments)
-    )
+def _answer(
+    path: str,
+    stamp: tuple | None,
+    name: str,
+    arguments: tuple,
+    named: dict[str, Any],
+    _question: Callable[..., Any],
+) -> Any:
+    return _question(_opened(path, stamp), *arguments, **named)
