@@ -110,7 +110,6 @@ def _add_precompute(added) -> None:
     parser.add_argument(
         "--puzzle-set", metavar="NAME", help="its name in the store (default: the file's name)"
     )
-    parser.add_argument("--engine", choices=("local",), default="local")
     parser.add_argument(
         "--batch-tokens",
         type=int,
