@@ -40,11 +40,11 @@ def show_headline() -> None:
         f"right; the model itself **{accuracy_text(*model[quoted])}**: "
         f"{gap_text(gap.gap, gap.low, gap.high, gap.p)}."
     )
+    chance = ask(ResultStore.chance, it.run_id, "test")
     st.markdown(
-        f"Chance is {percent(ask('chance', it.run_id, 'test'))}. Luck would give the best of "
-        f"{len(heads):,} heads {percent(luck['q50'])}; the luck line is {percent(luck['q95'])}: "
-        "guessing, the best head rises above it in at most 1 of 20 cases. "
-        f"{rule_sentence(it.run_id)}"
+        f"Chance is {percent(chance)}. Luck would give the best of {len(heads):,} heads "
+        f"{percent(luck['q50'])}; the luck line is {percent(luck['q95'])}: guessing, the best head "
+        f"rises above it in at most 1 of 20 cases. {rule_sentence(it.run_id)}"
     )
     st.caption(
         "Brackets after an accuracy: 95 % interval and number of test puzzles. p: exact McNemar "

@@ -7,7 +7,6 @@ a puzzle into scores.
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 
 import numpy as np
 import torch
@@ -83,20 +82,20 @@ def prompts_of(
     Raises:
         PromptError: naming the first puzzle that cannot be asked of this model.
     """
+    reach = lm.geometry.max_positions
     limits = [
-        (lm.geometry.max_positions, f"{lm.name} reads at most"),
-        (max_tokens, "allowed here are"),
+        (reach, f"{lm.name} reads at most {reach:,}") if reach is not None else None,
+        (max_tokens, f"at most {max_tokens:,} are scored here") if max_tokens is not None else None,
     ]
-    known = [one for one in limits if one[0] is not None]
-    limit, whose = min(known, key=itemgetter(0), default=(None, ""))
     prompts = []
     for puzzle in puzzles:
         prompt = locate(lm.tokenizer, template or default_template(puzzle), puzzle)
-        if limit is not None and prompt.n_positions > limit:
-            raise PromptError(
-                f"puzzle {puzzle.puzzle_id!r} is {prompt.n_positions - limit:,} tokens too long: "
-                f"it has {prompt.n_positions:,}, {whose} {limit:,}; shorten it"
-            )
+        for limit, sentence in filter(None, limits):
+            if prompt.n_positions > limit:
+                raise PromptError(
+                    f"puzzle {puzzle.puzzle_id!r} is {prompt.n_positions - limit:,} tokens too "
+                    f"long: it has {prompt.n_positions:,}, {sentence}; shorten it"
+                )
         prompts.append(prompt)
     return prompts
 

@@ -172,7 +172,7 @@ def test_a_worker_that_dies_costs_one_visitor_a_sentence_and_the_next_is_served(
 ):
     import qkcore.scoring.score
 
-    right, deaths = qkcore.scoring.score.score_puzzle, []
+    right, deaths = qkcore.scoring.score.score_prompts, []
 
     def dies_once(*arguments, **named):
         if not deaths:
@@ -181,7 +181,7 @@ def test_a_worker_that_dies_costs_one_visitor_a_sentence_and_the_next_is_served(
         return right(*arguments, **named)
 
     at = live_page(monkeypatch, planted_path)
-    monkeypatch.setattr(qkcore.scoring.score, "score_puzzle", dies_once)
+    monkeypatch.setattr(qkcore.scoring.score, "score_prompts", dies_once)
     assert "worker stopped" in asked(at, "Max is a lempus. Every lempus is cold.")
     assert deaths
     assert "Who gets it right" in asked(
