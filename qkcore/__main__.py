@@ -12,8 +12,7 @@ import sys
 from pathlib import Path
 
 from qkcore import InputError, __version__, commands
-
-SET_FORMATS = ("prontoqa", "pararule", "multilogieval")
+from qkcore.puzzles.public_sets import NAMES
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -86,7 +85,7 @@ def _add_generate(added) -> None:
 
 def _add_import(added) -> None:
     parser = added.add_parser("import", help="read a public puzzle set into a puzzle file")
-    parser.add_argument("format", choices=SET_FORMATS)
+    parser.add_argument("format", choices=tuple(NAMES))
     parser.add_argument(
         "paths", nargs="+", type=Path, metavar="PATH", help="files, or folders of files"
     )

@@ -1,5 +1,7 @@
 """What is the number on every page, how did it come about, and what does it not show?"""
 
+from pathlib import Path
+
 import pandas as pd
 import streamlit as st
 
@@ -11,22 +13,14 @@ from qkcore.results.findings import products
 from qkcore.results.store import ResultStore
 from qkcore.wording import accuracy_text, escaped, head_name
 
+# The prose: an introduction, then sections by title, in the order in which they are shown.
+INTRODUCTION, *SECTIONS = (
+    Path(__file__).with_name("method.md").read_text(encoding="utf-8").split("\n## ")
+)
+
 it = chosen()
 st.title("Method")
-st.markdown(
-    "A puzzle is a context, a statement and candidate answers. The prompt ends in a cue such as "
-    "`Answer:`, and each candidate is appended in turn. For every attention head, the **QK-score** "
-    "of a candidate is the dot product of the head's **query at the candidate's token** with its "
-    "**key at the last token before the cue**, the statement's end. The head answers with the "
-    "candidate of the larger score; a tie is wrong."
-)
-st.markdown(r"$S_{l,h,a} = q_a^{(l,h)} \cdot k_s^{(l,\,\mathrm{kv}(h))}$")
-st.markdown(r"$\mathrm{answer}_{l,h} = \arg\max_a S_{l,h,a}$")
-st.markdown(
-    "No softmax, no scaling. By default queries and keys are read before rotary position "
-    "embedding, as in the paper; a run says which. The model's own answer is the candidate of the "
-    "largest next-token logit after the cue."
-)
+st.markdown(INTRODUCTION)
 
 
 def show_example(example) -> None:
@@ -104,45 +98,10 @@ if example is None:
     )
 else:
     show_example(example)
-
-st.subheader("How heads are chosen", anchor=False)
-st.markdown(
-    "Every puzzle is validation or test, and puzzles that share a context are on the same side. "
-    "Heads, votes and the scales of votes are chosen on validation puzzles and reported on test "
-    "puzzles. So the accuracy of a chosen head is no maximum: it can be lower than that of its "
-    "neighbours. A head that you pick because it looks good here is a maximum; its fair rival is "
-    "the luck line. Intervals are Wilson's at 95 %; gaps are paired by puzzle, with the exact "
-    "McNemar test."
-)
-st.subheader("The luck line", anchor=False)
-st.markdown(
-    "The best of many guessing heads looks good. Right answers are shuffled among puzzles of the "
-    "same group, steps and distractors 1,000 times; each time every head is marked anew and the "
-    "best mark kept. The line is the 95th percentile of those best marks: heads that share habits "
-    "keep them, so it fits this model."
-)
-st.subheader("Surface rules", anchor=False)
-st.markdown(
-    'Rules that read no logic, such as "false if the statement contains not", solve several public '
-    "sets completely. A head that scores 95 % where a rule scores 100 % has shown nothing. The "
-    "rule beside every accuracy is the one that does best on validation puzzles, turned round if "
-    "that helps it."
-)
-st.subheader("What this does not show", anchor=False)
-st.markdown(
-    "- That the answer can be read in a head does not mean that the model uses that head.\n"
-    "- An accuracy above the luck line is not yet logic: compare the surface rules, and how it "
-    "falls with more steps.\n"
-    "- QK-scores compare within a head only; a larger score in another head means nothing.\n"
-    "- Statements about one context are not quite independent, so intervals are a little narrow."
-)
-st.subheader("Sources and how to cite", anchor=False)
-st.markdown(
-    "*Quantifying Logical Consistency in Transformers via Query-Key Alignment*, Tulchinskii et "
-    "al., arXiv 2502.17017, EMNLP 2025. *Listening to the Wise Few: Select-and-Copy Attention "
-    "Heads for Multiple-Choice QA*, arXiv 2410.02343. Cite the paper for the method, and for "
-    "numbers from this page the run's id, which stands for model, puzzles and settings:"
-)
+for section in SECTIONS:
+    title, prose = section.split("\n", maxsplit=1)
+    st.subheader(title, anchor=False)
+    st.markdown(prose)
 st.code(
     f"QKScope {it.run['qkcore_version']}, run {it.run_id}, model revision "
     f"{it.run['model_revision']}",
