@@ -12,20 +12,30 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.2.0"
 
 if TYPE_CHECKING:
+    from qkcore.asking.links import typed_puzzle
     from qkcore.asking.templates import Chat, PromptError, PromptTemplate, template_named
     from qkcore.attention.geometry import UnsupportedModelError
-    from qkcore.attention.load import CausalLM, load_model
+    from qkcore.attention.load import CausalLM, load_model, vouch_for
     from qkcore.bundled import bundled_model, demo_store
     from qkcore.charts.curves import difficulty_curves, gap_chart, margin_curves
-    from qkcore.charts.grids import head_grid
+    from qkcore.charts.grids import gap_grid, head_grid, transfer_matrix
+    from qkcore.charts.one_puzzle import puzzle_grid, token_strip
+    from qkcore.charts.theme import themed
     from qkcore.puzzles.generate import generate_puzzles
     from qkcore.puzzles.public_sets import import_puzzles
-    from qkcore.puzzles.puzzle import Puzzle, PuzzleError, load_puzzles, save_puzzles
+    from qkcore.puzzles.puzzle import (
+        Puzzle,
+        PuzzleError,
+        assign_splits,
+        load_puzzles,
+        save_puzzles,
+    )
     from qkcore.puzzles.surface import surface_accuracy
     from qkcore.puzzles.variants import truth, variants
     from qkcore.results.answers import exam
     from qkcore.results.export import export
-    from qkcore.results.findings import choices_reported, measures, run_gaps
+    from qkcore.results.findings import choices_reported, measures, run_gaps, transfers
+    from qkcore.results.one_puzzle import grid_frame
     from qkcore.results.reader import StoreError
     from qkcore.results.scores import Scores
     from qkcore.results.store import ResultStore
@@ -35,24 +45,34 @@ if TYPE_CHECKING:
     from qkcore.sharing.bundle import BundleError, open_bundle, write_bundle
     from qkcore.statistics.exams import accuracy_by, gaps
     from qkcore.statistics.luck import luck_line
-    from qkcore.statistics.metrics import accuracy_interval, balanced_accuracy, paired_test
+    from qkcore.statistics.metrics import (
+        accuracy_interval,
+        auc,
+        balanced_accuracy,
+        paired_test,
+        select_heads,
+    )
 
 # Where each public name lives: the same as above, for whoever does not check types.
 _HOMES = {
+    "asking.links": "typed_puzzle",
     "asking.templates": "Chat PromptError PromptTemplate template_named",
     "attention.geometry": "UnsupportedModelError",
-    "attention.load": "CausalLM load_model",
+    "attention.load": "CausalLM load_model vouch_for",
     "bundled": "bundled_model demo_store",
     "charts.curves": "difficulty_curves gap_chart margin_curves",
-    "charts.grids": "head_grid",
+    "charts.grids": "gap_grid head_grid transfer_matrix",
+    "charts.one_puzzle": "puzzle_grid token_strip",
+    "charts.theme": "themed",
     "puzzles.generate": "generate_puzzles",
     "puzzles.public_sets": "import_puzzles",
-    "puzzles.puzzle": "Puzzle PuzzleError load_puzzles save_puzzles",
+    "puzzles.puzzle": "Puzzle PuzzleError assign_splits load_puzzles save_puzzles",
     "puzzles.surface": "surface_accuracy",
     "puzzles.variants": "truth variants",
     "results.answers": "exam",
     "results.export": "export",
-    "results.findings": "choices_reported measures run_gaps",
+    "results.findings": "choices_reported measures run_gaps transfers",
+    "results.one_puzzle": "grid_frame",
     "results.reader": "StoreError",
     "results.scores": "Scores",
     "results.store": "ResultStore",
@@ -62,7 +82,7 @@ _HOMES = {
     "sharing.bundle": "BundleError open_bundle write_bundle",
     "statistics.exams": "accuracy_by gaps",
     "statistics.luck": "luck_line",
-    "statistics.metrics": "accuracy_interval balanced_accuracy paired_test",
+    "statistics.metrics": "accuracy_interval auc balanced_accuracy paired_test select_heads",
 }
 _HOME_OF = {name: f"qkcore.{home}" for home, names in _HOMES.items() for name in names.split()}
 
@@ -73,6 +93,13 @@ class InputError(ValueError):
     """Something that a person gave cannot be used.
 
     The message is one sentence: what is wrong, where, and what to do.
+
+    >>> from qkcore import InputError, load_puzzles
+    >>> try:
+    ...     load_puzzles("gone.jsonl")
+    ... except InputError as error:
+    ...     print(error)
+    gone.jsonl: cannot be read (No such file or directory); check the path
     """
 
 

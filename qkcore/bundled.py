@@ -13,8 +13,9 @@ APP = _HERE / "qkscope_app" if (_HERE / "qkscope_app").is_dir() else _HERE
 def bundled_model() -> Path:
     """The folder of the small model that comes with QKScope.
 
-    >>> (bundled_model() / "config.json").is_file()
-    True
+    >>> from qkcore import bundled_model
+    >>> sorted(path.name for path in bundled_model().glob("*.safetensors"))
+    ['model.safetensors']
     """
     return APP / "data" / "reference"
 
@@ -22,6 +23,7 @@ def bundled_model() -> Path:
 def demo_store() -> Path:
     """The result store that comes with QKScope.
 
+    >>> from qkcore import demo_store
     >>> demo_store().name
     'qkscope.duckdb'
     """

@@ -50,8 +50,6 @@ def _load(options):
     from qkcore.attention.load import load_model
 
     logging.set_verbosity_error()
-    if Path(options.model).is_dir():  # a download keeps its progress bars
-        logging.disable_progress_bar()
     template = PromptTemplate(options.template.replace("\\n", "\n")) if options.template else None
     if options.chat:
         template = Chat(template)

@@ -56,6 +56,11 @@ def typed_puzzle(
 
     Raises:
         PuzzleError: naming the field that cannot be used.
+
+    >>> from qkcore import typed_puzzle
+    >>> one = typed_puzzle("Max is a cat. Every cat is happy.", "Max is happy.", answer=0)
+    >>> one.candidates, one.steps, one.split
+    (('true', 'false'), None, 'test')
     """
     return Puzzle("typed", context, statement, candidates, answer, None, None, "typed", "test")
 

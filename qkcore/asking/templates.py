@@ -16,7 +16,15 @@ CHAT_DATE = "26 Jul 2024"  # for chat templates that write a date: a run must no
 
 
 class PromptError(PuzzleError):
-    """A puzzle, template and tokenizer that do not fit together; the message says where."""
+    """A puzzle, template and tokenizer that do not fit together; the message says where.
+
+    >>> from qkcore import PromptError, PromptTemplate
+    >>> try:
+    ...     PromptTemplate("{context} Answer:")
+    ... except PromptError as error:
+    ...     print(error)
+    template '{context} Answer:' must hold {context} once and then {statement} once
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +48,11 @@ class PromptTemplate:
     Raises:
         PromptError: when a field is missing, stands twice or is unknown, or when the cue is empty
             or ends in space.
+
+    >>> from qkcore import PromptTemplate, typed_puzzle
+    >>> template = PromptTemplate("{context} So: {statement} Answer:")
+    >>> template.render(typed_puzzle("Max is a cat.", "Max is red."))
+    'Max is a cat. So: Max is red. Answer:'
     """
 
     text: str
@@ -116,6 +129,12 @@ class Chat:
     puts in front. The key stays at the statement's end, in the user's turn, and not at the last
     token before the cue: that one belongs to the marker "now the assistant speaks", which is the
     same after every puzzle and is not part of the statement.
+
+    >>> from qkcore import Chat, PromptTemplate
+    >>> Chat().template is None
+    True
+    >>> Chat(PromptTemplate("{context} So: {statement} Answer:")).template.cue
+    'Answer:'
     """
 
     template: PromptTemplate | None = None  # None: each puzzle's default_template
@@ -188,6 +207,7 @@ def template_name(template: Template | None) -> str:
 def template_named(name: str) -> Template | None:
     """The template that a run names; the way back from `template_name`.
 
+    >>> from qkcore import template_named
     >>> template_named("{chat}default"), template_named("default")
     (Chat(template=None), None)
     """

@@ -16,7 +16,15 @@ LAYER_KINDS = ("full_attention", "sliding_attention")
 
 
 class UnsupportedModelError(InputError):
-    """A model that cannot be loaded, or not be scored rightly; the message says what differs."""
+    """A model that cannot be loaded, or not be scored rightly; the message says what differs.
+
+    >>> from qkcore import UnsupportedModelError, bundled_model, load_model
+    >>> try:
+    ...     load_model(bundled_model().parent)
+    ... except UnsupportedModelError as error:
+    ...     print(str(error).partition(" holds ")[2])
+    no config.json; name a folder saved by save_pretrained
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,8 @@ import hashlib
 import os
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +27,13 @@ HASHED_WHOLE = 256 * 2**20  # larger weight files are hashed at both ends, with 
 
 @dataclass(frozen=True)
 class CausalLM:
-    """A model that can be scored. Made by `load_model` or `vouch_for` only."""
+    """A model that can be scored. Made by `load_model` or `vouch_for` only.
+
+    >>> from qkcore import bundled_model, load_model
+    >>> lm = load_model(bundled_model())
+    >>> lm.geometry.n_layers, lm.geometry.n_heads, lm.geometry.n_kv_heads, lm.geometry.ropes
+    (8, 4, 4, ('pre', 'post'))
+    """
 
     model: nn.Module
     tokenizer: object
@@ -50,6 +58,13 @@ def vouch_for(model: nn.Module, tokenizer, name: str, revision: str = "unsaved")
 
     Raises:
         UnsupportedModelError: when it cannot be scored rightly.
+
+    >>> from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    >>> from qkcore import bundled_model, vouch_for
+    >>> model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(bundled_model()))
+    >>> lm = vouch_for(model, AutoTokenizer.from_pretrained(bundled_model()), "untrained")
+    >>> lm.name, lm.revision
+    ('untrained', 'unsaved')
     """
     if not getattr(tokenizer, "is_fast", False):
         raise UnsupportedModelError(
@@ -90,6 +105,11 @@ def load_model(
 
     Raises:
         UnsupportedModelError: when it cannot be loaded, or not be scored rightly.
+
+    >>> from qkcore import bundled_model, load_model
+    >>> lm = load_model(bundled_model(), dtype="float32", device="cpu")
+    >>> lm.name, lm.dtype, lm.device.type
+    ('reference', 'float32', 'cpu')
     """
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     _check_device(device)
@@ -177,14 +197,15 @@ def _from_pretrained(model: str, dtype: torch.dtype | str, device: str):
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
-        loaded, notes = AutoModelForCausalLM.from_pretrained(
-            model,
-            dtype=dtype,
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-            **({"device_map": "auto"} if device == "auto" else {}),
-        )
+        with _without_bar(Path(model).is_dir()):
+            loaded, notes = AutoModelForCausalLM.from_pretrained(
+                model,
+                dtype=dtype,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+                **({"device_map": "auto"} if device == "auto" else {}),
+            )
         if device != "auto":
             loaded.to(device)
     except (
@@ -211,6 +232,21 @@ def _from_pretrained(model: str, dtype: torch.dtype | str, device: str):
             "they would be random"
         )
     return loaded, tokenizer
+
+
+@contextmanager
+def _without_bar(is_folder: bool) -> Iterator[None]:
+    """No progress bar while a folder is read; a download keeps its own."""
+    from transformers.utils import logging
+
+    is_hidden = is_folder and logging.is_progress_bar_enabled()
+    if is_hidden:
+        logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if is_hidden:
+            logging.enable_progress_bar()
 
 
 def _folder_revision(folder: Path) -> str:

@@ -33,6 +33,15 @@ def difficulty_curves(
         chance: accuracy of guessing.
         head, vote: names that stand in the legend.
         by: "steps" or "distractors".
+
+    >>> from qkcore import ResultStore, accuracy_by, demo_store, difficulty_curves, exam
+    >>> store = ResultStore.kept(demo_store())
+    >>> run = store.runs()["run_id"].iloc[0]
+    >>> curves = accuracy_by(exam(store, run, 6, 1), ["steps"], ["head", "model"])
+    >>> luck = store.luck_lines(run, "test", "steps")
+    >>> chart = difficulty_curves(curves.replace({"who": {"head": "L6 H1"}}), luck, 0.5, "L6 H1")
+    >>> type(chart).__name__
+    'LayerChart'
     """
     named = [head, "model", *([vote] if vote else [])]
     shapes = ["circle", "square", "diamond"][: len(named)]
@@ -115,6 +124,13 @@ def gap_chart(gaps: pd.DataFrame, by: str, title: str) -> alt.LayerChart:
     Args:
         gaps: the column `by` (whole numbers, or names such as runs), n, gap, low, high, p.
         title: whose gap, for the axis.
+
+    >>> from qkcore import ResultStore, demo_store, exam, gap_chart, gaps
+    >>> store = ResultStore.kept(demo_store())
+    >>> run = store.runs()["run_id"].iloc[0]
+    >>> by_steps = gaps(exam(store, run, 6, 1), ["steps"])
+    >>> type(gap_chart(by_steps, "steps", "Gap of L6 H1, points")).__name__
+    'LayerChart'
     """
     frame = gaps.assign(
         text=texts_of(gaps, gap_text, "gap", "low", "high", "p"),
@@ -205,6 +221,12 @@ def margin_curves(exam: pd.DataFrame, candidates: tuple[str, ...] | None) -> alt
     Args:
         exam: answer (candidate index) and margin, a row a puzzle.
         candidates: what the answers are called, None where puzzles differ in them.
+
+    >>> from qkcore import ResultStore, demo_store, exam, margin_curves
+    >>> store = ResultStore.kept(demo_store())
+    >>> run = store.runs()["run_id"].iloc[0]
+    >>> type(margin_curves(exam(store, run, 6, 1), store.candidates(run))).__name__
+    'LayerChart'
     """
     names = (
         [f'answer is "{candidates[answer]}"' for answer in exam["answer"]]

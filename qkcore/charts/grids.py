@@ -32,6 +32,13 @@ def head_grid(
         measure: a column of the frame, with its title.
         n_kv_heads: lines between groups of heads that share keys; None or as many as heads draws
             none.
+
+    >>> from qkcore import ResultStore, demo_store, head_grid, measures
+    >>> store = ResultStore.kept(demo_store())
+    >>> run = store.runs()["run_id"].iloc[0]
+    >>> chart = head_grid(measures(store, run), store.chance(run, "test"), store.best_head(run))
+    >>> type(chart).__name__
+    'LayerChart'
     """
     frame = heads.assign(
         name=texts_of(heads, head_name, "layer", "head"),
@@ -115,6 +122,13 @@ def gap_grid(gaps: pd.DataFrame, title: str) -> alt.LayerChart:
     Args:
         gaps: steps, distractors, n, gap, low, high, p.
         title: whose gap, for the legend.
+
+    >>> from qkcore import ResultStore, demo_store, exam, gap_grid, gaps
+    >>> store = ResultStore.kept(demo_store())
+    >>> run = store.runs()["run_id"].iloc[0]
+    >>> cells = gaps(exam(store, run, 6, 1), ["steps", "distractors"])
+    >>> type(gap_grid(cells, "Gap of L6 H1, points")).__name__
+    'LayerChart'
     """
     frame = gaps.assign(
         text=texts_of(gaps, gap_text, "gap", "low", "high", "p"),
@@ -144,6 +158,12 @@ def transfer_matrix(transfers: pd.DataFrame, chance: float) -> alt.LayerChart:
     Args:
         transfers: chosen_on, tested_on, layer, head, n, accuracy, low, high.
         chance: accuracy of guessing, the middle of the scale.
+
+    >>> from qkcore import ResultStore, demo_store, transfer_matrix, transfers
+    >>> store = ResultStore.kept(demo_store())
+    >>> runs = store.runs().query("rope == 'pre'")["run_id"]
+    >>> type(transfer_matrix(transfers(store, tuple(runs)), chance=0.5)).__name__
+    'LayerChart'
     """
     frame = transfers.assign(
         text=texts_of(transfers, accuracy_text, "accuracy", "low", "high", "n"),

@@ -30,6 +30,13 @@ def puzzle_grid(frame: pd.DataFrame, chosen: tuple[int, int], legend: str) -> al
         frame: from `one_puzzle.grid_frame`.
         chosen: the head to ring.
         legend: what the colour means.
+
+    >>> from qkcore import bundled_model, grid_frame, load_model, puzzle_grid
+    >>> from qkcore import score_puzzle, typed_puzzle
+    >>> one = typed_puzzle("Max is a cat. Every cat is kind.", "Max is kind.", answer=0)
+    >>> scores = score_puzzle(load_model(bundled_model()), one)
+    >>> type(puzzle_grid(grid_frame(scores, None), (6, 1), "Margin")).__name__
+    'LayerChart'
     """
     x = alt.X("head:O", title="Head", axis=alt.Axis(labelAngle=0, labelOverlap=True))
     y = alt.Y("layer:O", title="Layer", sort="descending", axis=alt.Axis(labelOverlap=True))
@@ -135,6 +142,15 @@ def token_strip(frame: pd.DataFrame, legend: str) -> alt.LayerChart:
         frame: token (number), text, premise (Int64, NA outside of premises), value, is_key,
             in_scale (False: left without colour).
         legend: what the tint means.
+
+    >>> import pandas as pd
+    >>> from qkcore import token_strip
+    >>> tokens = ["Max", " is", " red", ".", " Rex", " is", " kind", "."]
+    >>> frame = pd.DataFrame({"token": range(8), "text": tokens, "value": range(-4, 4)})
+    >>> frame["premise"] = pd.array([0] * 4 + [1] * 4, dtype="Int64")
+    >>> frame = frame.assign(is_key=frame["token"] == 7, in_scale=True)
+    >>> type(token_strip(frame, "Query times key")).__name__
+    'LayerChart'
     """
     frame = _placed(frame.head(MAX_TOKENS))
     reach = max(float(frame.loc[frame["in_scale"], "value"].abs().max() or 0), 1e-9)

@@ -2,13 +2,18 @@
 
 Colours come from the theme's ranges (.streamlit/config.toml), so light and dark each have their
 own: the first categorical colour is the chosen head, the second the model, the third the vote; the
-middle of the diverging range is chance, or no gap.
+middle of the diverging range is chance, or no gap. The dashboard hands them to a chart by itself;
+elsewhere `themed` does.
 """
 
+import tomllib
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import altair as alt
+
+from qkcore.bundled import APP
 
 GREY = "#8a8f98"  # legible on white and on near-black
 CELL = "cell"  # the name of a grid's selection; its value holds layer and head
@@ -16,6 +21,7 @@ FONT = 13  # pixels: labels on marks
 SMALL_FONT = 12  # labels beside lines
 CELL_HEIGHT = 30  # pixels a layer of a grid, while there is room
 MAX_GRID_HEIGHT = 900
+WIDTH = 640  # pixels, outside of the dashboard, where nothing stretches a chart
 
 
 def grid_height(n_layers: int) -> int:
@@ -46,9 +52,39 @@ def for_print(
         diverging: and for numbers.
     """
     with alt.data_transformers.disable_max_rows():
-        spec = chart.properties(width=640).to_dict()
+        spec = chart.properties(width=WIDTH).to_dict()
+    spec["config"] = spec.get("config", {}) | _config(categorical, diverging)
+    return spec
+
+
+def themed(chart: alt.TopLevelMixin) -> alt.TopLevelMixin:
+    """The chart in the dashboard's light colours, on white, for a notebook or a file.
+
+    Without it Altair's own colours are used, in which no colour means the head, the model or
+    chance. Comes last: Altair does not join charts that have been themed.
+
+    Returns:
+        A copy, 640 pixels wide unless the chart says its width.
+
+    >>> from qkcore import ResultStore, demo_store, gap_chart, run_gaps, themed
+    >>> gaps_of_runs = run_gaps(ResultStore.kept(demo_store()))
+    >>> chart = themed(gap_chart(gaps_of_runs, "run_id", "Gap to the model in points"))
+    >>> chart.width, chart.config.background
+    (640, 'white')
+    """
+    width = WIDTH if getattr(chart, "width", alt.Undefined) is alt.Undefined else chart.width
+    return chart.properties(width=width).configure(**_config(*_light_colours()))
+
+
+def _config(categorical: Sequence[str], diverging: Sequence[str]) -> dict[str, Any]:
+    """What Vega-Lite is told of colours, by the places in which charts ask for them."""
     ranges = {name: list(diverging) for name in ("diverging", "heatmap", "ramp")}
     ranges["category"] = list(categorical)
-    config = spec.get("config", {})
-    spec["config"] = config | {"range": ranges, "background": "white", "font": "sans-serif"}
-    return spec
+    return {"range": ranges, "background": "white", "font": "sans-serif"}
+
+
+@cache
+def _light_colours() -> tuple[list[str], list[str]]:
+    """(categorical, diverging) of the dashboard's light theme."""
+    theme = tomllib.loads((APP / ".streamlit/config.toml").read_text(encoding="utf-8"))["theme"]
+    return theme["light"]["chartCategoricalColors"], theme["light"]["chartDivergingColors"]

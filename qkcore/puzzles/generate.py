@@ -172,6 +172,15 @@ def generate_puzzles(
 
     Raises:
         PuzzleError: when an argument is out of its range.
+
+    >>> from qkcore import generate_puzzles
+    >>> puzzles = generate_puzzles(steps=range(1, 3), distractors=0, n=4)
+    >>> len(puzzles), puzzles[0].puzzle_id
+    (8, 'made-up-s1-d0-00000-b')
+    >>> puzzles[0].context
+    'Ben is a storpus. Eli is a yumpus. Every storpus is not blue. Each yumpus is blue.'
+    >>> puzzles[0].statement, puzzles[0].candidates[puzzles[0].answer]
+    ('Eli is not blue.', 'false')
     """
     all_steps = _counts("steps", steps, MAX_STEPS)
     all_distractors = _counts("distractors", distractors, MAX_DISTRACTORS)

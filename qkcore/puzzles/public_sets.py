@@ -47,6 +47,17 @@ def import_puzzles(
         paths: files, or folders to search for *.json and *.jsonl.
         seed: of the deal; the same files and seed give the same splits.
         validation_share: 0 to 1, of every number of steps; puzzles of one context stay together.
+
+    >>> import json
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from qkcore import import_puzzles
+    >>> question = {"text": "Max is kind.", "label": "true", "meta": {"QDep": "1"}}
+    >>> published = {"context": "Max is red. All red people are kind.", "questions": [question]}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     n_characters = Path(folder, "set.jsonl").write_text(json.dumps(published))
+    ...     [(one.statement, one.steps) for one in import_puzzles("pararule", [Path(folder)])]
+    [('Max is kind.', 1)]
     """
     if format not in READERS:
         raise PuzzleError(f"format {format!r} is not known; use one of {', '.join(READERS)}")

@@ -24,7 +24,15 @@ MAX_DIFFICULTY = 1_000  # steps and distractors beyond this are a slip of the pe
 
 
 class PuzzleError(InputError):
-    """A puzzle or puzzle file that cannot be used; the message says what, where, what to do."""
+    """A puzzle or puzzle file that cannot be used; the message says what, where, what to do.
+
+    >>> from qkcore import Puzzle, PuzzleError
+    >>> try:
+    ...     Puzzle("p1", "Max is a cat.", "Max is red.", ("true",), 0, None, None, "g1", "test")
+    ... except PuzzleError as error:
+    ...     print(error)
+    field 'candidates' holds 1 of the two or more that a puzzle needs; add one
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +41,12 @@ class Puzzle:
 
     Raises:
         PuzzleError: naming the field, when a field has the wrong type or contradicts another.
+
+    >>> from qkcore import Puzzle
+    >>> texts = ("Max is a cat. Every cat is happy.", "Max is happy.")
+    >>> one = Puzzle("p1", *texts, ("true", "false"), 0, 1, 0, group="g1", split="test")
+    >>> one.candidates[one.answer]
+    'true'
     """
 
     puzzle_id: str  # unique within its set
@@ -78,6 +92,11 @@ def assign_splits(
     Groups are shuffled with `seed` among those of the same steps (the largest in the group), then
     dealt so that the validation count of each stratum follows `validation_share` (0 to 1), counted
     in puzzles.
+
+    >>> from qkcore import assign_splits, generate_puzzles
+    >>> puzzles = assign_splits(generate_puzzles(1, 0, n=40), validation_share=0.2)
+    >>> sum(puzzle.split == "validation" for puzzle in puzzles)
+    8
     """
     if not 0 <= validation_share <= 1:
         raise PuzzleError(f"validation share {validation_share} is not between 0 and 1")
@@ -111,7 +130,17 @@ def puzzle_set_sha256(puzzles: Iterable[Puzzle]) -> str:
 
 
 def save_puzzles(puzzles: Iterable[Puzzle], path: str | Path) -> None:
-    """Write one puzzle a line; an existing file is replaced whole, or left as it was."""
+    """Write one puzzle a line; an existing file is replaced whole, or left as it was.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from qkcore import generate_puzzles, load_puzzles, save_puzzles
+    >>> puzzles = generate_puzzles(steps=1, distractors=0, n=4)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_puzzles(puzzles, Path(folder, "puzzles.jsonl"))
+    ...     load_puzzles(Path(folder, "puzzles.jsonl")) == puzzles
+    True
+    """
     path = Path(path)
     try:
         _replace(path, puzzles)
@@ -140,6 +169,18 @@ def load_puzzles(path: str | Path, seed: int = 0) -> list[Puzzle]:
 
     Raises:
         PuzzleError: naming file, line and field.
+
+    >>> import json
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from qkcore import load_puzzles
+    >>> row = {"context": "Max is a cat.", "statement": "Max is a cat."}
+    >>> row |= {"candidates": ["true", "false"], "answer": "true"}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "puzzles.jsonl")
+    ...     n_characters = path.write_text(json.dumps(row))
+    ...     load_puzzles(path)[0].puzzle_id
+    'line-1'
     """
     path = Path(path)
     puzzles: list[Puzzle] = []

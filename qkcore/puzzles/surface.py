@@ -87,6 +87,12 @@ def surface_accuracy(puzzles: Sequence[Puzzle]) -> pd.DataFrame:
 
     Returns:
         rule, split, steps, distractors (missing where the puzzles state none), n, n_right.
+
+    >>> from qkcore import generate_puzzles, surface_accuracy
+    >>> counts = surface_accuracy(generate_puzzles(steps=2, distractors=0, n=40))
+    >>> test = counts[counts["split"] == "test"].set_index("rule")
+    >>> test.loc["contains not", ["n", "n_right"]].tolist()
+    [20, 10]
     """
     puzzles = [puzzle for puzzle in puzzles if puzzle.answer is not None]
     columns = ["split", "steps", "distractors"]

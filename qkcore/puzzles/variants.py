@@ -55,8 +55,10 @@ class Variant:
 def truth(context: str, statement: str, candidates: Sequence[str]) -> Truth:
     """Work out which candidate is right.
 
-    >>> truth("Max is a cat. Every cat is happy.", "Max is happy.", ("no", "yes")).answer
-    1
+    >>> from qkcore import truth
+    >>> found = truth("Max is a cat. Every cat is happy.", "Max is happy.", ("no", "yes"))
+    >>> found.answer, found.proof
+    (1, ('Max is a cat.', 'Every cat is happy.'))
     """
     try:
         solution = solve(parse_puzzle(context, statement))
@@ -76,6 +78,12 @@ def variants(
     Args:
         n_draws: how many puzzles for each number of distractors, and how many orders of the
             premises.
+
+    >>> from qkcore import typed_puzzle, variants
+    >>> one = typed_puzzle("Max is a cat. Every cat is happy.", "Max is happy.", answer=0)
+    >>> made, notes = variants(one, ["negated", "dropped"])
+    >>> [(variant.kind, variant.puzzle.answer) for variant in made]
+    [('negated', 1), ('dropped', None), ('dropped', None)]
     """
     made: list[Variant] = []
     notes: list[str] = []

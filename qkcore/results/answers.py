@@ -110,6 +110,12 @@ def exam(
         puzzle_id, steps, distractors, answer, then who's choice (candidate index, -1 for none) in
         head, model, vote, whether it is right in is_head_right, is_model_right, is_vote_right, and
         the head's margin.
+
+    >>> from qkcore import ResultStore, demo_store, exam
+    >>> store = ResultStore.kept(demo_store())
+    >>> marks = exam(store, store.runs()["run_id"].iloc[0], layer=6, head=1)
+    >>> len(marks), marks[["is_head_right", "is_model_right"]].mean().round(3).tolist()
+    (3600, [0.618, 0.766])
     """
     kind, k = VOTES[by_vote]
     frame = puzzles_of(store, run_id)

@@ -45,6 +45,15 @@ def export(store: ResultStore, run_id: str, file_format: str, folder: Path) -> l
 
     Raises:
         StoreError: when the store has no such run, or the format is not in `FORMATS`.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from qkcore import ResultStore, demo_store, export
+    >>> store = ResultStore.kept(demo_store())
+    >>> run = store.runs()["run_id"].iloc[-1]
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     [path.name for path in export(store, run, "parquet", Path(folder))[:3]]
+    ['run.parquet', 'puzzles.parquet', 'scores.parquet']
     """
     known = store.runs()["run_id"].tolist()
     if run_id not in known:

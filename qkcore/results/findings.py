@@ -43,6 +43,12 @@ def measures(
         where these puzzles do not define it: gain (over the model), balanced_accuracy, auc,
         accuracy_on_0 and so on (by the right candidate's index); is_above_luck (accuracy above the
         luck line's 95th percentile), is_above_chance (false discovery controlled).
+
+    >>> from qkcore import ResultStore, demo_store, measures
+    >>> store = ResultStore.kept(demo_store())
+    >>> heads = measures(store, store.runs()["run_id"].iloc[0], steps=2)
+    >>> len(heads), int(heads["n"].iloc[0]), int(heads["is_above_chance"].sum())
+    (32, 600, 7)
     """
     filters = (run_id, "test", steps, distractors)
     heads = store.head_accuracy(*filters)
@@ -99,6 +105,13 @@ def run_gaps(store: ResultStore) -> pd.DataFrame:
     Returns:
         run_id, model, puzzle_set, rope, layer, head, n, gap, low, high, p, head_accuracy,
         model_accuracy.
+
+    >>> from qkcore import ResultStore, demo_store, run_gaps
+    >>> table = run_gaps(ResultStore.kept(demo_store()))
+    >>> len(table), table["puzzle_set"].iloc[0]
+    (4, 'made-up')
+    >>> table[["gap", "low", "high"]].iloc[0].astype(float).round(3).tolist()
+    [-0.147, -0.165, -0.13]
     """
     rows = []
     for run in store.runs().itertuples():
@@ -138,6 +151,13 @@ def comparable_runs(store: ResultStore, run_id: str) -> pd.DataFrame:
 def transfers(store: ResultStore, run_ids: tuple[str, ...]) -> pd.DataFrame:
     """The head chosen on each run's validation puzzles, on each run's test puzzles:
     `metrics.transfer`, sets named.
+
+    >>> from qkcore import ResultStore, demo_store, transfers
+    >>> store = ResultStore.kept(demo_store())
+    >>> runs = store.runs().query("rope == 'pre'")["run_id"]
+    >>> table = transfers(store, tuple(runs))
+    >>> len(table), table[["chosen_on", "tested_on"]].iloc[1].tolist()
+    (9, ['made-up', 'everyday'])
     """
     frame = metrics.transfer(
         [store.head_accuracy(run_id, "validation") for run_id in run_ids],
@@ -236,6 +256,14 @@ def choices_reported(
 
     Returns:
         rule, heads (names), n, n_right, accuracy, low, high, gap, gap_low, gap_high, p.
+
+    >>> from qkcore import ResultStore, choices_reported, demo_store
+    >>> store = ResultStore.kept(demo_store())
+    >>> ways = choices_reported(store, store.runs()["run_id"].iloc[0])
+    >>> len(ways), ways["rule"].iloc[0], ways["heads"].iloc[0]
+    (8, 'best by accuracy', ['L6 H1'])
+    >>> ways[["accuracy", "gap"]].iloc[0].round(3).tolist()
+    [0.618, -0.147]
     """
     ways = with_accuracy(rules_of_choice(store, run_id, choose_steps, report_steps))
     found = [

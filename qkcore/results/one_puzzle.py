@@ -71,6 +71,12 @@ def grid_frame(
         layer, head, name, answer, verdict, margin, scaled (margin / typical lead), mark ("+" for
         the right answer or, where nobody knows it, for the first candidate; "−" for another, "="
         for a tie), is_known_good.
+
+    >>> from qkcore import bundled_model, grid_frame, load_model, score_puzzle, typed_puzzle
+    >>> one = typed_puzzle("Max is a cat. Every cat is kind.", "Max is kind.", answer=0)
+    >>> frame = grid_frame(score_puzzle(load_model(bundled_model()), one), typical=None)
+    >>> frame.shape, frame[["name", "answer", "mark"]].iloc[29].tolist()
+    ((32, 9), ['L7 H1', 'true', '+'])
     """
     margin = margins(scored.qk, scored.puzzle.answer or 0)
     if typical is None or typical.shape != margin.shape:

@@ -22,7 +22,15 @@ N_REMEMBERED = 32  # answers
 
 
 class StoreError(InputError):
-    """A store that cannot be read; the message says why and what to do."""
+    """A store that cannot be read; the message says why and what to do.
+
+    >>> from qkcore import ResultStore, StoreError
+    >>> try:
+    ...     ResultStore.kept("gone.duckdb")
+    ... except StoreError as error:
+    ...     print(str(error).partition(";")[0])
+    There is no result store at gone.duckdb
+    """
 
 
 class Reader:

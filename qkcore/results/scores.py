@@ -16,7 +16,16 @@ RIGHT, WRONG, UNDECIDED = "right", "wrong", "cannot decide"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scores:
-    """What every head, and the model itself, says to one puzzle."""
+    """What every head, and the model itself, says to one puzzle.
+
+    >>> from qkcore import bundled_model, load_model, score_puzzle, typed_puzzle
+    >>> one = typed_puzzle("Max is a cat. Every cat is kind.", "Max is kind.", answer=0)
+    >>> scores = score_puzzle(load_model(bundled_model()), one)
+    >>> scores.qk.shape, scores.margins.shape, scores.logits.shape
+    ((8, 4, 2), (8, 4), (2,))
+    >>> one.candidates[scores.model_choice]
+    'true'
+    """
 
     puzzle: Puzzle
     qk: np.ndarray  # (layer, head, candidate) float32, comparable within a head only

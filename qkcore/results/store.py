@@ -27,6 +27,14 @@ class ResultStore(Reader):
 
     Where a question takes steps or distractors, None means all of them; steps may be a sequence
     too.
+
+    >>> from qkcore import ResultStore, demo_store
+    >>> with ResultStore.open(demo_store()) as store:
+    ...     run = store.runs()["run_id"].iloc[0]
+    ...     store.best_head(run), store.chance(run, "test")
+    ...     store.head_accuracy(run, "test", steps=[1, 2]).shape
+    ((6, 1), 0.5)
+    (32, 8)
     """
 
     def runs(self) -> pd.DataFrame:

@@ -28,7 +28,15 @@ MAX_KEY_VALUES = 2**25
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Alignment:
-    """What every head's queries make of every token of one prompt."""
+    """What every head's queries make of every token of one prompt.
+
+    >>> from qkcore import align, bundled_model, load_model, typed_puzzle
+    >>> one = typed_puzzle("Max is a cat. Every cat is kind.", "Max is kind.", answer=0)
+    >>> found = align(load_model(bundled_model()), one)
+    >>> values = found.of(layer=6, head=1, candidate=0, other=1)
+    >>> len(values) == len(found.texts), found.by_premise(values).shape
+    (True, (2,))
+    """
 
     puzzle: Puzzle
     # (token) the part of the prompt that each token stands for; joined, they are the prompt
@@ -70,6 +78,16 @@ def align(
 
     Raises:
         PromptError: when the puzzle cannot be asked of this model.
+
+    >>> import numpy as np
+    >>> from qkcore import align, bundled_model, load_model, score_puzzle, typed_puzzle
+    >>> lm = load_model(bundled_model())
+    >>> one = typed_puzzle("Max is a cat. Every cat is kind.", "Max is kind.", answer=0)
+    >>> found = align(lm, one)
+    >>> found.products.shape == (8, 4, 2, len(found.texts))
+    True
+    >>> np.allclose(found.products[..., found.key_at], score_puzzle(lm, one).qk, atol=1e-4)
+    True
     """
     (prompt,) = prompts_of(lm, [puzzle], template)
     return align_prompt(lm, prompt, rope=rope, max_values=max_values)

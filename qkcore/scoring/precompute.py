@@ -62,6 +62,17 @@ def precompute(
         PuzzleError, StoreError, UnsupportedModelError: before anything is scored, where that can be
             known.
         Interrupted: on Ctrl-C; finished parts are kept.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from qkcore import ResultStore, bundled_model, generate_puzzles, load_model, precompute
+    >>> lm, puzzles = load_model(bundled_model()), generate_puzzles(steps=1, distractors=0, n=8)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "results.duckdb")
+    ...     run = precompute(lm, puzzles, path, puzzle_set="eight", show_progress=False)
+    ...     with ResultStore.open(path) as store:
+    ...         store.head_accuracy(run, "test").shape
+    (32, 8)
     """
     store = Path(store)
     settings = _describe(lm, puzzles, puzzle_set, rope, template)

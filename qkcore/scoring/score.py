@@ -124,10 +124,10 @@ def score_puzzles(
         PromptError: naming the first puzzle that cannot be asked, before anything is computed.
         UnsupportedModelError: when a score is not a finite number.
 
-    >>> import qkcore
-    >>> lm = qkcore.load_model(qkcore.bundled_model())
-    >>> puzzles = qkcore.generate_puzzles(range(1, 3), range(0, 1), n=2)
-    >>> [scores.qk.shape for scores in qkcore.score_puzzles(lm, puzzles)]
+    >>> from qkcore import bundled_model, generate_puzzles, load_model, score_puzzles
+    >>> lm = load_model(bundled_model())
+    >>> puzzles = generate_puzzles(steps=range(1, 3), distractors=0, n=2)
+    >>> [scores.qk.shape for scores in score_puzzles(lm, puzzles)]
     [(8, 4, 2), (8, 4, 2), (8, 4, 2), (8, 4, 2)]
     """
     return score_prompts(
@@ -138,7 +138,14 @@ def score_puzzles(
 def score_puzzle(
     lm: CausalLM, puzzle: Puzzle, *, rope: str = "pre", template: Template | None = None
 ) -> Scores:
-    """Score one puzzle; see `score_puzzles`."""
+    """Score one puzzle; see `score_puzzles`.
+
+    >>> from qkcore import bundled_model, load_model, score_puzzle, typed_puzzle
+    >>> one = typed_puzzle("Max is a cat. Every cat is kind.", "Max is kind.", answer=0)
+    >>> scores = score_puzzle(load_model(bundled_model()), one, rope="post")
+    >>> scores.qk.shape, int((scores.margins > 0).sum())
+    ((8, 4, 2), 19)
+    """
     return next(score_puzzles(lm, [puzzle], rope=rope, template=template))
 
 

@@ -33,7 +33,18 @@ NO_LICENCE = "not stated; ask where the puzzles come from before you hand their 
 
 
 class BundleError(StoreError):
-    """A bundle that cannot be made or opened; the message says why and what to do."""
+    """A bundle that cannot be made or opened; the message says why and what to do.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from qkcore import BundleError, open_bundle
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     try:
+    ...         open_bundle("gone.zip", Path(folder))
+    ...     except BundleError as error:
+    ...         print(error)
+    there is no bundle at gone.zip; make one with `python -m qkcore bundle`
+    """
 
 
 def write_bundle(
@@ -52,6 +63,14 @@ def write_bundle(
         StoreError: when the store cannot be read, or has not these runs.
         BundleError: when there is something at the path already, or a licence is for a set that is
             not in the bundle.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from qkcore import demo_store, write_bundle
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     manifest = write_bundle(demo_store(), Path(folder, "results.zip"), with_texts=False)
+    >>> manifest["puzzle_sets"]["made-up"]["n_puzzles"]
+    7200
     """
     if out.exists():
         raise BundleError(f"{out} exists already; name another path, or delete it first")
@@ -146,6 +165,17 @@ def open_bundle(source: str, folder: Path, sha256: str = "", max_bytes: int = 50
     Raises:
         BundleError: when it cannot be had, is no bundle, is too large, is not what its manifest or
             the fingerprint says, or is of another version.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from qkcore import ResultStore, demo_store, open_bundle, write_bundle
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     zipped = Path(folder, "results.zip")
+    ...     manifest = write_bundle(demo_store(), zipped, with_texts=False)
+    ...     path = open_bundle(str(zipped), Path(folder), sha256=manifest["fingerprint"])
+    ...     with ResultStore.open(path) as store:
+    ...         len(store.runs()) == len(manifest["runs"])
+    True
     """
     if is_address(source):
         if not sha256:

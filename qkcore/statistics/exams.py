@@ -20,6 +20,12 @@ def accuracy_by(exam: pd.DataFrame, by: Sequence[str], who: Sequence[str] = WHO)
     """who, the columns `by` (of `DIFFICULTY`), n, n_right, accuracy, low, high.
 
     Puzzles that do not say their steps or distractors are left out where those are asked for.
+
+    >>> import pandas as pd
+    >>> from qkcore import accuracy_by
+    >>> marks = pd.DataFrame({"steps": [1, 1, 2], "is_head_right": [True, True, False]})
+    >>> accuracy_by(marks, ["steps"], ["head"])[["steps", "n", "accuracy"]].to_numpy().tolist()
+    [[1.0, 2.0, 1.0], [2.0, 1.0, 0.0]]
     """
     frames = []
     for name in who:
@@ -38,6 +44,12 @@ def _counts(marks: pd.DataFrame, by: Sequence[str], column: str) -> pd.DataFrame
 def gaps(exam: pd.DataFrame, by: Sequence[str], who: str = "head") -> pd.DataFrame:
     """The columns `by`, n, gap, low, high, p: who against the model on the same puzzles, see
     `metrics.paired_test`.
+
+    >>> import pandas as pd
+    >>> from qkcore import gaps
+    >>> marks = {"is_head_right": [True, True, False], "is_model_right": [True, False, False]}
+    >>> gaps(pd.DataFrame(marks), by=[])[["n", "gap", "p"]].round(3).to_numpy().tolist()
+    [[3.0, 0.333, 1.0]]
     """
     head, model = exam[f"is_{who}_right"], exam["is_model_right"]
     marks = exam[list(by)].assign(only_who=head & ~model, only_model=~head & model)

@@ -84,6 +84,14 @@ def luck_line(
         every head the mean
         and the standard deviation of its number of right answers over the shuffles: null_mean,
             null_sd (lists).
+
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from qkcore import luck_line
+    >>> puzzles = pd.DataFrame({"answer": [0, 1] * 50, "group": 0, "steps": 1, "distractors": 0})
+    >>> choices = np.random.default_rng(0).integers(0, 2, size=(100, 32))  # 32 heads that guess
+    >>> luck_line(choices, puzzles)[["n", "q50", "q95"]].iloc[0].tolist()
+    [100.0, 0.6, 0.65]
     """
     rng = np.random.default_rng(seed)
     sums: dict[tuple, np.ndarray] = {}

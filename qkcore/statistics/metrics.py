@@ -25,7 +25,8 @@ def accuracy_interval(n_right, n, confidence: float = CONFIDENCE) -> tuple[np.nd
     Returns:
         (low, high), each of that shape.
 
-    >>> low, high = accuracy_interval(8, 10)
+    >>> from qkcore import accuracy_interval
+    >>> low, high = accuracy_interval(n_right=8, n=10)
     >>> round(float(low), 3), round(float(high), 3)
     (0.49, 0.943)
     """
@@ -56,6 +57,8 @@ def balanced_accuracy(n_right_by_answer: np.ndarray, n_by_answer: np.ndarray) ->
     Returns:
         (...) shares, NaN without puzzles.
 
+    >>> import numpy as np
+    >>> from qkcore import balanced_accuracy
     >>> balanced_accuracy(np.array([[90, 0], [60, 8]]), np.array([90, 10])).round(3).tolist()
     [0.5, 0.733]
     """
@@ -81,6 +84,8 @@ def auc(evidence: np.ndarray, is_first: np.ndarray) -> np.ndarray:
     Returns:
         (head,) 0 to 1, chance 0.5; NaN where one of the two answers never occurs.
 
+    >>> import numpy as np
+    >>> from qkcore import auc
     >>> auc(np.array([[5.0, 7.0, 6.0]]), np.array([False, True, True])).tolist()
     [1.0]
     """
@@ -134,6 +139,12 @@ def select_heads(
         validation: layer, head and the column `by`, counted on **validation** puzzles: a head
             chosen and reported on the same puzzles looks better than it is.
         by: "accuracy" or "balanced_accuracy".
+
+    >>> import pandas as pd
+    >>> from qkcore import select_heads
+    >>> heads = pd.DataFrame({"layer": [0, 0, 1], "head": [0, 1, 0], "accuracy": [0.5, 0.9, 0.7]})
+    >>> select_heads(heads, k=2)
+    [(0, 1), (1, 0)]
     """
     ranked = validation.sort_values(
         [by, "layer", "head"], ascending=[False, True, True], kind="stable"
@@ -159,8 +170,10 @@ def paired_test(n: int, n_only_head: int, n_only_model: int) -> Gap:
     The interval is Wald's for paired shares with Agresti and Min's +0.5 on each discordant count
     (Statistics in Medicine 24, 2005); the p-value is McNemar's exact one.
 
-    >>> paired_test(100, 12, 2).gap
-    0.1
+    >>> from qkcore import paired_test
+    >>> found = paired_test(n=100, n_only_head=12, n_only_model=2)
+    >>> found.gap, round(found.p, 3)
+    (0.1, 0.013)
     """
     discordant = n_only_head + n_only_model
     # Both tails: they are alike

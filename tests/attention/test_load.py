@@ -6,6 +6,7 @@ import torch
 from huggingface_hub.errors import HfHubHTTPError
 from transformers import AutoModelForCausalLM
 from transformers.models.auto import CONFIG_MAPPING
+from transformers.utils import logging
 
 from qkcore.attention import load, recording
 from qkcore.attention.geometry import UnsupportedModelError
@@ -34,6 +35,17 @@ def test_the_revision_follows_the_weights_and_not_the_folder(saved, tmp_path):
     assert load_model(moved).revision == before
     tiny_model("qwen3", seed=1).save_pretrained(moved)
     assert load_model(moved).revision != before
+
+
+def test_a_folder_loads_without_a_progress_bar_and_downloads_keep_theirs(saved, capfd):
+    logging.enable_progress_bar()
+    load_model(saved)
+    assert not capfd.readouterr().err
+    assert logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    load_model(saved)
+    assert not logging.is_progress_bar_enabled()
+    logging.enable_progress_bar()
 
 
 def test_half_precision_is_loaded_when_asked_for(saved):
