@@ -6,7 +6,7 @@ PORT ?= 8501
 .PHONY: app test lint format demo model clean
 
 app: .venv/app-ready  ## the dashboard on the bundled demo store, or on STORE=...
-	QKSCOPE_STORE="$(STORE)" .venv/bin/python -m streamlit run app.py --server.address localhost --server.port $(PORT)
+	.venv/bin/python -m qkcore app --store "$(STORE)" --port $(PORT)
 
 test: .venv/test-ready  ## all tests; browser tests are skipped where there is no Chromium
 	.venv/bin/python -m pytest

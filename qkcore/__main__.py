@@ -1,4 +1,4 @@
-"""The command line: `python -m qkcore COMMAND`.
+"""The command line: `qkscope COMMAND`, or `python -m qkcore COMMAND`.
 
 Reads arguments, calls the core, prints. Exit status 0 on success, 2 on bad input with one line that
 says what is wrong, where, and what to do, 130 when interrupted. Torch is loaded only by the
@@ -44,12 +44,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m qkcore",
+        prog="qkscope",
         description="Which attention heads of a language model get a logic puzzle right?",
     )
-    parser.add_argument("--version", action="version", version=f"qkcore {__version__}")
+    parser.add_argument("--version", action="version", version=f"qkscope {__version__}")
     added = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for add in (
+        _add_app,
         _add_generate,
         _add_import,
         _add_precompute,
@@ -60,6 +61,18 @@ def _parser() -> argparse.ArgumentParser:
     ):
         add(added)
     return parser
+
+
+def _add_app(added) -> None:
+    parser = added.add_parser("app", help="open the dashboard in the browser")
+    parser.add_argument(
+        "--store",
+        type=Path,
+        metavar="FILE.duckdb",
+        help="the results to show (default: the demo store that comes with QKScope)",
+    )
+    parser.add_argument("--port", type=int, default=8501, help="on this machine (default: 8501)")
+    parser.set_defaults(run=commands.app)
 
 
 def _add_generate(added) -> None:

@@ -12,6 +12,13 @@ from qkcore.puzzles.puzzle import Puzzle, PuzzleError, context_group, load_puzzl
 from qkcore.wording import head_name
 
 
+def app(options) -> None:
+    """Open the dashboard."""
+    from qkcore.dashboard import start
+
+    start(options.store, options.port)
+
+
 def generate(options) -> None:
     """Make new puzzles and save them."""
     from qkcore.puzzles.generate import generate_puzzles

@@ -14,10 +14,13 @@ BLOCKS = re.findall(r"(?:^    .*\n)+", README, flags=re.MULTILINE)
 LINES = [line.strip() for block in BLOCKS for line in block.splitlines()]
 
 
-@pytest.mark.parametrize("line", [line for line in LINES if "-m qkcore" in line])
+COMMANDS = re.findall(r"^(?:.*-m qkcore|qkscope) (.+)$", "\n".join(LINES), flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("line", COMMANDS)
 def test_a_command_line_in_readme_parses(line):
-    words = shlex.split(line.split("|")[-1])
-    assert _parser().parse_args(words[words.index("qkcore") + 1 :]).command in words
+    words = shlex.split(line)
+    assert _parser().parse_args(words).command == words[0]
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"make (\w+)", README))))

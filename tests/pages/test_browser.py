@@ -48,16 +48,8 @@ def server_on(store):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    options = [
-        "--server.port",
-        str(port),
-        "--server.address",
-        "127.0.0.1",
-        "--server.headless",
-        "true",
-    ]
-    environment = os.environ | {"QKSCOPE_STORE": str(store)}
-    line = [sys.executable, "-m", "streamlit", "run", "app.py", *options]
+    environment = os.environ | {"STREAMLIT_SERVER_HEADLESS": "true"}
+    line = [sys.executable, "-m", "qkcore", "app", "--store", str(store), "--port", str(port)]
     with subprocess.Popen(line, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL) as server:
         try:
             yield wait_until_healthy(f"http://127.0.0.1:{port}", server)
