@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from qkcore.charts.curves import difficulty_curves, gap_chart, margin_curves
     from qkcore.charts.grids import head_grid
     from qkcore.puzzles.generate import generate_puzzles
-    from qkcore.puzzles.public_sets import import_puzzles
+    from qkcore.puzzles.public_sets import import_puzzles, read_set
     from qkcore.puzzles.puzzle import Puzzle, PuzzleError, load_puzzles, save_puzzles
     from qkcore.puzzles.surface import surface_accuracy
     from qkcore.puzzles.variants import truth, variants
@@ -46,7 +46,7 @@ _HOMES = {
     "charts.curves": "difficulty_curves gap_chart margin_curves",
     "charts.grids": "head_grid",
     "puzzles.generate": "generate_puzzles",
-    "puzzles.public_sets": "import_puzzles",
+    "puzzles.public_sets": "import_puzzles read_set",
     "puzzles.puzzle": "Puzzle PuzzleError load_puzzles save_puzzles",
     "puzzles.surface": "surface_accuracy",
     "puzzles.variants": "truth variants",
