@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from qkcore.charts.one_puzzle import puzzle_grid, token_strip
     from qkcore.charts.theme import themed
     from qkcore.puzzles.generate import generate_puzzles
-    from qkcore.puzzles.public_sets import import_puzzles
+    from qkcore.puzzles.public_sets import import_puzzles, read_set
     from qkcore.puzzles.puzzle import (
         Puzzle,
         PuzzleError,
@@ -65,7 +65,7 @@ _HOMES = {
     "charts.one_puzzle": "puzzle_grid token_strip",
     "charts.theme": "themed",
     "puzzles.generate": "generate_puzzles",
-    "puzzles.public_sets": "import_puzzles",
+    "puzzles.public_sets": "import_puzzles read_set",
     "puzzles.puzzle": "Puzzle PuzzleError assign_splits load_puzzles save_puzzles",
     "puzzles.surface": "surface_accuracy",
     "puzzles.variants": "truth variants",

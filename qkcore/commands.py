@@ -31,13 +31,14 @@ def generate(options) -> None:
 
 
 def import_set(options) -> None:
-    """Read a public puzzle set and save it as puzzles."""
-    from qkcore.puzzles.public_sets import import_puzzles
+    """Read a public puzzle set, save it as puzzles, and say what was taken and left out."""
+    from qkcore.puzzles.import_report import report
+    from qkcore.puzzles.public_sets import read_set
 
-    _save(
-        import_puzzles(options.format, options.paths, options.seed, options.validation_share),
-        options.out,
-    )
+    found = read_set(options.format, options.paths, options.seed, options.validation_share)
+    _save(found.puzzles, options.out)
+    for line in report(found):
+        print(line)
 
 
 def _save(puzzles: list[Puzzle], path: Path) -> None:

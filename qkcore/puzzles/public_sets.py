@@ -2,23 +2,29 @@
 
 Promises the puzzles of PrOntoQA-OOD (proofs only), PARARULE-Plus and Multi-LogiEval, each puzzle
 once, with an id that does not depend on where the files lie; or raises a `PuzzleError` that names
-the file and the place in it. Does not know whether the benchmarks' answers are right.
+the file and the place in it. Files in a folder that are none of the set's are left out, with the
+reason. Does not know whether the benchmarks' answers are right.
 """
 
 import re
 import reprlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
+from qkcore.puzzles.import_report import Import, LeftOut, without_repeats
 from qkcore.puzzles.negation import negate
 from qkcore.puzzles.published_files import (
     DEPTH_FOLDER,
+    NoPuzzles,
+    NotJson,
     Paths,
     answer_in,
     at,
     field_in,
     find_files,
     labels,
+    mentions,
     object_in,
     read_documents,
     text_in,
@@ -33,6 +39,12 @@ EXPECTED = {
     "pararule": "one object a line with 'context' and 'questions'",
     "multilogieval": "one object with 'depth' and 'samples'",
 }
+FIELDS = {  # by which a file of the set is known even if it is broken
+    "prontoqa": ("test_example", "in_context_example"),
+    "pararule": ("questions",),
+    "multilogieval": ("samples",),
+}
+UNKNOWN = ("", "-", "–", "—", "?", "none", "unknown", "n/a")  # a difficulty that nobody states
 
 Documents = list[tuple[int, dict]]  # the line each begins on, and the JSON object
 
@@ -41,6 +53,8 @@ def import_puzzles(
     format: str, paths: Paths, seed: int = 0, validation_share: float = 0.5
 ) -> list[Puzzle]:
     """Read one of the public formats and deal its puzzles into validation and test.
+
+    `read_set` takes the same, and also says what was left out and why.
 
     Args:
         format: "prontoqa", "pararule" or "multilogieval".
@@ -59,24 +73,63 @@ def import_puzzles(
     ...     [(one.statement, one.steps) for one in import_puzzles("pararule", [Path(folder)])]
     [('Max is kind.', 1)]
     """
+    return read_set(format, paths, seed, validation_share).puzzles
+
+
+def read_set(format: str, paths: Paths, seed: int = 0, validation_share: float = 0.5) -> Import:
+    """The puzzles of `import_puzzles`, with what was taken from each file and what was left out.
+
+    Steps are None where the files do not state them. A file found in a folder that is none of the
+    set's is left out; so is a puzzle that stands in such files with two answers.
+
+    Args:
+        format: "prontoqa", "pararule" or "multilogieval".
+        paths: files, or folders to search for *.json and *.jsonl.
+        seed: of the deal; the same files and seed give the same splits.
+        validation_share: 0 to 1, of every number of steps; puzzles of one context stay together.
+
+    Returns:
+        `puzzles`; `taken`, each file read with its counts; `left_out`, each other file with the
+        reason. `import_report.report` puts all this in a few lines.
+
+    Raises:
+        PuzzleError: naming file and field, if a file of the set is wrong, if a file that is named
+            itself is none of the set's, or if no puzzle is left.
+
+    >>> import json
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from qkcore import read_set
+    >>> question = {"text": "Max is kind.", "label": "true", "meta": {"QDep": "1"}}
+    >>> published = {"context": "Max is red. All red people are kind.", "questions": [question]}
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     n_characters = Path(folder, "set.jsonl").write_text(json.dumps(published))
+    ...     n_characters = Path(folder, "config.json").write_text("{}")
+    ...     found = read_set("pararule", folder)
+    >>> [(file.path.name, file.n_puzzles) for file in found.taken]
+    [('set.jsonl', 1)]
+    >>> [(file.path.name, file.reason) for file in found.left_out]
+    [('config.json', 'is not a PARARULE-Plus file')]
+    """
     if format not in READERS:
         raise PuzzleError(f"format {format!r} is not known; use one of {', '.join(READERS)}")
-    return assign_splits(READERS[format](paths), seed, validation_share)
+    found = _read(format, paths)
+    return replace(found, puzzles=assign_splits(found.puzzles, seed, validation_share))
 
 
 def read_prontoqa(paths: Paths) -> list[Puzzle]:
     """Two puzzles for each "Prove: X": X, which is true, and its negation, which is false."""
-    return _read("prontoqa", paths, _prontoqa_puzzles)
+    return _read("prontoqa", paths).puzzles
 
 
 def read_pararule(paths: Paths) -> list[Puzzle]:
     """A puzzle for each question, with the steps that its QDep states."""
-    return _read("pararule", paths, _pararule_puzzles)
+    return _read("pararule", paths).puzzles
 
 
 def read_multilogieval(paths: Paths) -> list[Puzzle]:
     """A puzzle for each sample, with the steps that its file's depth states."""
-    return _read("multilogieval", paths, _multilogieval_puzzles)
+    return _read("multilogieval", paths).puzzles
 
 
 READERS: dict[str, Callable[[Paths], list[Puzzle]]] = {
@@ -102,12 +155,17 @@ def _prontoqa_puzzles(documents: Documents, path: Path, label: str) -> Iterator[
                 )
 
 
-def _prontoqa_pair(problem: object, name: str, steps: int, distractors: int | None) -> list[Puzzle]:
+def _prontoqa_pair(
+    problem: object, name: str, steps: int | None, distractors: int | None
+) -> list[Puzzle]:
     context, query = text_in(problem, "question"), text_in(problem, "query")
     if not query.startswith("Prove:"):
-        raise PuzzleError(
+        message = (
             f"query {query!r} does not begin with 'Prove:'; only proofs-only files can be imported"
         )
+        if "true or false" in f"{context} {query}".lower():
+            raise NoPuzzles(message, "asks true or false, which is not proofs-only")
+        raise PuzzleError(message)
     statement = query.removeprefix("Prove:").strip()
     return [
         _puzzle(
@@ -117,19 +175,16 @@ def _prontoqa_pair(problem: object, name: str, steps: int, distractors: int | No
     ]
 
 
-def _prontoqa_steps(stem: str, is_test: bool) -> int:
-    """The hops in a file's name; "testhops" is about the test example alone.
+def _prontoqa_steps(stem: str, is_test: bool) -> int | None:
+    """The hops in a file's name, if any; "testhops" is about the test example alone.
 
     >>> _prontoqa_steps("1hop_ProofsOnly_5testhops_random_noadj", True)
     5
     """
     hops = re.match(r"(\d+)hop(?:_|$)", stem)
     test_hops = re.search(r"_(\d+)testhops(?:_|$)", stem)
-    if not hops:
-        raise PuzzleError(
-            "the file's name does not begin with its hops ('4hop_...'); give it its published name"
-        )
-    return int((test_hops if is_test and test_hops else hops)[1])
+    stated = test_hops if is_test and test_hops else hops
+    return int(stated[1]) if stated else None
 
 
 def _prontoqa_distractors(stem: str, is_test: bool) -> int | None:
@@ -153,9 +208,8 @@ def _pararule_puzzles(documents: Documents, path: Path, label: str) -> Iterator[
                     text_in(question, "text"),
                     answer_in(question, "label", TRUE_FALSE),
                 )
-                steps = _steps(
-                    field_in(field_in(question, "meta", dict), "QDep"), "QDep", r"(\d{1,4})"
-                )
+                meta = field_in(question, "meta", dict) if "meta" in question else {}
+                steps = _steps(meta.get("QDep"), "QDep", r"(\d{1,4})")
                 yield _puzzle(
                     f"{label}/line{line}/question{number}",
                     context,
@@ -179,17 +233,15 @@ def _multilogieval_puzzles(documents: Documents, path: Path, label: str) -> Iter
             yield _puzzle(f"{label}/sample{number}", context, statement, YES_NO, answer, steps)
 
 
-def _multilogieval_steps(document: dict, path: Path) -> int:
+def _multilogieval_steps(document: dict, path: Path) -> int | None:
+    """The depth that the file states, else its folder's, else None."""
     folder = next(
         (part for part in reversed(path.resolve().parts) if DEPTH_FOLDER.fullmatch(part)), None
     )
-    depth = document.get("depth", folder and folder.removesuffix("_Data"))
-    if depth is None:
-        raise PuzzleError(
-            "field 'depth' is missing and no folder above is named 'd2_Data' or alike; add one of "
-            "them"
-        )
-    return _steps(depth, "depth", r"d(\d{1,4})")
+    stated = _steps(document.get("depth"), "depth", r"d(\d{1,4})")
+    if stated is None and folder:
+        return _steps(folder.removesuffix("_Data"), "depth", r"d(\d{1,4})")
+    return stated
 
 
 def _puzzle(
@@ -198,7 +250,7 @@ def _puzzle(
     statement: str,
     candidates: tuple[str, ...],
     answer: int,
-    steps: int,
+    steps: int | None,
     distractors: int | None = None,
 ) -> Puzzle:
     group = context_group(context)
@@ -207,58 +259,74 @@ def _puzzle(
     )
 
 
-def _read(
-    format: str, paths: Paths, puzzles_of: Callable[[Documents, Path, str], Iterator[Puzzle]]
-) -> list[Puzzle]:
+PARSERS: dict[str, Callable[[Documents, Path, str], Iterator[Puzzle]]] = {
+    "prontoqa": _prontoqa_puzzles,
+    "pararule": _pararule_puzzles,
+    "multilogieval": _multilogieval_puzzles,
+}
+
+
+def _read(format: str, paths: Paths) -> Import:
     files = find_files(paths)
-    puzzles: list[Puzzle] = []
+    read: dict[Path, list[Puzzle]] = {}
+    left_out: list[LeftOut] = []
     for path, label in zip(files, labels([file.resolve() for file in files]), strict=True):
-        found = list(puzzles_of(_documents(path, format), path, label))
-        if not found:
-            raise PuzzleError(f"{path}: holds no puzzles; expected {EXPECTED[format]}")
-        puzzles += found
-    return _without_repeats(puzzles)
+        try:
+            read[path] = _puzzles_of(format, path, label)
+        except NoPuzzles as error:
+            if files[path]:  # somebody named it, and expects puzzles
+                raise
+            left_out.append(LeftOut(path, error.reason))
+    puzzles, taken = without_repeats(read, {path for path in files if files[path]})
+    if not puzzles:
+        why = f" ({left_out[0].path} {left_out[0].reason})" if left_out else ""
+        raise PuzzleError(
+            f"no {NAMES[format]} puzzles are left of the files found{why}; name the folder that "
+            "has the benchmark's files"
+        )
+    return Import(puzzles, taken, left_out)
 
 
-def _without_repeats(puzzles: list[Puzzle]) -> list[Puzzle]:
-    # Some published files repeat others: the in-context examples of PrOntoQA's 5testhops files come
-    # from the 1hop file.
-    first: dict[tuple[str, str], Puzzle] = {}
-    for puzzle in puzzles:
-        other = first.setdefault((puzzle.context, puzzle.statement), puzzle)
-        if other.answer != puzzle.answer:
-            raise PuzzleError(
-                f"{puzzle.puzzle_id}: the same puzzle has another answer in {other.puzzle_id}; "
-                "drop one"
-            )
-    return list(first.values())
+def _puzzles_of(format: str, path: Path, label: str) -> list[Puzzle]:
+    puzzles = list(PARSERS[format](_documents(path, format), path, label))
+    if not puzzles:
+        with at(str(path)):
+            raise NoPuzzles(f"holds no puzzles; expected {EXPECTED[format]}")
+    return puzzles
 
 
 def _documents(path: Path, format: str) -> Documents:
-    documents = read_documents(path)
+    try:
+        documents = read_documents(path)
+    except NotJson as error:
+        if mentions(path, FIELDS[format]):  # a file of the set, and damaged
+            raise
+        raise NoPuzzles(str(error), "is not readable JSON") from None
     with at(str(path)):
         found = _format_of(documents[0][1])
         if found == "puzzles":
-            raise PuzzleError("is a QKScope puzzle file already; use it as it is, without `import`")
+            raise NoPuzzles("is a QKScope puzzle file already; use it as it is, without `import`")
         if found not in (None, format):
-            raise PuzzleError(
-                f"looks like {NAMES[found]}, not {NAMES[format]}; use `import {found}`"
-            )
+            raise NoPuzzles(f"looks like {NAMES[found]}, not {NAMES[format]}; use `import {found}`")
         if found is None or (len(documents) > 1 and format != "pararule"):
-            raise PuzzleError(f"is not a {NAMES[format]} file; expected {EXPECTED[format]}")
+            raise NoPuzzles(f"is not a {NAMES[format]} file; expected {EXPECTED[format]}")
     return documents
 
 
 def _format_of(document: object) -> str | None:
     if not isinstance(document, dict):
         return None
-    for name, format in (
-        ("questions", "pararule"),
-        ("samples", "multilogieval"),
-        ("statement", "puzzles"),
+    # A config may have "questions" or "samples" too, but neither objects in them nor these beside.
+    for name, beside, format in (
+        ("questions", {"context"}, "pararule"),
+        ("samples", {"logic", "rule", "depth"}, "multilogieval"),
     ):
-        if name in document:
+        inside = document.get(name)
+        holds_objects = isinstance(inside, list) and any(isinstance(one, dict) for one in inside)
+        if name in document and (holds_objects or document.keys() & beside):
             return format
+    if "statement" in document:
+        return "puzzles"
     names = [name for example in document.values() if isinstance(example, dict) for name in example]
     return (
         "prontoqa"
@@ -267,7 +335,9 @@ def _format_of(document: object) -> str | None:
     )
 
 
-def _steps(value: object, name: str, pattern: str) -> int:
+def _steps(value: object, name: str, pattern: str) -> int | None:
+    if value is None or str(value).strip().lower() in UNKNOWN:
+        return None
     number = re.fullmatch(pattern, str(value))
     if not number:
         raise PuzzleError(

@@ -19,26 +19,49 @@ Paths = str | Path | Iterable[str | Path]
 DEPTH_FOLDER = re.compile(r"d\d{1,4}_Data")  # where Multi-LogiEval keeps files of one depth
 
 
+class NoPuzzles(PuzzleError):
+    """A file that is none of the set's, or has no puzzles in it.
+
+    Attributes:
+        reason: the same for all files that it fits, without a place: "is empty".
+    """
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason or message.partition(";")[0]
+
+
+class NotJson(PuzzleError):
+    """A file that cannot be decoded."""
+
+
 @contextmanager
 def at(place: str) -> Iterator[None]:
     """Put the place before the message of a `PuzzleError` raised inside."""
     try:
         yield
     except PuzzleError as error:
-        raise PuzzleError(f"{place}: {error}") from None
+        error.args = (f"{place}: {error}",)  # the same error, for its kind says what to do with it
+        raise
 
 
-def find_files(paths: Paths) -> list[Path]:
-    """The files named, and the *.json and *.jsonl files in the folders named, sorted; each once."""
+def find_files(paths: Paths) -> dict[Path, bool]:
+    """Each file once, with whether it was named itself.
+
+    The files named, and the *.json and *.jsonl files in the folders named, sorted.
+    """
     files: dict[Path, Path] = {}
+    named: set[Path] = set()
     for path in [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]:
         if not os.path.exists(path):  # unlike Path.exists, never raises
             raise PuzzleError(f"{path}: no such file or folder; check the path")
         for file in _inside(path) if path.is_dir() else [path]:
             files.setdefault(file.resolve(), file)
+        if not path.is_dir():
+            named.add(path.resolve())
     if not files:
         raise PuzzleError("no path was given; name a file or folder of the benchmark")
-    return list(files.values())
+    return {file: whole in named for whole, file in files.items()}
 
 
 def _inside(folder: Path) -> list[Path]:
@@ -85,6 +108,11 @@ def _ends(parts: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
 def read_documents(path: Path) -> list[tuple[int, object]]:
     """The JSON values of a file, each with its line: one a line if the first line is an object,
     else the whole file.
+
+    Raises:
+        NoPuzzles: if the file is empty.
+        NotJson: if it cannot be decoded.
+        PuzzleError: if it cannot be read at all.
     """
     with at(str(path)):
         text = _decoded(path)
@@ -101,15 +129,21 @@ def _decoded(path: Path) -> str:
     except OSError as error:
         raise PuzzleError(f"cannot be read ({error.strerror}); check the path") from None
     if not data.removeprefix(b"\xef\xbb\xbf").strip():
-        raise PuzzleError("is empty; get the file again")
+        raise NoPuzzles("is empty; get the file again")
     if b"\0" in data:  # UTF-16 would pass as cp1252
-        raise PuzzleError("is not UTF-8 text; save it as UTF-8")
+        raise NotJson("is not UTF-8 text; save it as UTF-8")
     for encoding in ("utf-8-sig", "cp1252"):
         try:
             return data.decode(encoding)
         except UnicodeDecodeError:
             continue
-    raise PuzzleError("is neither UTF-8 nor cp1252 text; save it as UTF-8")
+    raise NotJson("is neither UTF-8 nor cp1252 text; save it as UTF-8")
+
+
+def mentions(path: Path, names: Iterable[str]) -> bool:
+    """Whether one of these field names stands in the file, however broken the rest of it is."""
+    data = path.read_bytes().replace(b"\0", b"")  # UTF-16 has a zero byte in each ASCII letter
+    return any(f'"{name}'.encode() in data for name in names)
 
 
 def _is_object(line: str) -> bool:
@@ -124,12 +158,12 @@ def _json(text: str, line: int, path: Path) -> object:
         return json.loads(text, object_pairs_hook=unique_keys)
     except json.JSONDecodeError as error:
         place = f"{path}, line {line + error.lineno - 1}, column {error.colno}"
-        raise PuzzleError(f"{place}: not valid JSON ({error.msg}); get the file again") from None
+        raise NotJson(f"{place}: not valid JSON ({error.msg}); get the file again") from None
     except PuzzleError as error:
-        raise PuzzleError(f"{path}, line {line} or below: {error}") from None
+        raise NotJson(f"{path}, line {line} or below: {error}") from None
     # A number of thousands of digits, or brackets nested as deep
     except (ValueError, RecursionError):
-        raise PuzzleError(
+        raise NotJson(
             f"{path}, line {line} or below: not readable JSON; get the file again"
         ) from None
 

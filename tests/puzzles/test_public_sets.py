@@ -217,9 +217,28 @@ def test_the_depth_comes_from_the_folder_where_the_file_states_none(tmp_path):
     del document["depth"]
     path = write(tmp_path / "d4_Data" / "pl" / "MP.json", json.dumps(document))
     assert read_multilogieval(path)[0].steps == 4
-    assert "field 'depth' is missing" in refusal(
-        "multilogieval", write(tmp_path / "MP.json", json.dumps(document))
-    )
+    path = write(tmp_path / "MP.json", json.dumps(document))
+    assert read_multilogieval(path)[0].steps is None
+
+
+@pytest.mark.parametrize("depth", ["-", "", " – ", "?", "Unknown", "n/a", None])
+def test_a_depth_that_states_nothing_is_that_of_the_folder_or_unknown(tmp_path, depth):
+    document = multilogieval(SAMPLE, depth=depth)
+    path = write(tmp_path / "multivariable_fol_Data" / "fol_multi_1.json", document)
+    assert read_multilogieval(path)[0].steps is None
+    path = write(tmp_path / "d4_Data" / "fol" / "fol_multi_1.json", document)
+    assert read_multilogieval(path)[0].steps == 4
+
+
+@pytest.mark.parametrize("meta", [{"QDep": "-"}, {"QDep": None}, {"QCat": "0"}])
+def test_a_pararule_question_that_states_no_depth_has_unknown_steps(tmp_path, meta):
+    path = write(tmp_path / "a.jsonl", pararule(QUESTION, {**QUESTION, "text": "A.", "meta": meta}))
+    assert [puzzle.steps for puzzle in read_pararule(path)] == [2, None]
+
+
+def test_a_prontoqa_file_whose_name_states_no_hops_has_unknown_steps(tmp_path):
+    path = write(tmp_path / "examples.json", prontoqa())
+    assert [puzzle.steps for puzzle in read_prontoqa(path)] == [None, None]
 
 
 def test_testhops_and_testdistractor_in_a_file_name_are_about_the_test_example_alone(tmp_path):
@@ -345,7 +364,7 @@ def test_a_wrong_prontoqa_problem_is_refused_with_its_place(tmp_path, change, wo
         ({"label": "unknown"}, "label 'unknown' is none of 'true', 'false'"),
         ({"label": True}, "field 'label' must be text, found True"),
         ({"meta": "2"}, "field 'meta' must be a JSON object, found '2'"),
-        ({"meta": {}}, "field 'QDep' is missing"),
+        ({"meta": {"QDep": [2]}}, "field 'QDep' holds no number of steps, found [2]"),
         ({"meta": {"QDep": "deep"}}, "field 'QDep' holds no number of steps, found 'deep'"),
         ({"meta": {"QDep": True}}, "field 'QDep' holds no number of steps, found True"),
         ({"meta": {"QDep": 9999}}, "field 'steps' must be a whole number from 0 to 1,000"),
@@ -370,6 +389,11 @@ def test_a_wrong_pararule_question_is_refused_with_line_and_number(tmp_path, cha
         (multilogieval(SAMPLE, {"context": "A."}), ", sample 2: field 'question' is missing"),
         (multilogieval("a"), ", sample 1: must be a JSON object, found 'a'"),
         (multilogieval(SAMPLE, depth="2"), ": field 'depth' holds no number of steps, found '2'"),
+        (
+            multilogieval(SAMPLE, depth="d99999"),
+            ": field 'depth' holds no number of steps, found 'd99999'",
+        ),
+        (multilogieval(SAMPLE, depth=[]), ": field 'depth' holds no number of steps, found []"),
         (multilogieval(SAMPLE, samples={}), ": field 'samples' must be a list, found {}"),
         (multilogieval(), ": holds no puzzles"),
         (
@@ -403,9 +427,9 @@ def test_a_line_of_bad_json_is_refused_with_its_number(tmp_path):
     assert refusal("pararule", path).startswith(f"{path}, line 2: must be a JSON object, found 7")
 
 
-def test_a_prontoqa_file_whose_name_states_no_hops_is_refused(tmp_path):
-    path = write(tmp_path / "examples.json", prontoqa())
-    assert "name does not begin with its hops" in refusal("prontoqa", path)
+def test_a_prontoqa_file_whose_name_states_too_many_hops_is_refused(tmp_path):
+    path = write(tmp_path / "99999hop_x.json", prontoqa())
+    assert "field 'steps' must be a whole number from 0 to 1,000" in refusal("prontoqa", path)
 
 
 def test_two_prontoqa_documents_in_one_file_are_refused(tmp_path):
