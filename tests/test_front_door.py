@@ -206,6 +206,13 @@ def test_the_dashboard_opens_on_what_is_bundled_and_writes_nothing_beside_itself
         assert view.n_charts >= 1
     assert states(installed.packages) == before
 
+    # What a page gives to take away names files that are found from this folder too.
+    code = next(one for one in first.words if "ResultStore.open" in one)
+    status, _, errors = installed.ran("python", "-P", "-c", code)
+    assert status == 0, errors
+    model = installed.packages / "qkscope_app" / "data" / "reference"
+    assert f"load_model({str(model)!r})" in live.text
+
 
 def states(folder: Path) -> dict[Path, tuple[int, int]]:
     found = [path for path in folder.rglob("*") if path.is_file()]

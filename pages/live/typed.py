@@ -14,7 +14,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.live.examples import EXAMPLES
-from pages.server.settings import ROOT, settings
+from pages.server.settings import ROOT, settings, told
 from qkcore import InputError
 from qkcore.asking.links import MAX_CANDIDATES, LinkError, Shared, decode, typed_puzzle
 from qkcore.asking.readings import READINGS
@@ -109,8 +109,16 @@ def model_path(model: str) -> str:
     """
     if not settings().offers(model):
         raise InputError(f"The model {model} is not offered here; choose another one.")
-    is_ours = not Path(model).is_absolute() and (ROOT / model).is_dir()
-    return str(ROOT / model) if is_ours else model
+    return str(ROOT / model) if _is_ours(model) else model
+
+
+def model_told(model: str) -> str:
+    """The same for Python and commands on a page; see `told`."""
+    return told(ROOT / model) if _is_ours(model) else model
+
+
+def _is_ours(model: str) -> bool:
+    return not Path(model).is_absolute() and (ROOT / model).is_dir()
 
 
 def typed_candidates() -> tuple[str, ...]:

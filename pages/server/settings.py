@@ -98,6 +98,18 @@ def settings() -> Settings:
     return Settings(**given)
 
 
+def told(path: Path) -> str:
+    """A file or folder as Python and commands on a page name it: one of ours from QKScope's own
+    folder where the dashboard was started there, any other in full.
+
+    A hosted demo does not tell where its files are.
+    """
+    is_hosted = settings().hosted
+    if path.is_relative_to(ROOT) and (is_hosted or Path.cwd() == ROOT):
+        return str(path.relative_to(ROOT))
+    return path.name if is_hosted else str(path)
+
+
 def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
     known = {f"QKSCOPE_{one.name.upper()}": one for one in fields(Settings)}
     for name in environment:

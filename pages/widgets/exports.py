@@ -11,7 +11,7 @@ import streamlit as st
 
 import qkcore
 from pages.main.stored import store_path
-from pages.server.settings import ROOT, settings
+from pages.server.settings import told
 from qkcore.charts.theme import for_print
 from qkcore.results.findings import ON_ANSWER
 from qkcore.results.store import ResultStore
@@ -30,7 +30,7 @@ SHARES = (
 SHARES += ("model_accuracy", "gap_low", "gap_high")
 
 
-RUN_HERE = "# In QKScope's folder, with its .venv/bin/python"
+RUN_HERE = "# With QKScope's Python, in the folder where the dashboard was started"
 
 
 def offer(
@@ -119,7 +119,7 @@ def png(chart: alt.TopLevelMixin) -> bytes:
 def python_for(
     question: Callable[..., Any], *arguments: Any, then: tuple[Any, ...] | None = None
 ) -> str:
-    """Python that asks the store what the page asked, to run in the repository's folder.
+    """Python that asks the store what the page asked, to run where the dashboard was started.
 
     Args:
         question: as `stored.ask` takes it,
@@ -132,7 +132,8 @@ def python_for(
     else:
         functions.append(question)
         call = _call(question, "store", arguments)
-    lines = [f"with ResultStore.open({_store_name()!r}) as store:", f"    answer = {call}"]
+    store = told(store_path().resolve())
+    lines = [f"with ResultStore.open({store!r}) as store:", f"    answer = {call}"]
     if then:
         function, *further = then
         functions.append(function)
@@ -160,13 +161,3 @@ def _call(function: Callable[..., Any], first: str, arguments: Sequence[Any]) ->
 
 def _listed(arguments: Sequence[Any]) -> str:
     return ", ".join(repr(argument) for argument in arguments)
-
-
-def _store_name() -> str:
-    """Relative to the repository where it lies in there; a hosted demo does not tell where its
-    files are.
-    """
-    path = store_path().resolve()
-    if path.is_relative_to(ROOT):
-        return str(path.relative_to(ROOT))
-    return path.name if settings().hosted else str(path)

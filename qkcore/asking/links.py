@@ -147,7 +147,7 @@ def python_snippet(shared: Shared) -> str:
     template = "" if is_default else f", template=template_named({shared.template!r})"
     names = ["Puzzle", "load_model", "score_puzzle", *([] if is_default else ["template_named"])]
     lines = [
-        "# In QKScope's folder, with its .venv/bin/python",
+        "# With QKScope's Python, in the folder where the dashboard was started",
         f"from qkcore import {', '.join(names)}",
         "",
         "puzzle = Puzzle(",

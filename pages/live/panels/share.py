@@ -1,10 +1,11 @@
 """Take the puzzle away: as a link, as Python, as a command."""
 
+from dataclasses import replace
 from urllib.parse import urlencode
 
 import streamlit as st
 
-from pages.live.typed import keep_in_address
+from pages.live.typed import keep_in_address, model_told
 from pages.live.viewed import View
 from pages.main.controls import linked
 from qkcore.asking.links import LinkError, encode, python_snippet, shell_snippet
@@ -29,8 +30,9 @@ def show_share(view: View) -> None:
                 "It holds the whole puzzle, the model's name and the head; whoever opens it sees "
                 "the same numbers."
             )
-    python.code(python_snippet(view.shared), language="python")
-    shell.code(shell_snippet(view.shared), language="shell", wrap_lines=True)
+    here = replace(view.shared, model=model_told(view.shared.model))
+    python.code(python_snippet(here), language="python")
+    shell.code(shell_snippet(here), language="shell", wrap_lines=True)
     st.caption(
         f"Model {escaped(view.result.model)}, revision {escaped(view.result.revision)}, "
         f"{view.result.n_tokens} tokens."
