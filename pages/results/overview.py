@@ -41,8 +41,9 @@ def show_headline() -> None:
         f"{gap_text(gap.gap, gap.low, gap.high, gap.p)}."
     )
     st.markdown(
-        f"Chance is {percent(ask('chance', it.run_id, 'test'))}. Luck would give the best of "
-        f"{len(heads):,} heads {percent(luck['q50'])}; the luck line is {percent(luck['q95'])}: "
+        f"Chance is {percent(ask(ResultStore.chance, it.run_id, 'test'))}. Luck would give the "
+        f"best of {len(heads):,} heads {percent(luck['q50'])}; the luck line is "
+        f"{percent(luck['q95'])}: "
         "guessing, the best head rises above it in at most 1 of 20 cases. "
         f"{rule_sentence(it.run_id)}"
     )
