@@ -92,7 +92,7 @@ def test_scores_after_rotary_are_what_the_models_own_attention_weights_come_from
     positions = [len(prompt.tokens) - 1, len(prompt.tokens) - 3]
     scores = {at: at_key(lm, prompt, at) for at in positions}
     fresh = made(model_type, config)
-    fresh.config._attn_implementation = "eager"
+    fresh.set_attn_implementation("eager")
     for index, ids in enumerate(prompt.candidates):
         _, output = plain_pass(fresh, prompt.tokens + ids, output_attentions=True)
         for layer, weights in enumerate(output.attentions):
