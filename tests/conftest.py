@@ -1,8 +1,13 @@
+import os
+
+# Models here are tiny: a second thread costs more than it brings, and takes a core from the other
+# worker. Set before torch is imported, it also holds for the servers and commands that tests start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 from hypothesis import settings
 
 from tests.stores import family_store, planted_store
-from tests.tiny import tiny_model, tiny_tokenizer
 
 # The same examples each time, and no failure because a machine is busy.
 settings.register_profile("project", deadline=None, derandomize=True)
@@ -12,6 +17,8 @@ settings.load_profile("project")
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory):
     """A random Qwen3 saved as people save theirs."""
+    from tests.tiny import tiny_model, tiny_tokenizer  # torch, which most folders do without
+
     folder = tmp_path_factory.mktemp("models") / "tiny-qwen3"
     tiny_model("qwen3").save_pretrained(folder)
     tiny_tokenizer().save_pretrained(folder)

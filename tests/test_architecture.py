@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests import ROOT
+from tests import ROOT, files_of
 
-CORE = sorted(ROOT.glob("qkcore/**/*.py"))
-PAGES = sorted(ROOT.glob("pages/**/*.py"))
+CORE = files_of("qkcore/**/*.py")
+PAGES = files_of("pages/**/*.py")
 
 
 def lint_imports(folder: Path) -> subprocess.CompletedProcess:

@@ -176,34 +176,30 @@ def test_alignment_reads_the_same_chat(tokenizer):
     assert abs(found.products[..., found.key_at] - scores).max() < 1e-4 * abs(scores).max()
 
 
+def run_id(lm, store, template) -> str:
+    """The id of a run on one puzzle, asked in this way; scored unless the store holds it."""
+    return precompute.precompute(
+        lm, [puzzle()], store, puzzle_set="one", template=template, show_progress=False
+    )
+
+
 def test_a_run_names_its_template_and_that_it_was_a_chat(tmp_path):
     tokenizer = talking(CHATML)
     lm = vouch_for(tiny_model("llama"), tokenizer, "tiny")
     own = PromptTemplate("{context} {statement}\nSo:")
     templates = [None, Chat(), own, Chat(own)]
-    ids = [
-        precompute.precompute(
-            lm,
-            [puzzle()],
-            tmp_path / "s.duckdb",
-            puzzle_set="one",
-            template=template,
-            show_progress=False,
-        )
-        for template in templates
-    ]
+    ids = [run_id(lm, tmp_path / "s.duckdb", template) for template in templates]
     with ResultStore.open(tmp_path / "s.duckdb") as store:
         runs = store.runs().set_index("run_id")
     assert [template_named(runs.loc[one, "template"]) for one in ids] == templates
     assert runs.loc[ids[0], "template"] == "default"
     # The revision of a model in memory stays the same
     tokenizer.chat_template = CHATML.replace("assistant", "model")
-    again = precompute._describe(lm, [puzzle()], "one", "pre", Chat()).run_id
-    assert again != ids[1]
-    assert precompute._describe(lm, [puzzle()], "one", "pre", None).run_id == ids[0]
+    assert run_id(lm, tmp_path / "s.duckdb", Chat()) not in ids
+    assert run_id(lm, tmp_path / "s.duckdb", None) == ids[0]
 
 
-def test_the_id_of_a_run_without_chat_is_made_of_what_it_always_was():
+def test_the_id_of_a_run_without_chat_is_made_of_what_it_always_was(tmp_path):
     """Runs that lie in a store already must be found again."""
     lm = vouch_for(tiny_model("llama"), talking(CHATML), "tiny", revision="r1")
     decisive = {
@@ -218,7 +214,7 @@ def test_the_id_of_a_run_without_chat_is_made_of_what_it_always_was():
         "version": "0.1.0",  # the last that changed a number
     }
     key = hashlib.sha256(json.dumps(decisive).encode()).hexdigest()[:8]
-    assert precompute._describe(lm, [puzzle()], "one", "pre", None).run_id == f"tiny-one-pre-{key}"
+    assert run_id(lm, tmp_path / "s.duckdb", None) == f"tiny-one-pre-{key}"
 
 
 def test_plain_prompts_do_not_look_at_the_chat_template():

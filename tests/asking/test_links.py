@@ -1,7 +1,9 @@
 """A puzzle in a link, as Python and as a command: the same puzzle, and the same numbers."""
 
 import base64
+import io
 import json
+import shlex
 import subprocess
 import sys
 import zlib
@@ -12,6 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qkcore.__main__ import main
 from qkcore.asking.links import (
     MAX_LINK,
     MAX_UNPACKED,
@@ -158,34 +161,52 @@ def test_a_puzzle_too_long_for_a_link_says_by_how_much():
         encode(replace(ONE, puzzle=replace(ONE.puzzle, context=rng.bytes(60_000).hex())))
 
 
-@pytest.mark.parametrize(
-    "shared", [ONE, replace(ONE, rope="post", template="{context}\n{statement}\nAnswer:")]
-)
-def test_python_and_shell_give_the_numbers_of_the_page(shared):
-    """Both are run as they are shown, in processes of their own."""
+OTHER = replace(ONE, rope="post", template="{context}\n{statement}\nAnswer:")
+
+
+def check_printed(shared: Shared, by_python: str, by_shell: str) -> None:
+    """What both printed are the scores of the puzzle."""
     lm = load_model(ROOT / shared.model)
     scores = score_puzzle(
         lm, shared.puzzle, rope=shared.rope, template=template_named(shared.template)
     )
-    printed = subprocess.run(
-        [sys.executable, "-c", python_snippet(shared)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    qk, logits = map(json.loads, printed.splitlines())
+    qk, logits = map(json.loads, by_python.splitlines())
     np.testing.assert_allclose(qk, scores.qk[shared.layer, shared.head], atol=1e-5)
     np.testing.assert_allclose(logits, scores.logits, atol=1e-5)
-
-    command = shell_snippet(shared).replace("python", sys.executable, 1)
-    answer = json.loads(
-        subprocess.run(
-            ["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, check=True
-        ).stdout
-    )
+    answer = json.loads(by_shell)
     (own,) = [
         one for one in answer["heads"] if (one["layer"], one["head"]) == (shared.layer, shared.head)
     ]
     np.testing.assert_allclose(own["scores"], qk, atol=1e-5)
     np.testing.assert_allclose(answer["model"]["logits"], logits, atol=1e-5)
+
+
+def output(line: list[str]) -> str:
+    return subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+
+def test_python_and_shell_run_as_they_are_shown_and_give_the_numbers_of_the_page():
+    command = shell_snippet(OTHER).replace("python", sys.executable, 1)
+    by_shell = output(["sh", "-c", command])
+    check_printed(OTHER, output([sys.executable, "-c", python_snippet(OTHER)]), by_shell)
+
+
+# In python's place: what it was called with, and what it was given to read.
+SHOW = "import json, sys; print(json.dumps([sys.argv[1:], sys.stdin.read()]))"
+SHOWING = f"{shlex.quote(sys.executable)} -c '{SHOW}'"
+
+
+@pytest.mark.parametrize(
+    "shared", [ONE, OTHER, replace(ONE, template="{context}\n'$x' {statement}:")]
+)
+def test_python_and_shell_say_the_same(shared, monkeypatch, capsys):
+    """Without a process for each: a shell takes the command apart, the command is called here."""
+    monkeypatch.chdir(ROOT)
+    exec(compile(python_snippet(shared), "snippet", "exec"), {})
+    by_python = capsys.readouterr().out
+    taken_apart = output(["sh", "-c", shell_snippet(shared).replace("python", SHOWING, 1)])
+    (dash_m, room, *arguments), typed = json.loads(taken_apart)
+    assert (dash_m, room) == ("-m", "qkcore")
+    monkeypatch.setattr("sys.stdin", io.StringIO(typed))
+    assert main(arguments) == 0
+    check_printed(shared, by_python, capsys.readouterr().out)

@@ -262,7 +262,7 @@ def attentions(model: torch.nn.Module) -> list[torch.nn.Module]:
     found = [
         (name, module)
         for name, module in model.named_modules()
-        if any(own in module._modules for own in names)
+        if any(own in names for own, _ in module.named_children())
     ]
     # Of BART's decoder, unused
     return [module for name, module in found if not name.endswith("encoder_attn")]

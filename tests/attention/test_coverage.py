@@ -2,7 +2,7 @@
 the reason.
 """
 
-from functools import lru_cache
+from functools import cache
 
 import numpy as np
 import pytest
@@ -29,12 +29,12 @@ from tests.tiny import close, puzzle, tiny_tokenizer
 CANDIDATES = ("true", "false yes")  # one token and several, all within the smallest window
 
 
-@lru_cache(maxsize=1)
+@cache
 def tokenizer():
     return tiny_tokenizer()
 
 
-@lru_cache(maxsize=2)
+@cache
 def vouched(name):
     model_type, config, _ = SUPPORTED[name]
     return vouch_for(made(model_type, config), tokenizer(), name)
@@ -91,8 +91,7 @@ def test_scores_after_rotary_are_what_the_models_own_attention_weights_come_from
     # Near the query: inside of every window
     positions = [len(prompt.tokens) - 1, len(prompt.tokens) - 3]
     scores = {at: at_key(lm, prompt, at) for at in positions}
-    fresh = made(model_type, config)
-    fresh.config._attn_implementation = "eager"
+    fresh = made(model_type, config | {"attn_implementation": "eager"})
     for index, ids in enumerate(prompt.candidates):
         _, output = plain_pass(fresh, prompt.tokens + ids, output_attentions=True)
         for layer, weights in enumerate(output.attentions):

@@ -125,8 +125,7 @@ def test_the_oracles_own_window_is_as_wide_as_configured(model_type):
     layer slides.
     """
     config = TYPES[model_type][0]
-    model = made(model_type, config)
-    model.config._attn_implementation = "eager"
+    model = made(model_type, config | {"attn_implementation": "eager"})
     ids = torch.randint(420, (150,), generator=torch.Generator().manual_seed(1)).tolist()
     _, output = plain_pass(model, ids, output_attentions=True)
     seen = [int((weights[0, :, -1] > 0).any(dim=0).sum()) for weights in output.attentions]

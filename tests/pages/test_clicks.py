@@ -5,10 +5,11 @@ import gc
 
 import pandas as pd
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from pages.server.settings import ROOT
 from pages.widgets import clicks
+from tests import files_of
+from tests.pages.opening import opened
 
 CALLBACKS = {"on_click", "on_change", "on_select"}
 
@@ -50,11 +51,7 @@ def test_a_click_on_a_row_opens_the_puzzle_that_stood_there(session):
 
 
 def test_no_page_waits_for_a_click_with_a_function_of_its_own():
-    for path in [
-        *ROOT.glob("pages/results/*.py"),
-        *ROOT.glob("pages/live/*.py"),
-        *ROOT.glob("pages/about/*.py"),
-    ]:
+    for path in files_of("pages/**/*.py"):
         tree = ast.parse(path.read_text())
         own = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
         for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
@@ -70,8 +67,7 @@ def test_no_page_waits_for_a_click_with_a_function_of_its_own():
 @pytest.mark.parametrize("page", ["puzzles", "head_grid"])
 def test_a_visitor_who_looks_at_many_heads_keeps_the_tables_of_none_but_the_last(page, monkeypatch):
     monkeypatch.setenv("QKSCOPE_STORE", str(ROOT / "data/qkscope.duckdb"))
-    at = AppTest.from_file(ROOT / "pages/main/main.py", default_timeout=120).run()
-    at.switch_page(str(ROOT / f"pages/results/{page}.py")).run()
+    at = opened(f"pages/results/{page}.py")
     kept = []
     for head in (1, 2, 3, 0):
         at.number_input(key="head").set_value(head).run()

@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 
 from pages.widgets.drawing import drawn, drawn_once
-from tests import ROOT
+from tests import files_of
 
 FRAME = pd.DataFrame({"layer": [0, 1, 2], "accuracy": [0.5, None, 0.75], "name": ["a", "b", None]})
 KNOWN_TO_BROWSERS = {"bool", "double", "int32", "int64", "large_string", "string"}
@@ -105,6 +105,6 @@ def test_a_chart_reaches_the_screen_with_its_data_each_time():
         at.run()
 
 
-def test_pages_of_results_show_charts_this_way_only():
-    for path in [*ROOT.glob("pages/results/*.py"), *ROOT.glob("pages/widgets/*.py")]:
+def test_pages_show_charts_this_way_only():
+    for path in files_of("pages/**/*.py"):
         assert "altair_chart(" not in path.read_text(), path

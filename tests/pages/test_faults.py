@@ -15,11 +15,10 @@ from streamlit.testing.v1 import AppTest
 
 from pages.server.failures import SORRY
 from tests import ROOT
+from tests.pages.opening import LIVE, looks, opened
 from tests.pages.test_hosting import copied_tree, running
 from tests.pages.visitor import Visitor
 from tests.stores import planted_store
-
-LIVE = "pages/live/try_a_puzzle.py"
 
 
 @pytest.fixture(scope="module")
@@ -136,20 +135,14 @@ def live_page(monkeypatch, planted_path, **environment) -> AppTest:
     """Try a puzzle in a hosted demo."""
     for name, value in {"STORE": str(planted_path), "HOSTED": "1", **environment}.items():
         monkeypatch.setenv(f"QKSCOPE_{name}", str(value))
-    at = AppTest.from_file(ROOT / "pages/main/main.py", default_timeout=60).run()
-    at.switch_page(str(ROOT / LIVE)).run()
+    at = opened(LIVE)
     settled(at)
     return at
 
 
 def settled(at: AppTest) -> str:
     """All that the page says from now until nothing is waited for."""
-    said = [words(at)]
-    for _ in range(60):
-        if not any("…" in one.value or "before you" in one.value for one in at.info):
-            break
-        said.append(words(at.run()))
-    return " ".join(said)
+    return " ".join(words(look) for look in looks(at))
 
 
 def words(at: AppTest) -> str:

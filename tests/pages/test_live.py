@@ -3,7 +3,7 @@
 import gc
 import subprocess
 import sys
-import time
+import weakref
 from dataclasses import replace
 
 import numpy as np
@@ -13,13 +13,12 @@ from hypothesis import strategies as st
 from streamlit.testing.v1 import AppTest
 
 from qkcore.asking.links import Shared, encode, typed_puzzle
-from qkcore.attention.load import CausalLM
 from qkcore.results.store import ResultStore
-from tests import ROOT
+from tests import ROOT, files_of
+from tests.pages.opening import LIVE, answered, opened
 from tests.pages.test_pages import said
 
 DEMO = ROOT / "data" / "qkscope.duckdb"
-PAGE = str(ROOT / "pages/live/try_a_puzzle.py")
 RUN = "reference-made-up-pre-6600e473"
 TRUE = Shared(
     typed_puzzle("Max is a wumpus. Every wumpus is cold.", "Max is cold.", answer=0),
@@ -36,26 +35,12 @@ def open_page(monkeypatch):
 
     def open_page(store=DEMO, shared=None, **query) -> AppTest:
         monkeypatch.setenv("QKSCOPE_STORE", str(store))
-        at = AppTest.from_file(ROOT / "pages/main/main.py", default_timeout=60)
         query |= {"puzzle": encode(shared)} if shared else {}
         if store == DEMO:
             query.setdefault("run", RUN)
-        for name, value in query.items():
-            at.query_params[name] = value
-        at.run()
-        return answered(at.switch_page(PAGE).run())
+        return answered(opened(LIVE, query))
 
     return open_page
-
-
-def answered(at: AppTest) -> AppTest:
-    """Look again, as the page itself does, until the worker has answered."""
-    deadline = time.monotonic() + 120
-    while any("…" in box.value for box in at.info) and time.monotonic() < deadline:
-        time.sleep(0.3)
-        at.run()
-    assert not at.exception
-    return at
 
 
 def typed(at: AppTest, context=None, statement=None, own=None, answer=None) -> AppTest:
@@ -333,16 +318,36 @@ def test_another_run_of_the_model_brings_its_own_reading(open_page):
     assert "rope='post'" in python
 
 
-def test_a_model_that_is_typed_is_loaded_and_the_first_one_let_go(open_page, tiny_folder):
+@pytest.fixture
+def models(monkeypatch):
+    """The models that are loaded from now on, as long as anybody holds them."""
+    import qkcore.attention.load as loading
+
+    load_model, loaded = loading.load_model, weakref.WeakSet()
+
+    def noted(*arguments):
+        lm = load_model(*arguments)
+        loaded.add(lm.model)
+        return lm
+
+    monkeypatch.setattr(loading, "load_model", noted)
+    return loaded
+
+
+def test_a_model_that_is_typed_is_loaded_and_let_go_when_another_is_asked(
+    open_page, tiny_folder, models
+):
     at = open_page(shared=TRUE)
     at.selectbox(key="live model").set_value("another model").run()
     at.text_input(key="live other model").set_value(str(tiny_folder))
     typed(at)
     assert len(grid(at)) == 3 * 4
     assert "not of the model" in at.info[0].value
-    models = {one.name for one in gc.get_objects() if type(one) is CausalLM}
-    assert tiny_folder.name in models
-    assert "reference" not in models
+    assert [model.config.model_type for model in models] == ["qwen3"]
+    at.selectbox(key="live model").set_value("data/reference").run()
+    typed(at, statement="Max is not a wumpus.")
+    gc.collect()
+    assert [model.config.model_type for model in models] == ["llama"]
 
 
 @pytest.mark.parametrize("model", ["/nowhere/model", "no such model", "<b>x</b>"])
@@ -447,5 +452,5 @@ def test_the_page_itself_loads_no_torch():
 
 
 def test_nothing_of_the_page_is_raw_html():
-    for path in (ROOT / "pages/live").rglob("*.py"):
+    for path in files_of("pages/live/**/*.py"):
         assert "unsafe_allow_html" not in path.read_text()

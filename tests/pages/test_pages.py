@@ -8,7 +8,15 @@ from qkcore.results.schema import SCHEMA, SCHEMA_VERSION
 from qkcore.results.store import ResultStore
 from qkcore.wording import WORD_JOINER, accuracy_text
 from tests import ROOT
-from tests.stores import planted_puzzles, planted_run, planted_scores, planted_store, write_parts
+from tests.pages import opening
+from tests.stores import (
+    planted_puzzles,
+    planted_run,
+    planted_scores,
+    planted_store,
+    publish_parts,
+    write_parts,
+)
 
 RESULTS = "overview head_grid difficulty head_vs_model transfer puzzles compare".split()
 PUZZLES, METHOD = "pages/results/puzzles.py", "pages/about/method.py"
@@ -16,12 +24,9 @@ PAGES = [f"pages/results/{name}.py" for name in RESULTS] + [METHOD]
 
 
 def opened(monkeypatch, path, page=PAGES[0], **query) -> AppTest:
+    """The page on a store, as a link opens it."""
     monkeypatch.setenv("QKSCOPE_STORE", str(path))
-    at = AppTest.from_file(ROOT / "pages/main/main.py", default_timeout=30)
-    for name, value in query.items():
-        at.query_params[name] = value
-    at.run()
-    return at.switch_page(str(ROOT / page)).run() if page != PAGES[0] else at
+    return opening.opened(page, query)
 
 
 def said(at: AppTest) -> str:
@@ -148,13 +153,19 @@ def test_the_grid_is_centred_on_chance_with_a_fixed_scale(planted_path, monkeypa
     assert '"domain": [0, 1], "domainMid": 0.5' in spec(opened(monkeypatch, planted_path, PAGES[1]))
 
 
+@pytest.fixture(scope="module")
+def without_test_puzzles(tmp_path_factory):
+    """A store of one run on validation puzzles alone."""
+    puzzles = [p for p in planted_puzzles() if p.split == "validation"]
+    return store_of(tmp_path_factory.mktemp("validation"), puzzles)
+
+
 @pytest.mark.parametrize(
     "page",
     [page for page in PAGES if not page.endswith(("transfer.py", "compare.py", "method.py"))],
 )
-def test_a_run_without_test_puzzles_says_so(page, tmp_path, monkeypatch):
-    path = store_of(tmp_path, [p for p in planted_puzzles() if p.split == "validation"])
-    at = opened(monkeypatch, path, page)
+def test_a_run_without_test_puzzles_says_so(page, without_test_puzzles, monkeypatch):
+    at = opened(monkeypatch, without_test_puzzles, page)
     assert not at.exception
     assert "no test puzzle" in said(at).lower()
 
@@ -175,16 +186,10 @@ def test_names_with_markup_are_shown_as_typed(tmp_path, monkeypatch):
     assert shown == r"\<b\>\*m\*\</b\> on \[x\]\(http\://y\)"
 
 
-def store_of(tmp_path, puzzles):
-    from tests.stores import publish_parts
-
-    path = tmp_path / "part.duckdb"
-    publish_parts(
-        path,
-        planted_run(puzzles),
-        puzzles,
-        write_parts(tmp_path / "parts", puzzles, *planted_scores(puzzles)),
-    )
+def store_of(folder, puzzles):
+    path = folder / "part.duckdb"
+    parts = write_parts(folder / "parts", puzzles, *planted_scores(puzzles))
+    publish_parts(path, planted_run(puzzles), puzzles, parts)
     return path
 
 
@@ -200,27 +205,34 @@ def other_version(path):
         connection.execute("update meta set schema_version = 7")
 
 
-@pytest.mark.parametrize(
-    ("make", "sentence"),
-    [
-        (lambda path: None, "There is no result store at"),
-        (empty_store, "holds no runs. Score a model on a puzzle file to add one"),
-        (
-            other_version,
-            f"has schema version 7, this QKScope reads version {SCHEMA_VERSION}; make the store "
-            "again",
-        ),
-        (
-            lambda path: path.write_bytes(b"x" * 9000),
-            "is not a DuckDB file, so it is no result store; check the path",
-        ),
-        (lambda path: path.mkdir(), "is a folder; name a file in it"),
-    ],
-)
+NOTHING_TO_SHOW = {
+    "none": (lambda path: None, "There is no result store at"),
+    "empty": (empty_store, "holds no runs. Score a model on a puzzle file to add one"),
+    "other version": (
+        other_version,
+        f"has schema version 7, this QKScope reads version {SCHEMA_VERSION}; make the store again",
+    ),
+    "other file": (
+        lambda path: path.write_bytes(b"x" * 9000),
+        "is not a DuckDB file, so it is no result store; check the path",
+    ),
+    "folder": (lambda path: path.mkdir(), "is a folder; name a file in it"),
+}
+
+
+@pytest.fixture(scope="module", params=NOTHING_TO_SHOW)
+def store_and_sentence(request, tmp_path_factory):
+    """A store with nothing to show, made once for all pages, and what they say of it."""
+    make, sentence = NOTHING_TO_SHOW[request.param]
+    path = tmp_path_factory.mktemp("nothing") / "s.duckdb"
+    make(path)
+    return path, sentence
+
+
 @pytest.mark.parametrize("page", PAGES)
-def test_a_store_that_shows_nothing_says_what_to_do(page, make, sentence, tmp_path, monkeypatch):
-    make(tmp_path / "s.duckdb")
-    at = opened(monkeypatch, tmp_path / "s.duckdb", page)
+def test_a_store_that_shows_nothing_says_what_to_do(page, store_and_sentence, monkeypatch):
+    path, sentence = store_and_sentence
+    at = opened(monkeypatch, path, page)
     assert not at.exception
     assert sentence in said(at)
     assert not at.get("vega_lite_chart")

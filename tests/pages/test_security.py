@@ -20,15 +20,12 @@ from pages.server.failures import SORRY
 from qkcore.attention.geometry import UnsupportedModelError
 from qkcore.attention.load import load_model
 from qkcore.results.store import ResultStore
-from tests import ROOT
+from tests import ROOT, files_of
+from tests.pages.opening import LISTED, answered, opened
 from tests.stores import planted_store
 
-FILES = [
-    ROOT / "app.py",
-    *sorted(path for folder in ("qkcore", "pages") for path in (ROOT / folder).rglob("*.py")),
-]
+FILES = files_of("app.py", "qkcore/**/*.py", "pages/**/*.py")
 TREES = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text()) for path in FILES}
-PAGES = sorted(name for name in TREES if re.fullmatch(r"pages/(?!frame)\w+/\w+\.py", name))
 
 
 def calls(names: str) -> Iterator[tuple[str, ast.Call]]:
@@ -58,24 +55,24 @@ def imports() -> Iterator[tuple[str, str]]:
 def test_sql_is_never_put_together_from_what_somebody_typed():
     """Statements are written out; those excepted are put together from the schema's own names."""
     from_the_schema = {
-        ("qkcore/excerpt.py", "_copy_statement(table, columns, with_texts)"),
-        ("qkcore/publish.py", "f'delete from {table} where run_id = $run_id'"),
-        ("qkcore/publish.py", "f'insert into {table} by name select * from rows_to_insert'"),
+        ("qkcore/sharing/excerpt.py", "_copy_statement(table, columns, with_texts)"),
+        ("qkcore/results/publish.py", "f'delete from {table} where run_id = $run_id'"),
         (
-            "qkcore/publish.py",
-            """f"insert into runs by name select {', '.join((f'${n} as {n}' for n in row))}\"""",
+            "qkcore/results/publish.py",
+            "f'insert into {table} by name select * from rows_to_insert'",
         ),
+        ("qkcore/results/publish.py", "f'insert into runs by name select {named}'"),
     }
-    handed_on = {("qkcore/store.py", "sql"), ("qkcore/reader.py", "sql")}
+    handed_on = {("qkcore/results/reader.py", "sql")}
+    put_together = set()
     for file, call in calls("execute executemany sql query"):
         first = call.args[0] if call.args else None
         is_written_out = isinstance(first, ast.Constant) or (
             isinstance(first, ast.Name) and first.id.isupper()
         )
-        assert is_written_out or (file, ast.unparse(first)) in from_the_schema | handed_on, (
-            file,
-            ast.unparse(call),
-        )
+        if not is_written_out:
+            put_together.add((file, ast.unparse(first) if first else ast.unparse(call)))
+    assert put_together == from_the_schema | handed_on
     # Of a store, asked SQL; of a page, a question's name. Never a text put together.
     for file, call in calls("ask ask_arrays ask_arrow"):
         built = (ast.JoinedStr, ast.BinOp)
@@ -129,8 +126,8 @@ def test_weights_are_safetensors_only_and_a_models_own_code_is_never_run():
 
 def test_only_fetch_asks_the_network_and_only_for_what_the_settings_name():
     network = {"urllib.request", "http.client", "requests", "httpx", "socket", "aiohttp", "ftplib"}
-    assert {file for file, module in imports() if module in network} == {"qkcore/fetch.py"}
-    assert {file for file, _ in calls("fetch")} == {"qkcore/bundle.py"}
+    assert {file for file, module in imports() if module in network} == {"qkcore/sharing/fetch.py"}
+    assert {file for file, _ in calls("fetch")} == {"qkcore/sharing/bundle.py"}
     opened = [(file, ast.unparse(call.args[0])) for file, call in calls("open_bundle")]
     assert opened == [("pages/server/opened.py", "given.bundle")]
 
@@ -307,14 +304,6 @@ def words(at: AppTest) -> str:
     return " ".join(element.value for kind in kinds for element in getattr(at, kind))
 
 
-def opened(page: str, query: dict[str, str]) -> AppTest:
-    at = AppTest.from_file(ROOT / "pages/main/main.py", default_timeout=60)
-    for name, value in query.items():
-        at.query_params[name] = value
-    at.run()
-    return at.switch_page(str(ROOT / page)).run()
-
-
 def is_whole(at: AppTest) -> bool:
     """Whether the page came through without an exception and with nothing that would be HTML."""
     return (
@@ -330,7 +319,7 @@ fuzzed = settings(
 )
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", LISTED)
 @fuzzed
 @given(
     query=st.dictionaries(
@@ -338,22 +327,22 @@ fuzzed = settings(
     )
 )
 def test_no_address_breaks_a_page(page, shown, query):
-    at = opened(page, query)
+    at = answered(opened(page, query))
     assert is_whole(at), query
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", LISTED)
 def test_no_hostile_word_in_every_parameter_at_once_breaks_a_page(page, shown):
     for start in range(0, len(HOSTILE), 4):
         query = {name: HOSTILE[(start + place) % len(HOSTILE)] for place, name in enumerate(NAMES)}
-        assert is_whole(opened(page, query)), query
+        assert is_whole(answered(opened(page, query))), query
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", LISTED)
 @fuzzed
 @given(data=st.data())
 def test_nothing_typed_into_a_field_breaks_a_page(page, shown, data):
-    at = opened(page, {})
+    at = answered(opened(page))
     for kind in ("text_input", "text_area", "number_input", "selectbox", "slider"):
         for widget in getattr(at, kind):
             if kind in ("text_input", "text_area"):
@@ -363,4 +352,4 @@ def test_nothing_typed_into_a_field_breaks_a_page(page, shown, data):
             elif kind == "number_input":
                 # The limits are the browser's; a visitor may send what he likes
                 widget.set_value(data.draw(st.integers(-(2**40), 2**40), label=widget.label))
-    assert is_whole(at.run())
+    assert is_whole(answered(at.run()))

@@ -2,22 +2,39 @@
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import streamlit as st
 from streamlit.navigation.page import Page
-from streamlit.testing.v1 import AppTest
 
 from pages.server import turns
-from pages.server.settings import ROOT
+from tests.pages.opening import opened
 
 
-@pytest.fixture
-def two_turns(monkeypatch):
-    monkeypatch.setattr(turns, "_turns", threading.BoundedSemaphore(turns.AT_ONCE))
+def all_turns_are_free() -> bool:
+    """Whether as many pages as ever can be are being built at the same time."""
+    inside = threading.Barrier(turns.AT_ONCE)
+
+    def build(_):
+        with turns.in_turn():
+            inside.wait(10)
+
+    with ThreadPoolExecutor(turns.AT_ONCE) as pool:
+        try:
+            list(pool.map(build, range(turns.AT_ONCE)))
+        except threading.BrokenBarrierError:
+            return False
+    return True
 
 
-def test_no_more_than_two_pages_are_built_at_once(two_turns):
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """Whoever waits for a turn in a test waits to the end, unless the test says otherwise."""
+    monkeypatch.setattr(turns, "PATIENCE", 60)
+
+
+def test_no_more_than_two_pages_are_built_at_once():
     building, most, lock = 0, 0, threading.Lock()
 
     def build():
@@ -38,24 +55,35 @@ def test_no_more_than_two_pages_are_built_at_once(two_turns):
     assert most == turns.AT_ONCE
 
 
-def test_a_page_that_fails_or_stops_gives_its_turn_back(two_turns):
+def test_a_page_that_fails_or_stops_gives_its_turn_back():
     for _ in range(3 * turns.AT_ONCE):
         with pytest.raises(ZeroDivisionError), turns.in_turn():
             1 / 0  # noqa: B018
-    assert all(turns._turns.acquire(blocking=False) for _ in range(turns.AT_ONCE))
+    assert all_turns_are_free()
 
 
-def test_who_has_waited_long_enough_goes_on(two_turns, monkeypatch):
-    monkeypatch.setattr(turns, "PATIENCE", 0.05)
+def test_who_has_waited_long_enough_goes_on_and_gives_back_no_turn_that_it_never_had(monkeypatch):
+    came = threading.Event()
+
+    def build():
+        with turns.in_turn():
+            came.set()
+
+    fourth = threading.Thread(target=build)
     with turns.in_turn(), turns.in_turn():
+        monkeypatch.setattr(turns, "PATIENCE", 0.05)
         with turns.in_turn():
             pass  # a third, while two hold theirs
-        # And it gave back no turn that it never had
-        assert not turns._turns.acquire(blocking=False)
+        monkeypatch.setattr(turns, "PATIENCE", 60)
+        fourth.start()
+        assert not came.wait(0.2)
+    fourth.join()
+    assert came.is_set()
+    assert all_turns_are_free()
 
 
 @pytest.mark.parametrize("ending", ["st.stop()", "1 / 0", "st.rerun()"])
-def test_every_end_of_a_page_ends_its_turn(two_turns, monkeypatch, ending):
+def test_every_end_of_a_page_ends_its_turn(monkeypatch, ending):
     def page(self):
         if ending == "1 / 0":
             raise ZeroDivisionError
@@ -66,5 +94,5 @@ def test_every_end_of_a_page_ends_its_turn(two_turns, monkeypatch, ending):
 
     monkeypatch.setattr(Page, "run", page)
     for _ in range(2 * turns.AT_ONCE):
-        AppTest.from_file(ROOT / "pages/main/main.py", default_timeout=60).run()
-    assert all(turns._turns.acquire(blocking=False) for _ in range(turns.AT_ONCE))
+        opened()
+    assert all_turns_are_free()

@@ -2,19 +2,20 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import duckdb
 import numpy as np
 import pytest
 
 from qkcore import InputError
+from qkcore.__main__ import main
 from qkcore.attention.load import load_model
 from qkcore.puzzles.puzzle import PuzzleError, save_puzzles
 from qkcore.results.parts import PART_SIZE, part_path
 from qkcore.results.store import ResultStore
 from qkcore.scoring import precompute
 from qkcore.scoring.score import score_prompts, score_puzzle
+from tests import ROOT
 from tests.tiny import puzzle
 
 
@@ -174,67 +175,73 @@ def test_puzzles_without_an_answer_are_refused_before_scoring(lm, tmp_path):
         )
 
 
-def command(folder, puzzles, store):
-    arguments = ["--model", str(folder), "--puzzles", str(puzzles), "--store", str(store)]
-    return [sys.executable, "-m", "qkcore", "precompute", *arguments]
+# Ctrl-C on the command line. The run waits for the signal when its second part is done, so that it
+# comes at the same place on any machine. A test run in the background inherits that Ctrl-C means
+# nothing; a terminal's commands do not.
+WAITING = """
+import signal, sys, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from qkcore.__main__ import main
+from qkcore.scoring import precompute
+write_part = precompute.write_part
+
+def write_and_wait(path, part):
+    write_part(path, part)
+    if path == precompute.part_path(path.parent, 1):
+        print("waiting", flush=True)
+        time.sleep(600)
+
+precompute.write_part = write_and_wait
+sys.exit(main())
+"""
 
 
 @pytest.fixture
-def long_run(tiny_folder, tmp_path):
-    """(command line, parts folder, store) of a run that takes a few seconds."""
-    save_puzzles(several(20 * PART_SIZE), tmp_path / "many.jsonl")
-    store = tmp_path / "many.duckdb"
-    return (
-        command(tiny_folder, tmp_path / "many.jsonl", store),
-        tmp_path / "many.duckdb.parts",
-        store,
-    )
-
-
-def start_and_stop(line, parts, how):
-    """Start the command, send the signal when its second part is done; returns (exit status,
+def stopped_run(tiny_folder, tmp_path):
+    """Stops a run of three parts after its second with a signal; returns (arguments, exit status,
     stderr).
     """
-    with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as process:
-        deadline = time.monotonic() + 60
-        while len(list(parts.glob("*/part-*.parquet"))) < 2:
-            assert process.poll() is None, process.stderr.read()
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        process.send_signal(how)
-        _, errors = process.communicate(timeout=60)
-        return process.returncode, errors
+    save_puzzles(several(2 * PART_SIZE + 2), tmp_path / "many.jsonl")
+    arguments = ["--model", str(tiny_folder), "--puzzles", str(tmp_path / "many.jsonl")]
+    arguments = ["precompute", *arguments, "--store", str(tmp_path / "many.duckdb")]
+
+    def stop(how):
+        line, pipe = [sys.executable, "-c", WAITING, *arguments], subprocess.PIPE
+        with subprocess.Popen(line, cwd=ROOT, stdout=pipe, stderr=pipe, text=True) as process:
+            assert process.stdout.readline() == "waiting\n", process.stderr.read()
+            process.send_signal(how)
+            _, errors = process.communicate(timeout=60)
+            return arguments, process.returncode, errors
+
+    return stop
 
 
-def test_a_killed_run_is_finished_by_the_same_command(long_run):
-    line, parts, store = long_run
-    status, _ = start_and_stop(line, parts, signal.SIGKILL)
+def test_a_killed_run_is_finished_by_the_same_command(stopped_run, tmp_path, capsys):
+    arguments, status, _ = stopped_run(signal.SIGKILL)
     assert status == -signal.SIGKILL
-    assert not store.exists()
-    again = subprocess.run(line, capture_output=True, text=True, check=True)
-    assert "puzzles were scored before; going on." in again.stderr
-    assert len(stored_scores(store)) == 2 * 20 * PART_SIZE
-    assert not parts.exists()
+    assert not (tmp_path / "many.duckdb").exists()
+    assert main(arguments) == 0
+    assert f"{2 * PART_SIZE} of {2 * PART_SIZE + 2} puzzles were scored before; going on." in (
+        capsys.readouterr().err
+    )
+    assert len(stored_scores(tmp_path / "many.duckdb")) == 2 * (2 * PART_SIZE + 2)
+    assert not (tmp_path / "many.duckdb.parts").exists()
 
 
-def test_ctrl_c_says_how_to_go_on(long_run):
-    line, parts, store = long_run
-    status, errors = start_and_stop(line, parts, signal.SIGINT)
+def test_ctrl_c_says_how_to_go_on(stopped_run, tmp_path):
+    _, status, errors = stopped_run(signal.SIGINT)
     assert status == 130
-    assert "puzzles are scored and kept in" in errors
+    assert f"{2 * PART_SIZE} of {2 * PART_SIZE + 2} puzzles are scored and kept in" in errors
     assert "Run the same command again to go on." in errors
     assert "Traceback" not in errors
-    assert not store.exists()
+    assert not (tmp_path / "many.duckdb").exists()
 
 
-def test_the_progress_bar_shows_puzzles_per_second_and_time_left(tiny_folder, tmp_path):
+def test_the_progress_bar_shows_puzzles_per_second_and_time_left(tiny_folder, tmp_path, capsys):
     save_puzzles(several(PART_SIZE), tmp_path / "p.jsonl")
-    done = subprocess.run(
-        command(tiny_folder, tmp_path / "p.jsonl", tmp_path / "p.duckdb"),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert f"{PART_SIZE}/{PART_SIZE}" in done.stderr
-    assert "puzzle/s" in done.stderr
-    assert "run tiny-qwen3-p-pre-" in done.stdout
+    arguments = ["--model", str(tiny_folder), "--puzzles", str(tmp_path / "p.jsonl")]
+    assert main(["precompute", *arguments, "--store", str(tmp_path / "p.duckdb")]) == 0
+    printed = capsys.readouterr()
+    assert f"{PART_SIZE}/{PART_SIZE}" in printed.err
+    assert "puzzle/s" in printed.err
+    assert "run tiny-qwen3-p-pre-" in printed.out

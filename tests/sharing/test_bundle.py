@@ -1,6 +1,7 @@
 """Bundles: what goes in comes out, nothing else does, and what changed on the way is refused."""
 
 import functools
+import hashlib
 import http.server
 import json
 import re
@@ -207,11 +208,9 @@ def test_a_bundle_of_another_schema_says_who_made_it_and_what_to_do(planted_path
     write_bundle(planted_path, tmp_path / "b")
     with duckdb.connect(str(tmp_path / "b" / STORE)) as connection:
         connection.execute("update meta set schema_version = 0")
-    from qkcore.sharing.bundle import _sha256
-
-    store = tmp_path / "b" / STORE
+    store = (tmp_path / "b" / STORE).read_bytes()
     claim(
-        files={STORE: {"sha256": _sha256(store), "bytes": store.stat().st_size}},
+        files={STORE: {"sha256": hashlib.sha256(store).hexdigest(), "bytes": len(store)}},
         qkcore_version="0.0.1",
     )(tmp_path / "b")
     with pytest.raises(
