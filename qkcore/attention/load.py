@@ -11,13 +11,21 @@ import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 
 from qkcore.attention.capture import attach
-from qkcore.attention.geometry import Geometry, UnsupportedModelError, read_geometry
+from qkcore.attention.geometry import (
+    Geometry,
+    UnsupportedModelError,
+    input_embeddings,
+    read_geometry,
+)
 from qkcore.attention.selfcheck import SelfCheck, self_check
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 HASHED_WHOLE = 256 * 2**20  # larger weight files are hashed at both ends, with size and time
@@ -27,8 +35,8 @@ HASHED_WHOLE = 256 * 2**20  # larger weight files are hashed at both ends, with 
 class CausalLM:
     """A model that can be scored. Made by `load_model` or `vouch_for` only."""
 
-    model: nn.Module
-    tokenizer: object
+    model: "PreTrainedModel"
+    tokenizer: "PreTrainedTokenizerBase"  # a fast one
     geometry: Geometry
     check: SelfCheck
     name: str  # as people know it: the Hugging Face id, or the folder's name
@@ -42,10 +50,15 @@ class CausalLM:
     @property
     def device(self) -> torch.device:
         """Where the embeddings are."""
-        return self.model.get_input_embeddings().weight.device
+        return input_embeddings(self.model).device
 
 
-def vouch_for(model: nn.Module, tokenizer, name: str, revision: str = "unsaved") -> CausalLM:
+def vouch_for(
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    name: str,
+    revision: str = "unsaved",
+) -> CausalLM:
     """Check a model that is already in memory.
 
     Raises:
@@ -55,7 +68,7 @@ def vouch_for(model: nn.Module, tokenizer, name: str, revision: str = "unsaved")
         raise UnsupportedModelError(
             f"{name}: its tokenizer reports no character offsets (no tokenizer.json)"
         )
-    rows = model.get_input_embeddings().weight.shape[0]
+    rows = len(input_embeddings(model))
     if len(tokenizer) > rows:
         raise UnsupportedModelError(
             f"{name}: its tokenizer has {len(tokenizer):,} tokens, the model only {rows:,}"
@@ -76,7 +89,7 @@ def vouch_for(model: nn.Module, tokenizer, name: str, revision: str = "unsaved")
 
 
 def load_model(
-    model: str | os.PathLike, dtype: str | None = None, device: str | None = None
+    model: str | os.PathLike[str], dtype: str | None = None, device: str | None = None
 ) -> CausalLM:
     """Load a folder or a Hugging Face id and check it.
 
@@ -114,13 +127,10 @@ def load_model(
     if not folder.is_dir():
         _check_reachable(str(model))
     loaded, tokenizer = _from_pretrained(str(model), torch_dtype, device)
-    name = folder.resolve().name if folder.is_dir() else str(model)
-    revision = (
-        _folder_revision(folder)
-        if folder.is_dir()
-        else getattr(loaded.config, "_commit_hash", None)
-    )
-    return vouch_for(loaded, tokenizer, name, revision or "unknown")
+    if folder.is_dir():
+        return vouch_for(loaded, tokenizer, folder.resolve().name, _folder_revision(folder))
+    revision = getattr(loaded.config, "_commit_hash", None) or "unknown"
+    return vouch_for(loaded, tokenizer, str(model), revision)
 
 
 def _check_device(device: str) -> None:
@@ -140,8 +150,9 @@ def _check_device(device: str) -> None:
 
 
 def _check_reachable(model: str) -> None:
-    """Ask the hub once for a model that is not in the cache, before the patient retries of a
-    download do.
+    """Ask the hub once for a model that is not in the cache.
+
+    Before the patient retries of a download do.
     """
     from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
     from huggingface_hub.errors import HfHubHTTPError
@@ -169,7 +180,9 @@ def _check_reachable(model: str) -> None:
         ) from error
 
 
-def _from_pretrained(model: str, dtype: torch.dtype | str, device: str):
+def _from_pretrained(
+    model: str, dtype: torch.dtype | str, device: str
+) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
     """(model, tokenizer), or one sentence for whatever Hugging Face raises."""
     os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
     from safetensors import SafetensorError
@@ -177,7 +190,8 @@ def _from_pretrained(model: str, dtype: torch.dtype | str, device: str):
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
-        loaded, notes = AutoModelForCausalLM.from_pretrained(
+        # A pair, where loading info is asked for; its type does not say so.
+        found: Any = AutoModelForCausalLM.from_pretrained(
             model,
             dtype=dtype,
             use_safetensors=True,
@@ -185,6 +199,7 @@ def _from_pretrained(model: str, dtype: torch.dtype | str, device: str):
             output_loading_info=True,
             **({"device_map": "auto"} if device == "auto" else {}),
         )
+        loaded, notes = found
         if device != "auto":
             loaded.to(device)
     except (
@@ -197,11 +212,10 @@ def _from_pretrained(model: str, dtype: torch.dtype | str, device: str):
         SafetensorError,
     ) as error:
         first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        where = (
-            "" if Path(model).is_dir() else f"there is no folder {model}, and as a Hugging Face id "
-        )
+        is_folder = Path(model).is_dir()
+        why = "" if is_folder else f"there is no folder {model}, and as a Hugging Face id "
         raise UnsupportedModelError(
-            f"{where}{model} cannot be loaded as a causal language model from safetensors: "
+            f"{why}{model} cannot be loaded as a causal language model from safetensors: "
             f"{first_line}"
         ) from error
     absent = sorted(notes["missing_keys"]) + sorted(str(key) for key in notes["mismatched_keys"])

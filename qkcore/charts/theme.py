@@ -42,6 +42,7 @@ def for_print(
     """The chart's Vega-Lite specification with colours of its own, on white, for a paper.
 
     Args:
+        chart: to print.
         categorical: the colours that a page gets from its theme for names,
         diverging: and for numbers.
     """

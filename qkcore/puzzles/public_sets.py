@@ -34,7 +34,7 @@ EXPECTED = {
     "multilogieval": "one object with 'depth' and 'samples'",
 }
 
-Documents = list[tuple[int, dict]]  # the line each begins on, and the JSON object
+Documents = list[tuple[int, object]]  # the line each begins on, and the JSON value
 
 
 def import_puzzles(
@@ -76,19 +76,16 @@ READERS: dict[str, Callable[[Paths], list[Puzzle]]] = {
 
 
 def _prontoqa_puzzles(documents: Documents, path: Path, label: str) -> Iterator[Puzzle]:
-    for example_name, example in documents[0][1].items():
+    for example_name, example in object_in(documents[0][1]).items():
         with at(f"{path}, {example_name}"):
             problems = object_in(example)
         for problem_name, problem in problems.items():
             with at(f"{path}, {example_name}, {problem_name}"):
                 is_test = problem_name == "test_example"
-                steps, distractors = (
-                    _prontoqa_steps(path.stem, is_test),
-                    _prontoqa_distractors(path.stem, is_test),
-                )
-                yield from _prontoqa_pair(
-                    problem, f"{label}/{example_name}/{problem_name}", steps, distractors
-                )
+                steps = _prontoqa_steps(path.stem, is_test)
+                distractors = _prontoqa_distractors(path.stem, is_test)
+                name = f"{label}/{example_name}/{problem_name}"
+                yield from _prontoqa_pair(problem, name, steps, distractors)
 
 
 def _prontoqa_pair(problem: object, name: str, steps: int, distractors: int | None) -> list[Puzzle]:
@@ -138,29 +135,19 @@ def _pararule_puzzles(documents: Documents, path: Path, label: str) -> Iterator[
             context, questions = text_in(document, "context"), field_in(document, "questions", list)
         for number, question in enumerate(questions, start=1):
             with at(f"{path}, line {line}, question {number}"):
-                statement, answer = (
-                    text_in(question, "text"),
-                    answer_in(question, "label", TRUE_FALSE),
-                )
-                steps = _steps(
-                    field_in(field_in(question, "meta", dict), "QDep"), "QDep", r"(\d{1,4})"
-                )
-                yield _puzzle(
-                    f"{label}/line{line}/question{number}",
-                    context,
-                    statement,
-                    TRUE_FALSE,
-                    answer,
-                    steps,
-                )
+                statement = text_in(question, "text")
+                answer = answer_in(question, "label", TRUE_FALSE)
+                depth = field_in(field_in(question, "meta", dict), "QDep")
+                steps = _steps(depth, "QDep", r"(\d{1,4})")
+                name = f"{label}/line{line}/question{number}"
+                yield _puzzle(name, context, statement, TRUE_FALSE, answer, steps)
 
 
 def _multilogieval_puzzles(documents: Documents, path: Path, label: str) -> Iterator[Puzzle]:
     with at(str(path)):
-        samples, steps = (
-            field_in(documents[0][1], "samples", list),
-            _multilogieval_steps(documents[0][1], path),
-        )
+        document = object_in(documents[0][1])
+        samples = field_in(document, "samples", list)
+        steps = _multilogieval_steps(document, path)
     for number, sample in enumerate(samples, start=1):
         with at(f"{path}, sample {number}"):
             context, statement = text_in(sample, "context"), text_in(sample, "question")
@@ -249,11 +236,8 @@ def _format_of(document: object) -> str | None:
         if name in document:
             return format
     names = [name for example in document.values() if isinstance(example, dict) for name in example]
-    return (
-        "prontoqa"
-        if any(re.match("test_example|in_context_example", name) for name in names)
-        else None
-    )
+    is_prontoqa = any(re.match("test_example|in_context_example", name) for name in names)
+    return "prontoqa" if is_prontoqa else None
 
 
 def _steps(value: object, name: str, pattern: str) -> int:

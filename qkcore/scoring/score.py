@@ -77,6 +77,8 @@ def prompts_of(
     """The prompts of puzzles, in order, each within the model's reach.
 
     Args:
+        lm: the model.
+        puzzles: to ask of it.
         template: the prompt for all of them; by default each puzzle's `default_template`.
         max_tokens: longest prompt allowed, if the model reaches further.
 
@@ -87,7 +89,7 @@ def prompts_of(
         (lm.geometry.max_positions, f"{lm.name} reads at most"),
         (max_tokens, "allowed here are"),
     ]
-    known = [one for one in limits if one[0] is not None]
+    known = [(most, whose) for most, whose in limits if most is not None]
     limit, whose = min(known, key=itemgetter(0), default=(None, ""))
     prompts = []
     for puzzle in puzzles:
@@ -115,6 +117,8 @@ def score_puzzles(
     memory runs out, batches are halved for good and the log says so.
 
     Args:
+        lm: the model.
+        puzzles: to ask of it.
         rope: "pre" for queries and keys before rotary position embedding, "post" for after.
         template: the prompt for all of them; by default each puzzle's `default_template`. A `Chat`
             asks through the tokenizer's chat template.
@@ -158,8 +162,8 @@ def score_prompts(
             f"{lm.name}: its queries and keys are changed again after rotary embedding, so there "
             "is no score before it; use rope 'post'"
         )
-    is_shared = isinstance(max_batch_tokens, Budget)
-    budget = max_batch_tokens if is_shared else Budget(max_batch_tokens)
+    given = max_batch_tokens
+    budget = given if isinstance(given, Budget) else Budget(given)
     scored = _score_prompts(lm, prompts, rope, budget)
     return (Scores(prompt.puzzle, *scored[index]) for index, prompt in enumerate(prompts))
 
