@@ -11,10 +11,11 @@ app: .venv/app-ready  ## the dashboard on the bundled demo store, or on STORE=..
 test: .venv/test-ready  ## all tests; browser tests are skipped where there is no Chromium
 	.venv/bin/python -m pytest
 
-lint: .venv/test-ready  ## ruff: lint and format check
+lint: .venv/test-ready  ## code rules, formatting, imports and types
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/lint-imports
+	.venv/bin/mypy
 
 format: .venv/test-ready
 	.venv/bin/ruff format .

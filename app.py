@@ -6,14 +6,15 @@ page but the first with "Page not found" (Streamlit takes such a folder for its 
 multipage app until the first `st.navigation`).
 """
 
-import runpy
+import runpy  # noqa: TID251 -- it runs the frame, whose name stands here
 from pathlib import Path
 
 import streamlit as st
 from starlette.middleware import Middleware
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-import pages.widgets.curves  # noqa: F401 -- what pages draw with takes a second to load; the first visitor need not wait
+# What pages draw with takes a second to load; the first visitor need not wait.
+import pages.widgets.curves  # noqa: F401
 from pages.server.failures import say_sorry
 from pages.server.headers import SecurityHeaders
 from pages.server.opened import get_ready

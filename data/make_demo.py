@@ -1,8 +1,7 @@
-"""Make the demo store again: generated puzzles in both styles, scored with the bundled model. `make
-demo` runs it.
+"""Make the demo store again: generated puzzles in both styles, scored with the bundled model.
 
-`make demo PRONTOQA=FOLDER` adds PrOntoQA-OOD, ProofsOnly, from a folder of its published files:
-scores, no texts.
+`make demo` runs it. `make demo PRONTOQA=FOLDER` adds PrOntoQA-OOD, ProofsOnly, from a folder of its
+published files: scores, no texts.
 
 Everything follows from the seed and the model's files, so the store is the same each time but for
 time stamps. The store is built beside the old one and takes its place when it is whole.

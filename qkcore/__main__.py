@@ -10,9 +10,12 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import TypeAlias
 
 from qkcore import InputError, __version__, commands
 from qkcore.puzzles.public_sets import NAMES
+
+Added: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # where commands are added
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -63,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_app(added) -> None:
+def _add_app(added: Added) -> None:
     parser = added.add_parser("app", help="open the dashboard in the browser")
     parser.add_argument(
         "--store",
@@ -75,7 +78,7 @@ def _add_app(added) -> None:
     parser.set_defaults(run=commands.app)
 
 
-def _add_generate(added) -> None:
+def _add_generate(added: Added) -> None:
     parser = added.add_parser("generate", help="make new puzzles that no surface rule solves")
     parser.add_argument(
         "--steps",
@@ -96,7 +99,7 @@ def _add_generate(added) -> None:
     parser.set_defaults(run=commands.generate)
 
 
-def _add_import(added) -> None:
+def _add_import(added: Added) -> None:
     parser = added.add_parser("import", help="read a public puzzle set into a puzzle file")
     parser.add_argument("format", choices=tuple(NAMES))
     parser.add_argument(
@@ -112,7 +115,7 @@ def _add_import(added) -> None:
     parser.set_defaults(run=commands.import_set)
 
 
-def _add_precompute(added) -> None:
+def _add_precompute(added: Added) -> None:
     parser = added.add_parser("precompute", help="score a puzzle file into a result store")
     _add_model(parser)
     parser.add_argument("--puzzles", type=Path, required=True, metavar="FILE.jsonl")
@@ -137,7 +140,7 @@ def _add_precompute(added) -> None:
     parser.set_defaults(run=commands.precompute)
 
 
-def _add_bundle(added) -> None:
+def _add_bundle(added: Added) -> None:
     parser = added.add_parser("bundle", help="put chosen runs into one file or folder to share")
     parser.add_argument("--store", type=Path, required=True, metavar="FILE.duckdb")
     parser.add_argument(
@@ -163,7 +166,7 @@ def _add_bundle(added) -> None:
     parser.set_defaults(run=commands.bundle)
 
 
-def _add_export(added) -> None:
+def _add_export(added: Added) -> None:
     parser = added.add_parser("export", help="write a run's tables as CSV or Parquet files")
     parser.add_argument("--store", type=Path, required=True, metavar="FILE.duckdb")
     parser.add_argument(
@@ -180,7 +183,7 @@ def _add_export(added) -> None:
     parser.set_defaults(run=commands.export)
 
 
-def _add_score(added) -> None:
+def _add_score(added: Added) -> None:
     parser = added.add_parser("score", help="score one puzzle from standard input")
     _add_model(parser)
     parser.add_argument(
@@ -193,7 +196,7 @@ def _add_score(added) -> None:
     parser.set_defaults(run=commands.score)
 
 
-def _add_check(added) -> None:
+def _add_check(added: Added) -> None:
     parser = added.add_parser("check", help="load a model and show how it is read")
     _add_model(parser)
     parser.set_defaults(run=commands.check)

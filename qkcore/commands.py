@@ -6,20 +6,26 @@ once.
 
 import json
 import sys
+from argparse import Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qkcore.puzzles.puzzle import Puzzle, PuzzleError, context_group, load_puzzles, save_puzzles
 from qkcore.wording import head_name
 
+if TYPE_CHECKING:
+    from qkcore.asking.templates import Template
+    from qkcore.attention.load import CausalLM
 
-def app(options) -> None:
+
+def app(options: Namespace) -> None:
     """Open the dashboard."""
     from qkcore.dashboard import start
 
     start(options.store, options.port)
 
 
-def generate(options) -> None:
+def generate(options: Namespace) -> None:
     """Make new puzzles and save them."""
     from qkcore.puzzles.generate import generate_puzzles
 
@@ -30,7 +36,7 @@ def generate(options) -> None:
     _save(puzzles, options.out)
 
 
-def import_set(options) -> None:
+def import_set(options: Namespace) -> None:
     """Read a public puzzle set, save it as puzzles, and say what was taken and left out."""
     from qkcore.puzzles.import_report import report
     from qkcore.puzzles.public_sets import read_set
@@ -50,21 +56,21 @@ def _save(puzzles: list[Puzzle], path: Path) -> None:
     )
 
 
-def _load(options):
-    """(CausalLM, template or None) as the options say."""
+def _load(options: Namespace) -> "tuple[CausalLM, Template | None]":
+    """The model, and the template or None, as the options say."""
     from transformers.utils import logging
 
     from qkcore.asking.templates import Chat, PromptTemplate
     from qkcore.attention.load import load_model
 
     logging.set_verbosity_error()
-    template = PromptTemplate(options.template.replace("\\n", "\n")) if options.template else None
-    if options.chat:
-        template = Chat(template)
-    return load_model(options.model, dtype=options.dtype, device=options.device), template
+    text = options.template
+    plain = PromptTemplate(text.replace("\\n", "\n")) if text else None
+    lm = load_model(options.model, dtype=options.dtype, device=options.device)
+    return lm, Chat(plain) if options.chat else plain
 
 
-def precompute(options) -> None:
+def precompute(options: Namespace) -> None:
     """Score a puzzle file into a store."""
     puzzles = load_puzzles(options.puzzles)
     lm, template = _load(options)
@@ -84,7 +90,7 @@ def precompute(options) -> None:
     print(f"{options.store}: run {run_id}, {len(puzzles):,} puzzles")
 
 
-def bundle(options) -> None:
+def bundle(options: Namespace) -> None:
     """Make a bundle of runs, and say what is in it."""
     from qkcore.sharing.bundle import write_bundle
 
@@ -99,7 +105,7 @@ def bundle(options) -> None:
     print(f"fingerprint: {manifest['fingerprint']}")
 
 
-def export(options) -> None:
+def export(options: Namespace) -> None:
     """Write a run's tables as files."""
     from qkcore.results.export import export as export_run
     from qkcore.results.store import ResultStore
@@ -109,7 +115,7 @@ def export(options) -> None:
             print(path)
 
 
-def score(options) -> None:
+def score(options: Namespace) -> None:
     """Score the puzzle on standard input and print every head's answer."""
     puzzle = _read_puzzle(sys.stdin.read(), options.candidates)
     lm, template = _load(options)
@@ -192,7 +198,7 @@ def _read_puzzle(text: str, candidates: str | None) -> Puzzle:
     )
 
 
-def check(options) -> None:
+def check(options: Namespace) -> None:
     """Load a model and show how it is read."""
     lm, template = _load(options)
     from qkcore.scoring.score import prompts_of

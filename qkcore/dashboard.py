@@ -7,7 +7,7 @@ by name: importing it is not the core's business.
 
 import errno
 import os
-import socket
+import socket  # noqa: TID251 -- asks only whether a port of this machine is free
 import sys
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def start(store: Path | None, port: int) -> None:
     # -P: a file of the current folder must not stand in for a package of the same name.
     options = ["--server.address", ADDRESS, "--server.port", str(port)]
     line = [sys.executable, "-P", "-c", STREAMLIT, "run", str(APP / "app.py"), *options]
-    os.execve(sys.executable, line, os.environ | chosen)
+    os.execve(sys.executable, line, os.environ | chosen)  # noqa: S606 -- Streamlit, and no shell
 
 
 def _check_port(port: int) -> None:

@@ -2,28 +2,31 @@
 
 import re
 from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 WORD_JOINER = "\u2060"
-TURNING = (
-    r"[\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069]"  # signs that turn the direction of writing
-)
+# Signs that turn the direction of writing
+TURNING = r"[\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069]"
 NO_BREAK = "\u00a0"  # keeps a number and its percent sign on one line
 
 
 def percent(share: float) -> str:
-    """A share as people quote it.
+    r"""A share as people quote it.
 
     >>> percent(0.9312)
-    '93.1\\xa0%'
+    '93.1\xa0%'
     """
     return f"{100 * share:.1f}{NO_BREAK}%"
 
 
 def accuracy_text(accuracy: float, low: float, high: float, n: int) -> str:
-    """An accuracy with its 95 % interval and the number of puzzles, in that order.
+    r"""An accuracy with its 95 % interval and the number of puzzles, in that order.
 
     >>> accuracy_text(0.9312, 0.918, 0.942, 1800)
-    '93.1\\xa0% (91.8 to 94.2, n = 1,800)'
+    '93.1\xa0% (91.8 to 94.2, n = 1,800)'
     """
     return f"{percent(accuracy)} ({100 * low:.1f} to {100 * high:.1f}, n = {int(n):,})"
 
@@ -42,7 +45,7 @@ def gap_text(gap: float, low: float, high: float, p: float) -> str:
     )
 
 
-def texts_of(frame, wording: Callable[..., str], *columns: str) -> list[str]:
+def texts_of(frame: "pd.DataFrame", wording: Callable[..., str], *columns: str) -> list[str]:
     """One text a row of a data frame: `wording` of its columns.
 
     >>> import pandas as pd
@@ -62,20 +65,21 @@ def head_name(layer: int, head: int) -> str:
 
 
 def visible(text: str) -> str:
-    """Text in which signs that turn the direction of writing are spelt out, so that nothing around
-    it is turned.
+    r"""Text in which signs that turn the direction of writing are spelt out.
 
-    >>> visible("a\\u202eb")
-    'a\\\\u202eb'
+    So nothing around it is turned.
+
+    >>> visible("a\u202eb")
+    'a\\u202eb'
     """
     return re.sub(TURNING, lambda sign: f"\\u{ord(sign[0]):04x}", text)
 
 
 def escaped(text: str) -> str:
-    """Text from elsewhere, safe inside Markdown: shown as typed.
+    r"""Text from elsewhere, safe inside Markdown: shown as typed.
 
     >>> escaped("a*b* [x](y)")
-    'a\\\\*b\\\\* \\\\[x\\\\]\\\\(y\\\\)'
+    'a\\*b\\* \\[x\\]\\(y\\)'
     """
     # A word joiner, which nobody sees, keeps Streamlit from making links of addresses.
     unlinked = re.sub(

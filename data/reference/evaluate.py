@@ -1,12 +1,13 @@
-"""Measure the bundled model on fresh puzzles with plain transformers, and print the tables of the
-model card.
+"""Measure the bundled model on fresh puzzles with plain transformers, for its model card.
 
-    python data/reference/evaluate.py --n 200 python data/reference/evaluate.py --puzzles
-    puzzles.jsonl    # any puzzle file, by steps python data/reference/evaluate.py --heads
-    # the demo store's chosen heads, by steps
+Prints the card's tables:
 
-Uses nothing of the training code: a prompt goes in, and the larger of the logits of " true" and "
-false" comes out.
+    python data/reference/evaluate.py --n 200
+    python data/reference/evaluate.py --puzzles puzzles.jsonl    # any puzzle file, by steps
+    python data/reference/evaluate.py --heads                    # the demo store's chosen heads
+
+Uses nothing of the training code: a prompt goes in, and the larger of the logits of " true" and
+" false" comes out.
 """
 
 import argparse
@@ -83,8 +84,9 @@ def share(right: list[bool]) -> str:
 def generated_table(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, style: str, n: int
 ) -> Iterator[str]:
-    """Markdown lines: a row for each number of steps, a column for each number of distractors, and
-    all together.
+    """Markdown lines: a row for each number of steps, a column for each number of distractors.
+
+    And all together.
     """
     counts = range(MAX_DISTRACTORS + 1)
     yield f"Style {style}\n"
@@ -111,13 +113,12 @@ def file_table(
 
 
 def print_heads() -> None:
-    """The head chosen on validation puzzles of each run before rotary, and the model, on test
-    puzzles by steps.
+    """The chosen head of each run before rotary, and the model, on test puzzles by steps.
+
+    It is chosen on validation puzzles.
     """
-    print(
-        "| puzzles | head | steps | head | model | luck line |\n| --- | --- | --- | --- | --- | "
-        "--- |"
-    )
+    print("| puzzles | head | steps | head | model | luck line |")
+    print("| --- | --- | --- | --- | --- | --- |")
     with ResultStore.open(HERE.parent / "qkscope.duckdb") as store:
         for run in store.runs().query("rope == 'pre'").itertuples():
             best = store.best_head(run.run_id)
@@ -131,6 +132,7 @@ def print_heads() -> None:
 
 
 def main() -> None:
+    """Print what is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--model", default=str(HERE), help="folder of the model")
     parser.add_argument(

@@ -149,8 +149,9 @@ class Teacher:
         self._after = tokenizer(after).input_ids
 
     def batches(self, plan: Plan, size: int, n: int, seed: str) -> list[Batch]:
-        """`n` batches of `size` lessons; lessons of like length share a batch, the batches come in
-        random order.
+        """`n` batches of `size` lessons.
+
+        Lessons of like length share a batch, the batches come in random order.
         """
         rng = random.Random(seed)
         lessons = sorted(
@@ -248,8 +249,9 @@ def _rule_statements(
 def _aside_statements(
     rng: random.Random, premises: list[Premise], statements: list[Premise], n_most: int
 ) -> list[Premise]:
-    """Statements about adjectives off the chains that hold of one entity and are denied of the
-    other.
+    """Statements about adjectives off the chains.
+
+    They hold of one entity and are denied of the other.
     """
     entities = dict.fromkeys(statement.subject for statement in statements)
     ends = [reached_sets(premises, entity)[-1] for entity in entities]
@@ -305,9 +307,7 @@ def _batch(lessons: list[Lesson]) -> Batch:
 
 
 def _tails(lessons: list[Lesson]) -> tuple[Tensor, Tensor, Tensor]:
-    """(tail, 2) lesson and place, (tail,) verdicts, and (hop, tail, kind) shares of what is reached
-    there.
-    """
+    """(tail, 2) lesson and place, (tail,) verdicts, (hop, tail, kind) shares of what is reached."""
     tails = [(row, *tail) for row, lesson in enumerate(lessons) for tail in lesson.tails]
     index: tuple[list[int], list[int], list[int]] = ([], [], [])
     shares = []

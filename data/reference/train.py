@@ -1,4 +1,6 @@
-"""Train the bundled model again from nothing: python data/reference/train.py
+"""Train the bundled model again from nothing.
+
+    python data/reference/train.py
 
 The model answers prompts; nothing else of it is kept. While it learns, temporary readouts ask its
 hidden states for what each layer should know (deep supervision): after layer 0 whose premise this
@@ -35,8 +37,9 @@ LEARNED = 0.4  # nats above the best possible; a look-up below this is copied up
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Some updates on one plan; the learning rate goes from the first to the second value,
-    linearly.
+    """Some updates on one plan.
+
+    The learning rate goes from the first to the second value, linearly.
     """
 
     n_updates: int
@@ -119,6 +122,7 @@ class Pupil(nn.Module):
 
 
 def config(tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
+    """The model's shape, for this vocabulary."""
     return LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=WIDTH,
@@ -136,11 +140,10 @@ def config(tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
 
 @torch.no_grad()
 def start_alike(lm: LlamaForCausalLM) -> None:
-    """Begin with attention that looks for likeness, in every layer but the first, and passes on
-    what it finds.
+    """Begin with attention that looks for likeness and passes on what it finds.
 
-    Queries begin nearly equal to keys, and the output projection as the transpose of the values'
-    ("mimetic initialisation", arXiv 2305.09828).
+    In every layer but the first. Queries begin nearly equal to keys, and the output projection as
+    the transpose of the values' ("mimetic initialisation", arXiv 2305.09828).
     """
     lm.model.embed_tokens.weight.normal_(0, 0.05)
     for layer in lm.model.layers[1:]:
@@ -154,8 +157,9 @@ def start_alike(lm: LlamaForCausalLM) -> None:
 
 
 def copy_upwards(pupil: Pupil, optimizer: torch.optim.Optimizer, layer: int) -> None:
-    """Give all layers between `layer` and the last one its weights, and their optimizer a clean
-    slate.
+    """Give all layers between `layer` and the last one its weights.
+
+    And their optimizer a clean slate.
     """
     source = {
         name: value.clone() for name, value in pupil.lm.model.layers[layer].state_dict().items()
@@ -178,13 +182,14 @@ def place_in(stages: list[Stage], update: int) -> tuple[Stage, float] | None:
 
 
 def train(stages: list[Stage], checkpoint: Path) -> tuple[Pupil, PreTrainedTokenizerFast]:
+    """All stages, from the checkpoint on if there is one."""
     torch.manual_seed(SEED)
     tokenizer = build_tokenizer()
     teacher, pupil = Teacher(tokenizer), Pupil(tokenizer)
     optimizer = torch.optim.AdamW(pupil.parameters(), betas=(0.9, 0.98), weight_decay=0.01)
     update, n_copied, seconds = 0, 0, 0.0
     if checkpoint.exists():
-        saved = torch.load(checkpoint)
+        saved = torch.load(checkpoint)  # noqa: TID251 -- its own checkpoint
         pupil.load_state_dict(saved["pupil"])
         optimizer.load_state_dict(saved["optimizer"])
         update, n_copied, seconds = saved["update"], saved["n_copied"], saved["seconds"]
@@ -238,6 +243,7 @@ class Report:
         self._right: dict[int, list[float]] = {}
 
     def add(self, batch: Batch, answer: Tensor, temporary: Tensor, is_right: Tensor) -> None:
+        """Note one update."""
         self._losses.append(torch.cat([answer[None], temporary]).detach())
         for steps in range(N_HOPS):
             self._right.setdefault(steps, []).extend(is_right[batch.steps == steps].tolist())
@@ -257,12 +263,14 @@ class Report:
 
 
 def save(state: dict, path: Path) -> None:
+    """Replace the file in one step: what is there is whole."""
     temporary = path.with_suffix(".tmp")
     torch.save(state, temporary)
     temporary.replace(path)
 
 
 def main() -> None:
+    """Train, and save the model and its tokenizer."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument(
         "--checkpoint", type=Path, default=HERE / "checkpoint.pt", help="delete it to begin anew"

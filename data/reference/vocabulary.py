@@ -34,8 +34,10 @@ OTHER_WORDS = (
 
 
 def known_words() -> list[str]:
-    """All words that are one token, without their leading space: singular, plural and, where a rule
-    can begin so, with a capital."""
+    """All words that are one token, without their leading space.
+
+    Singular, plural and, where a rule can begin so, with a capital.
+    """
     words = list(OTHER_WORDS)
     for style in STYLES.values():
         plurals = [f"{noun}es" for noun in style.nouns if noun.endswith("us")]

@@ -23,7 +23,7 @@ st.title("Method")
 st.markdown(INTRODUCTION)
 
 
-def show_example(example) -> None:
+def show_example(example: pd.Series) -> None:
     """The arithmetic of one head on one test puzzle."""
     name = head_name(example["layer"], example["head"])
     st.subheader("Worked example", anchor=False)
@@ -65,7 +65,7 @@ def show_example(example) -> None:
     )
 
 
-def show_cell(example, name: str) -> None:
+def show_cell(example: pd.Series, name: str) -> None:
     """Where that answer counts."""
     known = {
         column: int(example[column])

@@ -1,10 +1,9 @@
-"""One model, one worker, and a line of visitors before it. Plain threads: knows nothing of
-Streamlit.
+"""One model, one worker, and a line of visitors before it.
 
-A visitor asks for work on a model and gets a `Job` to look at. Work is done one piece at a time by
-one thread, which loads the model when it is not the one in memory, and lets go of that one first.
-What goes wrong ends in the job's `error`, one sentence; a thread that dies or hangs is replaced
-when the next visitor looks.
+Plain threads: knows nothing of Streamlit. A visitor asks for work on a model and gets a `Job` to
+look at. Work is done one piece at a time by one thread, which loads the model when it is not the
+one in memory, and lets go of that one first. What goes wrong ends in the job's `error`, one
+sentence; a thread that dies or hangs is replaced when the next visitor looks.
 """
 
 import gc
@@ -21,9 +20,8 @@ N_KEPT = 64  # results that are kept for whoever asks the same
 MAX_KEPT_BYTES = 2**23  # of one of them, where a result says how large it is
 UNSEEN = 30  # seconds after which nobody is waiting for a job any more
 LOADING = 900  # seconds that loading may take, downloads included
-SHARED_ADDRESS = (
-    5  # an address may be that of many visitors: it may ask this many times as often as one of them
-)
+# An address may be that of many visitors: it may ask this many times as often as one of them.
+SHARED_ADDRESS = 5
 
 
 class Busy(InputError):
@@ -46,7 +44,7 @@ class Job:
     error: str | None = None
     done: threading.Event = field(default_factory=threading.Event)
 
-    def finish(self, result: Any = None, error: str | None = None) -> None:
+    def finish(self, result: object = None, error: str | None = None) -> None:
         """Set the outcome; the first one counts."""
         if not self.done.is_set():
             self.result, self.error = result, error
@@ -64,7 +62,7 @@ class Desk:
 
     def __init__(
         self,
-        load: Callable[[str, Callable[[str], None]], Any],
+        load: Callable[[str, Callable[[str], None]], object],
         report: Callable[[Exception], None] = lambda error: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -74,8 +72,8 @@ class Desk:
         self._running: Job | None = None
         self._worker: threading.Thread | None = None
         self._model_name: str | None = None
-        self._model: Any = None
-        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
+        self._model: object = None
+        self._kept: OrderedDict[Hashable, object] = OrderedDict()
         self._asked: dict[str, deque[float]] = {}
 
     def submit(
@@ -90,10 +88,10 @@ class Desk:
         max_waiting: int = 16,
         per_minute: int = 600,
     ) -> Job:
-        """Ask for work; the same question by the same visitor, or one answered before, is not done
-        again.
+        """Ask for work.
 
-        A visitor has one job in line: another question of theirs takes the place of the one before.
+        The same question by the same visitor, or one answered before, is not done again. A visitor
+        has one job in line: another question of theirs takes the place of the one before.
 
         Raises:
             Busy: with what to do, when the line is full or the visitor asks too often.
@@ -130,8 +128,9 @@ class Desk:
             return job
 
     def look(self, job: Job) -> int:
-        """How many are served before this job (0: it is being served, or done); says that somebody
-        waits for it.
+        """How many are served before this job; says that somebody waits for it.
+
+        0: it is being served, or done.
         """
         with self._changed:
             job.seen = self._clock()
@@ -160,11 +159,9 @@ class Desk:
         """Have a worker: replace one that died, or that is far over its time."""
         running = self._running
         if self._worker is not None and self._worker.is_alive():
-            if (
-                running is None
-                or running.started is None
-                or self._clock() - running.started < running.seconds
-            ):
+            if running is None or running.started is None:
+                return
+            if self._clock() - running.started < running.seconds:
                 return
             running.finish(
                 error=f"This took longer than {running.seconds:,.0f} seconds and was given up; try "
@@ -218,7 +215,7 @@ class Desk:
             job.finish(error="The worker stopped while scoring; please try again.")
             raise
 
-    def _model_named(self, job: Job, me: threading.Thread) -> Any:
+    def _model_named(self, job: Job, me: threading.Thread) -> object:
         if self._model_name == job.model:
             return self._model
         self._model_name = self._model = None
@@ -232,7 +229,7 @@ class Desk:
                 self._model_name, self._model = job.model, model
         return model
 
-    def _keep(self, key: Hashable, result: Any) -> None:
+    def _keep(self, key: Hashable, result: object) -> None:
         if getattr(result, "n_bytes", 0) > MAX_KEPT_BYTES:
             return
         with self._changed:

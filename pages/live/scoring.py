@@ -6,10 +6,10 @@ of it.
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
@@ -28,12 +28,14 @@ from qkcore.results.scores import Scores
 from qkcore.wording import escaped
 
 if TYPE_CHECKING:
+    from qkcore.asking.prompts import Prompt
     from qkcore.attention.load import CausalLM
     from qkcore.scoring.alignment import Alignment
 
 QUICK = 2.5  # seconds to wait for a result before the page shows where it stands in line
 LOOK_UP = 10  # seconds for asking Hugging Face how large a model is
 DRAWS = (4, 2, 1)  # as many as the limit on variants allows
+Found = TypeVar("Found")  # what some work gives
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,7 +124,8 @@ def what_if(
         from qkcore.scoring.score import prompts_of, score_prompts
 
         template, said = template_named(shared.template), list(notes)
-        fitting, prompts = [], []
+        fitting: list[Variant] = []
+        prompts: list[Prompt] = []
         for variant in made:
             try:
                 prompts += prompts_of(lm, [variant.puzzle], template, limit)
@@ -136,7 +139,7 @@ def what_if(
     return _result_of("what if", key, shared.model, work)
 
 
-def _what(shared: Shared) -> tuple:
+def _what(shared: Shared) -> tuple[Puzzle, str, str, str]:
     """What decides the scores."""
     return shared.puzzle, shared.model, shared.rope, shared.template
 
@@ -151,7 +154,9 @@ def _variants(puzzle: Puzzle, kinds: tuple[str, ...], most: int) -> tuple[list[V
     return made[:most], [*notes, left_out]
 
 
-def _result_of(slot: str, asked: tuple, model: str, work: Callable[[Any], Any]) -> Any:
+def _result_of(
+    slot: str, asked: tuple[Hashable, ...], model: str, work: Callable[["CausalLM"], Found]
+) -> Found | None:
     """The result of work, asked for once however often the page is drawn."""
     key = (slot, *asked)
     job = st.session_state.get(f"live job {slot}")
@@ -180,7 +185,8 @@ def _result_of(slot: str, asked: tuple, model: str, work: Callable[[Any], Any]) 
         return None
     if job.error is not None:
         st.error(escaped(sentence(job.error)))
-    return job.result
+    result: Found | None = job.result
+    return result
 
 
 @st.fragment(run_every=1.0)

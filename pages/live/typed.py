@@ -14,6 +14,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.live.examples import EXAMPLES
+from pages.main.chosen import Chosen
 from pages.server.settings import ROOT, settings, told
 from qkcore import InputError
 from qkcore.asking.links import MAX_CANDIDATES, LinkError, Shared, decode, typed_puzzle
@@ -88,7 +89,8 @@ def keep_in_address(text: str) -> str:
 
 def asked_now() -> Asked | None:
     """What was asked last; None while there is nothing."""
-    return st.session_state.get(ASKED)
+    asked: Asked | None = st.session_state.get(ASKED)
+    return asked
 
 
 def run_of(model: str) -> pd.Series | None:
@@ -96,8 +98,10 @@ def run_of(model: str) -> pd.Series | None:
 
     Its revision is compared once the model is loaded.
     """
-    it = st.session_state.get("chosen")
-    return it.run if it is not None and it.run["model"] in (model, Path(model).name) else None
+    it: Chosen | None = st.session_state.get("chosen")
+    if it is None or it.run["model"] not in (model, Path(model).name):
+        return None
+    return it.run
 
 
 def model_path(model: str) -> str:
@@ -132,8 +136,9 @@ def typed_candidates() -> tuple[str, ...]:
 
 def typed_model() -> str:
     """The model that is picked or typed."""
-    model = st.session_state.get("live model", settings().models[0])
-    return st.session_state.get("live other model", "").strip() if model == OTHER_MODEL else model
+    model: str = st.session_state.get("live model", settings().models[0])
+    other: str = st.session_state.get("live other model", "")
+    return other.strip() if model == OTHER_MODEL else model
 
 
 def typed_fields() -> Fields:

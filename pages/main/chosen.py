@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 import pandas as pd
 import streamlit as st
 
-from pages.main.controls import linked
+from pages.main.controls import Place, linked
 from pages.main.stored import ask
 from qkcore.results.store import ResultStore
 from qkcore.wording import escaped, head_name
@@ -26,7 +26,7 @@ class Chosen:
     @property
     def run_id(self) -> str:
         """The run's id in the store."""
-        return self.run["run_id"]
+        return str(self.run["run_id"])
 
     @property
     def name(self) -> str:
@@ -69,14 +69,11 @@ def choose(runs: pd.DataFrame) -> Chosen:
     st.sidebar.caption(
         f"{run['n_layers']} layers with {run['n_heads']} heads, {run['n_puzzles']:,} puzzles"
     )
-    columns = st.sidebar.columns(2)
-    layer, head = (
-        _pick(column, label, int(run[f"n_{label.lower()}s"]), default)
-        for column, label, default in zip(
-            columns, ("Layer", "Head"), best or NOBODYS_CHOICE, strict=True
-        )
-    )
-    st.session_state.chosen = Chosen(run, layer, head, best)
+    left, right = st.sidebar.columns(2)
+    layer_at_first, head_at_first = best or NOBODYS_CHOICE
+    layer = _pick(left, "Layer", int(run["n_layers"]), layer_at_first)
+    head = _pick(right, "Head", int(run["n_heads"]), head_at_first)
+    it = st.session_state.chosen = Chosen(run, layer, head, best)
     if best is None:
         st.sidebar.caption("No validation puzzles, so no head could be chosen on them.")
     elif (layer, head) == best:
@@ -85,12 +82,13 @@ def choose(runs: pd.DataFrame) -> Chosen:
         st.sidebar.button(
             f"Back to {head_name(*best)}, best on validation", on_click=_take_best_head
         )
-    return st.session_state.chosen
+    return it
 
 
-def _pick(column, label: str, n: int, default: int) -> int:
-    """A number input for layer or head, counted from 0; what is out of reach falls back with a
-    sentence.
+def _pick(column: Place, label: str, n: int, default: int) -> int:
+    """A number input for layer or head, counted from 0.
+
+    What is out of reach falls back with a sentence.
     """
     key = label.lower()
     value = st.session_state.get(key)
@@ -105,8 +103,9 @@ def _pick(column, label: str, n: int, default: int) -> int:
 
 
 def show_link() -> None:
-    """An address that names everything on show: Streamlit leaves out of its own what was there from
-    the start.
+    """An address that names everything on show.
+
+    Streamlit leaves out of its own what was there from the start.
     """
     it = chosen()
     named = {"run": it.run_id, "layer": it.layer, "head": it.head} | linked()
@@ -116,7 +115,8 @@ def show_link() -> None:
 
 def chosen() -> Chosen:
     """What the frame has chosen, for pages."""
-    return st.session_state.chosen
+    it: Chosen = st.session_state.chosen
+    return it
 
 
 def _take_best_head() -> None:

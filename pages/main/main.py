@@ -1,5 +1,6 @@
-"""What surrounds every page: page list, run and head pickers, and what to say when there is nothing
-to show.
+"""What surrounds every page: page list, run and head pickers.
+
+And what to say when there is nothing to show.
 """
 
 import streamlit as st

@@ -12,6 +12,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import streamlit as st
 
 from pages.server.opened import store_in_use
+from qkcore.results.reader import StoreError
 from qkcore.results.store import ResultStore
 
 Rest = ParamSpec("Rest")
@@ -43,8 +44,25 @@ def ask(
     return _answer(str(path), stamp, name, arguments, named, question)
 
 
+def ask_known(
+    question: Callable[Concatenate[ResultStore, Rest], Answer | None],
+    *arguments: Rest.args,
+    **named: Rest.kwargs,
+) -> Answer:
+    """As `ask`, where the page has seen that there are puzzles to answer from.
+
+    Raises:
+        StoreError: when the store cannot be read, or there is no answer: what the page has seen may
+            have been replaced since.
+    """
+    answer = ask(question, *arguments, **named)
+    if answer is None:
+        raise StoreError("The results have changed while this page was drawn; reload it.")
+    return answer
+
+
 @st.cache_resource(max_entries=2, show_spinner=False)
-def _opened(path: str, stamp: tuple | None) -> ResultStore:
+def _opened(path: str, stamp: tuple[int, int, int] | None) -> ResultStore:
     return ResultStore.kept(path)
 
 
@@ -54,10 +72,10 @@ atexit.register(_opened.clear)  # DuckDB complains about connections that outliv
 @st.cache_data(max_entries=64, show_spinner=False)
 def _answer(
     path: str,
-    stamp: tuple | None,
+    stamp: tuple[int, int, int] | None,
     name: str,
-    arguments: tuple,
-    named: dict[str, Any],
+    arguments: tuple[object, ...],
+    named: dict[str, object],
     _question: Callable[..., Any],
-) -> Any:
+) -> Any:  # noqa: ANN401 -- `ask` says what it is
     return _question(_opened(path, stamp), *arguments, **named)

@@ -4,7 +4,7 @@ import streamlit as st
 
 from pages.main.chosen import chosen
 from pages.main.controls import pick, pick_difficulty
-from pages.main.stored import ask
+from pages.main.stored import ask, ask_known
 from pages.widgets.drawing import drawn, show_chart
 from pages.widgets.exports import offer, python_for
 from qkcore.charts.curves import difference_curves
@@ -25,8 +25,8 @@ def show_grids(other: str) -> None:
         pick_difficulty(where, it.run_id, name)
         for where, name in zip(st.columns(2), ("steps", "distractors"), strict=True)
     )
+    n_kv_heads = ask(ResultStore.runs).set_index("run_id")["n_kv_heads"]
     for where, run_id, head in zip(st.columns(2), (it.run_id, other), heads, strict=True):
-        run = ask(ResultStore.runs).set_index("run_id").loc[run_id]
         table = ask(measures, run_id, steps, distractors)
         with where:
             st.markdown(f"**`{run_id}`**")
@@ -36,9 +36,9 @@ def show_grids(other: str) -> None:
             chart = drawn(
                 head_grid,
                 table,
-                ask(ResultStore.chance, run_id, "test", steps, distractors),
+                ask_known(ResultStore.chance, run_id, "test", steps, distractors),
                 head,
-                n_kv_heads=int(run["n_kv_heads"]),
+                n_kv_heads=int(n_kv_heads[run_id]),
             )
             show_chart(
                 chart,
@@ -68,11 +68,9 @@ def show_difference(other: str) -> None:
         "head": f"{head_name(*heads[0])} here − {head_name(*heads[1])} there",
         "model": "model here − model there",
     }
-    for row in compared(first, second).itertuples():
-        st.markdown(
-            f"{names[row.who]}: **{gap_text(row.gap, row.low, row.high, row.p)}**, n = {row.n:,} "
-            "test puzzles."
-        )
+    for row in compared(first, second).to_dict("records"):
+        difference = gap_text(row["gap"], row["low"], row["high"], row["p"])
+        st.markdown(f"{names[row['who']]}: **{difference}**, n = {row['n']:,} test puzzles.")
     by_steps = compared(first.dropna(subset=["steps"]), second, ["steps"])
     if by_steps.empty:
         st.caption(

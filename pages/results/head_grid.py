@@ -1,10 +1,11 @@
 """How right is every head, and how does the one I click do as puzzles get harder?"""
 
+import pandas as pd
 import streamlit as st
 
 from pages.main.chosen import chosen
 from pages.main.controls import pick, pick_difficulty
-from pages.main.stored import ask
+from pages.main.stored import ask, ask_known
 from pages.widgets.clicks import taking_head
 from pages.widgets.curves import exam_of, show_curves
 from pages.widgets.drawing import drawn, show_chart
@@ -29,11 +30,11 @@ steps, distractors = (
 )
 
 
-def show_grid(heads) -> None:
+def show_grid(heads: pd.DataFrame) -> None:
     """What head, model, rules and luck get, the grid, and the ranking beside it."""
     model = ask(ResultStore.model_accuracy, it.run_id, "test", steps, distractors).iloc[0]
     luck = ask(ResultStore.luck, it.run_id, "test", steps, distractors).iloc[0]
-    chance = ask(ResultStore.chance, it.run_id, "test", steps, distractors)
+    chance = ask_known(ResultStore.chance, it.run_id, "test", steps, distractors)
     n_above, n_sure = int(heads["is_above_luck"].sum()), int(heads["is_above_chance"].sum())
     st.markdown(
         f"The model itself: **{accuracy_text(*model[['accuracy', 'low', 'high', 'n']])}**. Chance "
@@ -90,10 +91,10 @@ def show_grid(heads) -> None:
     offer("head-grid", heads, python_for(measures, it.run_id, steps, distractors), chart.make)
 
 
-def show_head(heads) -> None:
+def show_head(heads: pd.DataFrame) -> None:
     """The chosen head: in words, as puzzles get harder, its margins, where it beats the model."""
     own = heads[(heads["layer"] == it.layer) & (heads["head"] == it.head)].iloc[0]
-    gap = ask(ResultStore.gap, it.run_id, it.layer, it.head, "test", steps, distractors)
+    gap = ask_known(ResultStore.gap, it.run_id, it.layer, it.head, "test", steps, distractors)
     st.subheader(it.name, anchor=False)
     st.markdown(
         f"{it.how.capitalize()}: **{accuracy_text(*own[['accuracy', 'low', 'high', 'n']])}**, "

@@ -14,7 +14,7 @@ from qkcore.charts.curves import agreement_bars, gap_chart
 from qkcore.results.answers import exam
 from qkcore.results.findings import run_gaps
 from qkcore.statistics.exams import DIFFICULTY, agreement, gaps, kappa
-from qkcore.wording import gap_text, head_name, percent
+from qkcore.wording import gap_text, head_name, percent, texts_of
 
 it = chosen()
 st.title("Head vs. model")
@@ -89,7 +89,8 @@ def show_runs() -> None:
     if table.empty:
         st.caption("No run has both validation and test puzzles.")
         return
-    table["run"] = [f"{row.run_id}: {head_name(row.layer, row.head)}" for row in table.itertuples()]
+    heads = texts_of(table, head_name, "layer", "head")
+    table["run"] = [f"{run}: {head}" for run, head in zip(table["run_id"], heads, strict=True)]
     chart = drawn(gap_chart, table, "run", "Chosen head minus model, points")
     show_chart(
         chart,

@@ -5,7 +5,7 @@ import streamlit as st
 
 from pages.main.chosen import chosen
 from pages.main.controls import pick
-from pages.main.stored import ask
+from pages.main.stored import ask, ask_known
 from pages.widgets.curves import exam_of
 from pages.widgets.drawing import drawn, show_chart
 from pages.widgets.exports import offer, python_for
@@ -32,7 +32,8 @@ def show_headline() -> None:
     heads = ask(ResultStore.head_accuracy, it.run_id, "test")
     own = heads[(heads["layer"] == it.layer) & (heads["head"] == it.head)].iloc[0]
     model = ask(ResultStore.model_accuracy, it.run_id, "test").iloc[0]
-    gap = ask(ResultStore.gap, it.run_id, it.layer, it.head, "test")
+    gap = ask_known(ResultStore.gap, it.run_id, it.layer, it.head, "test")
+    chance = ask_known(ResultStore.chance, it.run_id, "test")
     luck = ask(ResultStore.luck, it.run_id, "test").iloc[0]
     quoted = ["accuracy", "low", "high", "n"]
     st.markdown(
@@ -40,7 +41,6 @@ def show_headline() -> None:
         f"right; the model itself **{accuracy_text(*model[quoted])}**: "
         f"{gap_text(gap.gap, gap.low, gap.high, gap.p)}."
     )
-    chance = ask(ResultStore.chance, it.run_id, "test")
     st.markdown(
         f"Chance is {percent(chance)}. Luck would give the best of {len(heads):,} heads "
         f"{percent(luck['q50'])}; the luck line is {percent(luck['q95'])}: guessing, the best head "
@@ -83,10 +83,8 @@ def show_ways_to_choose() -> None:
     st.subheader("Ways to choose", anchor=False)
     few = "1 and 2 steps, report on more"
     regime = pick(st, "Choose on validation puzzles of", "choose", ["all steps", few])
-    arguments = (
-        (it.run_id, (1, 2), tuple(range(3, 100))) if regime == few else (it.run_id, None, None)
-    )
-    ways = ask(choices_reported, *arguments)
+    chosen_on, reported_on = ((1, 2), tuple(range(3, 100))) if regime == few else (None, None)
+    ways = ask(choices_reported, it.run_id, chosen_on, reported_on)
     if ways.empty:
         st.caption("This run has no puzzles to choose on, or none to report on, in that way.")
         return
@@ -113,7 +111,7 @@ def show_ways_to_choose() -> None:
     offer(
         "ways-to-choose",
         ways.assign(heads=ways["heads"].str.join(", ")),
-        python_for(choices_reported, *arguments),
+        python_for(choices_reported, it.run_id, chosen_on, reported_on),
     )
 
 

@@ -1,5 +1,6 @@
 """Which puzzles does the head get right, and the model wrong? Read them one by one."""
 
+import pandas as pd
 import streamlit as st
 
 from pages.main.chosen import chosen
@@ -24,11 +25,11 @@ RIGHT = {
 N_LISTED = 500
 
 
-def pick_puzzles():
-    """The test puzzles that all filters let through, with who is right."""
+def pick_puzzles() -> tuple[pd.DataFrame, str]:
+    """The test puzzles that all filters let through, with who is right; and the vote picked."""
     first, second, third = st.columns(3)
     verdict = pick(first, "Right", "right", [ALL, *VERDICTS])
-    names = ask(ResultStore.candidates, it.run_id)
+    names = ask(ResultStore.candidates, it.run_id) or ()
     answer = pick(second, "Answer", "answer", [ALL, *names]) if names else ALL
     vote = pick(third, "Vote", "vote", list(VOTES), DEFAULT_VOTE)
     first, second, third = st.columns(3)
@@ -54,9 +55,10 @@ if ask(ResultStore.difficulties, it.run_id, "test").empty:
 else:
     marks, vote = pick_puzzles()
     listed = marks.head(N_LISTED)
-    shown = listed.merge(ask(texts, it.run_id, tuple(listed["puzzle_id"])), on="puzzle_id").assign(
-        right=listed["right"].map(RIGHT).to_numpy()
-    )[["puzzle_id", "statement", "answer_text", "steps", "distractors", "right", "margin"]]
+    shown = listed.merge(ask(texts, it.run_id, tuple(listed["puzzle_id"])), on="puzzle_id")
+    shown = shown.assign(right=listed["right"].map(RIGHT).to_numpy())[
+        ["puzzle_id", "statement", "answer_text", "steps", "distractors", "right", "margin"]
+    ]
     table_key = f"puzzles {it.run_id} {it.name}"
     st.markdown(
         f"**{len(marks):,}** test puzzles."
@@ -71,7 +73,7 @@ else:
             width="stretch",
             height=260,
             key=table_key,
-            on_select=taking_puzzle(table_key, shown["puzzle_id"]),
+            on_select=taking_puzzle(table_key, shown["puzzle_id"].tolist()),
             selection_mode="single-row",
             column_config=puzzle_titles(it),
             alt="Test puzzles that pass the filters",

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from pages.main.chosen import chosen
-from pages.main.stored import ask
+from pages.main.stored import ask, ask_known
 from pages.widgets.drawing import drawn, show_chart
 from pages.widgets.exports import offer, python_for
 from qkcore.charts.grids import transfer_matrix
@@ -30,7 +30,7 @@ run_ids = tuple(runs["run_id"])
 def show_matrix() -> None:
     """Chosen on the row, tested on the column."""
     table = ask(transfers, run_ids)
-    chances = [ask(ResultStore.chance, run_id, "test") for run_id in run_ids]
+    chances = [ask_known(ResultStore.chance, run_id, "test") for run_id in run_ids]
     named = zip(chances, runs["puzzle_set"], strict=True)
     listed = ", ".join(f"{percent(chance)} on {name}" for chance, name in named)
     chart = drawn(transfer_matrix, table, max(chances))
@@ -55,10 +55,9 @@ def show_overlap() -> None:
     shared = ask(overlaps, run_ids)
     n_all = int(it.run["n_layers"] * it.run["n_heads"])
     n_top = min(N_TOP, n_all)
+    square = shared.pivot(index="puzzle_set", columns="other", values="n_shared")
     st.dataframe(
-        shared.pivot(index="puzzle_set", columns="other", values="n_shared").rename_axis(
-            index="Puzzle set"
-        ),
+        square.rename_axis(index="Puzzle set"),
         width="stretch",
         alt=f"How many of their {N_TOP} best heads two puzzle sets share",
     )
@@ -76,10 +75,9 @@ def show_good_everywhere() -> None:
     table["text"] = texts_of(table, accuracy_text, "accuracy", "low", "high", "n")
     table["name"] = texts_of(table, head_name, "layer", "head")
     order = list(dict.fromkeys(table["name"]))
+    by_set = table.pivot(index="name", columns="puzzle_set", values="text").loc[order]
     st.dataframe(
-        table.pivot(index="name", columns="puzzle_set", values="text")
-        .loc[order]
-        .rename_axis(index="Head"),
+        by_set.rename_axis(index="Head"),
         width="stretch",
         alt="Heads with the best worst-case validation accuracy, and their test accuracy on each "
         "set",

@@ -1,5 +1,6 @@
-"""Who may come in: everybody, or those whom the settings name, after signing in with the host's
-provider.
+"""Who may come in: everybody, or those whom the settings name.
+
+They sign in with the host's provider.
 """
 
 from collections.abc import Iterable
@@ -10,8 +11,9 @@ from pages.server.settings import settings
 
 
 def may_come_in(email: str | None, invited: Iterable[str]) -> bool:
-    """Whether an e-mail address is among those invited, by itself, by its @domain, or as anyone
-    (*).
+    """Whether an e-mail address is among those invited.
+
+    By itself, by its @domain, or as anyone (*).
 
     >>> addresses = ("Ann@Example.org", "ann@example.org.evil.net")
     >>> [may_come_in(one, ["@example.org"]) for one in addresses]
@@ -35,7 +37,9 @@ def let_in() -> None:
         st.markdown("Sign in to see it.")
         st.button("Sign in", on_click=st.login)
         st.stop()
-    if visitor.get("email_verified") is False or not may_come_in(visitor.get("email"), invited):
+    email = visitor.get("email")
+    named = email if isinstance(email, str) else None
+    if visitor.get("email_verified") is False or not may_come_in(named, invited):
         st.title("A private demo")
         st.markdown(
             "You are signed in, but this address has not been invited. Ask whoever runs the demo."

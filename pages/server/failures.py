@@ -1,8 +1,7 @@
-"""What happens when something breaks that nobody foresaw: a sentence for the visitor, the traceback
-for the log.
+"""What happens when something breaks that nobody foresaw.
 
-The log gets where and of what kind an error was, never its own words: those may quote a visitor's
-puzzle.
+A sentence for the visitor, the traceback for the log. The log gets where and of what kind an error
+was, never its own words: those may quote a visitor's puzzle.
 """
 
 import logging
@@ -32,9 +31,10 @@ def log_and_say_sorry(error: Exception) -> None:
 def without_words(error: BaseException) -> str:
     """A traceback with the kind of each error in place of its message, the first cause first."""
     parts = []
-    while error is not None:
-        parts.append("".join(traceback.format_tb(error.__traceback__)) + type(error).__name__)
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    cause: BaseException | None = error
+    while cause is not None:
+        parts.append("".join(traceback.format_tb(cause.__traceback__)) + type(cause).__name__)
+        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
     return "\nwhich led to\n".join(reversed(parts))
 
 
@@ -43,10 +43,8 @@ class _WithoutWords(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         if record.exc_info and record.exc_info[1]:
-            record.msg, record.args = (
-                f"{record.getMessage()}\n{without_words(record.exc_info[1])}",
-                (),
-            )
+            record.msg = f"{record.getMessage()}\n{without_words(record.exc_info[1])}"
+            record.args = ()
             record.exc_info = record.exc_text = None
         return True
 

@@ -1,5 +1,4 @@
-"""What the server tells browsers to forbid, and the two of Streamlit's addresses that it keeps
-shut.
+"""What the server tells browsers to forbid, and two of Streamlit's addresses that it keeps shut.
 
 A middleware for `st.App`. Where a host runs app.py as a plain script there is none; docs/hosting.md
 says so.
@@ -13,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import streamlit
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pages.server.settings import SettingsError, settings
 
@@ -64,10 +64,11 @@ def _own_scripts() -> tuple[str, ...]:
 class SecurityHeaders:
     """ASGI middleware: the headers on every answer, and 403 at the addresses that are shut."""
 
-    def __init__(self, app) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope, receive, send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or hand it on."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -76,13 +77,12 @@ class SecurityHeaders:
             for name, value in security_headers(settings().embed).items()
         ]
 
-        async def send_with_headers(message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 ours = {name for name, _ in added}
-                kept = [
-                    header for header in message.get("headers", ()) if header[0].lower() not in ours
-                ]
-                message = message | {"headers": [*kept, *added]}
+                theirs = message.get("headers", ())
+                kept = [header for header in theirs if header[0].lower() not in ours]
+                message = {**message, "headers": [*kept, *added]}
             await send(message)
 
         if SHUT.search(scope["path"].encode()):

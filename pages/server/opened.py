@@ -1,7 +1,7 @@
-"""The store that the settings name, which may lie in a bundle: checked and unpacked once, when the
-server starts.
+"""The store that the settings name, which may lie in a bundle.
 
-Also what else is done at the start, so that the first visitor need not wait for it.
+It is checked and unpacked once, when the server starts. Also what else is done at the start, so
+that the first visitor need not wait for it.
 """
 
 import gc
@@ -84,9 +84,10 @@ def _state(source: str) -> tuple:
 
 
 @asynccontextmanager
-async def get_ready(app) -> AsyncIterator[None]:
-    """For `st.App(lifespan=...)`: a bundle is there before the first visitor; what is wrong with
-    it, pages say.
+async def get_ready(app: object) -> AsyncIterator[None]:
+    """For `st.App(lifespan=...)`: a bundle is there before the first visitor.
+
+    What is wrong with it, pages say.
     """
     # A scoring lets go of the interpreter at each of its many small steps; with the usual 5 ms it
     # would wait that long at each for whoever is drawing a page.
@@ -99,8 +100,9 @@ async def get_ready(app) -> AsyncIterator[None]:
 
 
 def _import_what_scoring_needs() -> None:
-    """Importing torch holds up everybody for seconds: better now than when somebody asks for the
-    first scoring.
+    """Import torch now, rather than when somebody asks for the first scoring.
+
+    It holds up everybody for seconds.
     """
     import qkcore.attention.load
     import qkcore.scoring.alignment

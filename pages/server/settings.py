@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from qkcore import InputError
 
@@ -19,31 +19,24 @@ ROOT = Path(__file__).parents[2]
 BUNDLED_MODEL = "data/reference"
 DEMO_STORE = ROOT / "data" / "qkscope.duckdb"
 SETTINGS_FILE = ROOT / ".streamlit" / "qkscope.toml"  # or the path in QKSCOPE_SETTINGS
-SWITCH = {
-    "1": True,
-    "true": True,
-    "yes": True,
-    "on": True,
-    "": False,
-    "0": False,
-    "false": False,
-    "no": False,
-}
-SWITCH |= {"off": False}
+SWITCH = dict.fromkeys(("1", "true", "yes", "on"), True)
+SWITCH |= dict.fromkeys(("", "0", "false", "no", "off"), False)
+
+
+Value = TypeVar("Value")
 
 
 class SettingsError(InputError):
     """A setting that cannot be used; the message says which, where, and what it must be."""
 
 
-def _setting(default: Any, meaning: str, hosted: Any = None) -> Any:
-    """A field with its default, what it is for, and its default in a hosted demo where that
-    differs.
+def _setting(default: Value, meaning: str, hosted: Value | None = None) -> Value:
+    """A field with its default, what it is for, and its default in a hosted demo if that differs.
+
+    Its type is said to be that of the default, as `dataclasses.field` has it too.
     """
-    return field(
-        default=default,
-        metadata={"meaning": meaning, "hosted": default if hosted is None else hosted},
-    )
+    in_demo = default if hosted is None else hosted
+    return field(default=default, metadata={"meaning": meaning, "hosted": in_demo})
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +73,9 @@ class Settings:
     )
 
     def offers(self, model: str) -> bool:
-        """Whether a visitor may have this model scored; asked again where it is loaded, whatever a
-        page has offered.
+        """Whether a visitor may have this model scored.
+
+        Asked again where it is loaded, whatever a page has offered.
         """
         return not self.hosted or model in self.models
 
@@ -99,9 +93,9 @@ def settings() -> Settings:
 
 
 def told(path: Path) -> str:
-    """A file or folder as Python and commands on a page name it: one of ours from QKScope's own
-    folder where the dashboard was started there, any other in full.
+    """A file or folder as Python and commands on a page name it.
 
+    One of ours from QKScope's own folder where the dashboard was started there, any other in full.
     A hosted demo does not tell where its files are.
     """
     is_hosted = settings().hosted
@@ -148,25 +142,25 @@ def _from_file() -> dict[str, Any]:
     }
 
 
-def _value(one: Field, given: Any, where: str) -> Any:
+def _value(one: Field[Any], given: object, where: str) -> object:
     """The value of a field from a word of the environment, or from TOML."""
-    kind = type(one.default)
+    default: object = one.default
     text = given.strip() if isinstance(given, str) else given
-    if kind is bool:
+    if isinstance(default, bool):
         value = SWITCH.get(str(text).lower())
         if value is None:
             raise SettingsError(f"{where} is {given!r}; write true or false")
         return value
-    if kind is int:
-        if isinstance(text, bool) or not str(text).isdecimal() or int(text) < 1:
+    if isinstance(default, int):
+        if isinstance(text, bool) or not str(text).isdecimal() or int(str(text)) < 1:
             raise SettingsError(f"{where} is {given!r}; write a whole number from 1 up")
-        return int(text)
-    if kind is tuple:
+        return int(str(text))
+    if isinstance(default, tuple):
         parts = text.split(",") if isinstance(text, str) else text
         if not isinstance(parts, list) or not all(isinstance(part, str) for part in parts):
             raise SettingsError(f"{where} is {given!r}; write texts, separated by commas")
         named = tuple(filter(None, map(str.strip, parts)))
-        return tuple(dict.fromkeys((*one.default, *named)))  # what is there by default stays first
+        return tuple(dict.fromkeys((*default, *named)))  # what is there by default stays first
     if not isinstance(text, str):
         raise SettingsError(f"{where} is {given!r}; write a text in quotes")
-    return kind(text)
+    return Path(text) if isinstance(default, Path) else text

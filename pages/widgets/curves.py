@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.main.chosen import Chosen
-from pages.main.stored import ask
+from pages.main.stored import ask, ask_known
 from pages.widgets.drawing import drawn, show_chart
 from pages.widgets.exports import offer, python_for
 from qkcore.charts.curves import RULE, difficulty_curves
@@ -16,7 +16,7 @@ from qkcore.statistics.metrics import with_accuracy
 
 def exam_of(
     it: Chosen, vote: str = DEFAULT_VOTE, steps: int | None = None, distractors: int | None = None
-):
+) -> pd.DataFrame:
     """`answers.exam` of the chosen head, on test puzzles of these steps and distractors."""
     marks = ask(exam, it.run_id, it.layer, it.head, vote)
     for name, value in (("steps", steps), ("distractors", distractors)):
@@ -31,22 +31,26 @@ def show_curves(
     by: str,
     vote: str | None = None,
     distractors: int | None = None,
-):
-    """Chart, reading line and downloads of the test puzzles marked, which all have these
-    distractors (None: all).
+) -> None:
+    """Chart, reading line and downloads of the test puzzles marked.
+
+    They all have these distractors (None: all).
     """
     marks = marks.dropna(subset=[by])
     if marks.empty:
         st.caption(f"The puzzles of this run do not say their {by}, so there is no curve.")
         return
     who = ("head", "model", *(["vote"] if vote else []))
-    curves = accuracy_by(marks, [by], who)
-    rule = _rule_curve(it, by, distractors)
-    chance = ask(ResultStore.chance, it.run_id, "test", None, distractors)
-    named = {"head": it.name, "vote": vote}
+    curves = lines = accuracy_by(marks, [by], who)
+    rule = ask(ResultStore.best_rule, it.run_id)
+    if rule is not None:
+        drawn_rule = _rule_curve(it, rule, by, distractors)
+        lines = pd.concat([curves, drawn_rule], ignore_index=True)
+    chance = ask_known(ResultStore.chance, it.run_id, "test", None, distractors)
+    named = {"head": it.name} | ({"vote": vote} if vote else {})
     chart = drawn(
         difficulty_curves,
-        pd.concat([curves, rule], ignore_index=True).replace({"who": named}),
+        lines.replace({"who": named}),
         ask(ResultStore.luck_lines, it.run_id, "test", by, distractors),
         chance,
         it.name,
@@ -61,31 +65,24 @@ def show_curves(
         "the numbers",
     )
     voters = f" Diamonds: {vote} heads, the best on validation puzzles." if vote else ""
+    dashed = (
+        " Dashed: the surface rule that does best on validation puzzles, "
+        f'"{rule}", which reads no logic.'
+    )
     st.caption(
-        f"Circles: {it.name}. Squares: the model.{voters} Bands are 95 % intervals. Dashed: the "
-        "surface rule that does best on validation puzzles, "
-        f'"{ask(ResultStore.best_rule, it.run_id)}", which reads no logic. Dotted: the luck line, '
-        "what the best of all heads gets by guessing (95th percentile). Test puzzles, n = "
-        f"{len(marks):,}."
+        f"Circles: {it.name}. Squares: the model.{voters} Bands are 95 % intervals."
+        f"{'' if rule is None else dashed} Dotted: the luck line, what the best of all heads gets "
+        f"by guessing (95th percentile). Test puzzles, n = {len(marks):,}."
     )
     question = (exam, it.run_id, it.layer, it.head, vote or DEFAULT_VOTE)
     if distractors is None:
-        offer(
-            f"accuracy-by-{by}",
-            curves,
-            python_for(*question, then=(accuracy_by, [by], who)),
-            chart.make,
-        )
+        code = python_for(*question, then=(accuracy_by, [by], who))
     else:
-        offer(
-            f"accuracy-by-{by}",
-            curves,
-            python_for(*question) + _only(distractors, by, who),
-            chart.make,
-        )
+        code = python_for(*question) + _only(distractors, by, who)
+    offer(f"accuracy-by-{by}", curves, code, chart.make)
 
 
-def _only(distractors: int, by: str, who: tuple) -> str:
+def _only(distractors: int, by: str, who: tuple[str, ...]) -> str:
     """More Python: the answer's puzzles of these distractors, then the curve."""
     return (
         f'\nanswer = answer[answer["distractors"] == {distractors}]\n'
@@ -93,8 +90,8 @@ def _only(distractors: int, by: str, who: tuple) -> str:
     )
 
 
-def _rule_curve(it: Chosen, by: str, distractors: int | None) -> pd.DataFrame:
-    cells = ask(ResultStore.rule_cells, it.run_id, "test", ask(ResultStore.best_rule, it.run_id))
+def _rule_curve(it: Chosen, rule: str, by: str, distractors: int | None) -> pd.DataFrame:
+    cells = ask(ResultStore.rule_cells, it.run_id, "test", rule)
     if distractors is not None:
         cells = cells[cells["distractors"] == distractors]
     counts = cells.groupby(by, as_index=False)[["n", "n_right"]].sum()

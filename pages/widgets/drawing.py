@@ -1,8 +1,7 @@
-"""Charts made once for all visitors: what takes long about a chart is to build it and check it, not
-to send it.
+"""Charts made once for all visitors.
 
-On the grid's page that is three quarters of the server's work for a click (tests/bench/load.py
-tells).
+What takes long about a chart is to build it and check it, not to send it. On the grid's page that
+is three quarters of the server's work for a click (tests/bench/load.py tells).
 """
 
 import copy
@@ -17,7 +16,10 @@ import altair as alt
 import pandas as pd
 import pyarrow as pa
 import streamlit as st
+from altair.utils.data import DataType
 from altair.utils.schemapi import debug_mode
+
+from pages.main.controls import Place
 
 # Altair's theme, data transformers and debug mode hold for the process, not for a thread.
 _one_at_a_time = threading.Lock()
@@ -34,21 +36,24 @@ class Drawn:
     data: dict[str, pa.Table]  # small enough to be kept
 
 
-def drawn(make: Callable[..., alt.TopLevelMixin], *arguments, **named) -> Drawn:
+def drawn(make: Callable[..., alt.TopLevelMixin], *arguments: object, **named: object) -> Drawn:
     """The chart that a function of qkcore makes of these arguments."""
     name = f"{make.__module__}.{make.__qualname__}"
     return Drawn(partial(make, *arguments, **named), *_told_once(name, arguments, named, make))
 
 
-def drawn_once(make: Callable[..., alt.TopLevelMixin], *arguments, **named) -> Drawn:
+def drawn_once(
+    make: Callable[..., alt.TopLevelMixin], *arguments: object, **named: object
+) -> Drawn:
     """Likewise, for what no other visitor will see."""
     again = partial(make, *arguments, **named)
     return Drawn(again, *_told(again))
 
 
 def _every_row(frame: pd.DataFrame) -> str:
-    """What a frame is known by; Streamlit's own hash looks at a sample of a large one, and would
-    mix up two of them.
+    """What a frame is known by.
+
+    Streamlit's own hash looks at a sample of a large one, and would mix up two of them.
     """
     return _fingerprint(pa.Table.from_pandas(frame))
 
@@ -62,7 +67,10 @@ def _fingerprint(table: pa.Table) -> str:
 
 @st.cache_resource(max_entries=128, show_spinner=False, hash_funcs={pd.DataFrame: _every_row})
 def _told_once(
-    name: str, arguments: tuple, named: dict, _make: Callable
+    name: str,
+    arguments: tuple[object, ...],
+    named: dict[str, object],
+    _make: Callable[..., alt.TopLevelMixin],
 ) -> tuple[dict, dict[str, pa.Table]]:
     """Keeps neither the chart nor the arguments, which may hold every puzzle."""
     return _told(partial(_make, *arguments, **named))
@@ -80,8 +88,10 @@ def _told(make: Callable[[], alt.TopLevelMixin]) -> tuple[dict, dict[str, pa.Tab
         return make().to_dict(validate=False), dict(_named)
 
 
-def _by_name(frame: pd.DataFrame) -> dict[str, str]:
+def _by_name(frame: DataType) -> dict[str, str]:
     """For Altair: the name that stands for a frame in the specification, instead of its rows."""
+    if not isinstance(frame, pd.DataFrame):
+        raise TypeError(f"charts are drawn from data frames, not from {type(frame).__name__}")
     # Without what names pandas' types, which no browser reads.
     table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
     name = f"data-{_fingerprint(table)[:16]}"
@@ -92,8 +102,7 @@ def _by_name(frame: pd.DataFrame) -> dict[str, str]:
 alt.data_transformers.register(BY_NAME, _by_name)
 
 
-def show_chart(drawn: Drawn, where=st, **options) -> Any:
+def show_chart(drawn: Drawn, where: Place = st, **options: Any) -> None:
     """As `st.altair_chart`."""
-    return where.vega_lite_chart(
-        copy.deepcopy(drawn.spec) | {"datasets": dict(drawn.data)}, **options
-    )
+    spec = copy.deepcopy(drawn.spec) | {"datasets": dict(drawn.data)}
+    where.vega_lite_chart(spec, **options)

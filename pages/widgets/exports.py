@@ -1,5 +1,6 @@
-"""What is on screen, to take away: a table twin of the chart, its data, its picture, and the Python
-that gives it.
+"""What is on screen, to take away.
+
+A table twin of the chart, its data, its picture, and the Python that gives it.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -17,19 +18,9 @@ from qkcore.results.findings import ON_ANSWER
 from qkcore.results.store import ResultStore
 
 SHARES = (
-    "accuracy",
-    "low",
-    "high",
-    "gap",
-    "gain",
-    "balanced_accuracy",
-    "auc",
-    "share",
-    "head_accuracy",
-)
-SHARES += ("model_accuracy", "gap_low", "gap_high")
-
-
+    "accuracy low high gap gain balanced_accuracy auc share head_accuracy model_accuracy "
+    "gap_low gap_high"
+).split()
 RUN_HERE = "# With QKScope's Python, in the folder where the dashboard was started"
 
 
@@ -79,11 +70,13 @@ def offer(
         st.code(code, language="python", wrap_lines=True)
 
 
-def shown(frame: pd.DataFrame, **titles: str) -> dict:
-    """`data` and `column_config` for `st.dataframe`: shares in percent with one decimal, as people
-    quote them.
+def shown(frame: pd.DataFrame, **titles: str) -> dict[str, Any]:
+    """`data` and `column_config` for `st.dataframe`.
+
+    Shares are in percent with one decimal, as people quote them.
     """
-    shares = [name for name in frame if name in SHARES or name.startswith(ON_ANSWER)]
+    names = [str(name) for name in frame]
+    shares = [name for name in names if name in SHARES or name.startswith(ON_ANSWER)]
     percent = {
         name: st.column_config.NumberColumn(titles.get(name, name), format="%.1f %%")
         for name in shares
@@ -117,16 +110,16 @@ def png(chart: alt.TopLevelMixin) -> bytes:
 
 
 def python_for(
-    question: Callable[..., Any], *arguments: Any, then: tuple[Any, ...] | None = None
+    question: Callable[..., Any], *arguments: object, then: tuple[Any, ...] | None = None
 ) -> str:
     """Python that asks the store what the page asked, to run where the dashboard was started.
 
     Args:
         question: as `stored.ask` takes it,
-        arguments: likewise.
+        *arguments: likewise.
         then: a function of the answer and its further arguments.
     """
-    functions = [ResultStore]
+    functions: list[Callable[..., Any]] = [ResultStore]
     if question.__qualname__.startswith("ResultStore."):
         call = f"store.{question.__name__}({_listed(arguments)})"
     else:
@@ -156,7 +149,8 @@ def imports_of(functions: Iterable[Callable[..., Any]]) -> list[str]:
 
 
 def _call(function: Callable[..., Any], first: str, arguments: Sequence[Any]) -> str:
-    return f"{function.__name__}({', '.join([first, _listed(arguments)]) if arguments else first})"
+    given = f"{first}, {_listed(arguments)}" if arguments else first
+    return f"{function.__name__}({given})"
 
 
 def _listed(arguments: Sequence[Any]) -> str:

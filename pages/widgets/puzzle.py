@@ -1,6 +1,7 @@
 """One stored puzzle: its text, the right answer, and who says what."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -13,7 +14,7 @@ from qkcore.results.answers import exam, texts
 from qkcore.wording import escaped
 
 
-def puzzle_titles(it: Chosen) -> dict:
+def puzzle_titles(it: Chosen) -> dict[str, Any]:
     """`column_config` for tables of puzzles: what people read above the columns."""
     return {
         "puzzle_id": "Puzzle",

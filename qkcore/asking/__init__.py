@@ -1,3 +1,4 @@
-"""From a puzzle to what a model is asked: templates, prompts, links. Tokenizers are passed in;
-needs no torch.
+"""From a puzzle to what a model is asked: templates, prompts, links.
+
+Tokenizers are passed in; needs no torch.
 """

@@ -5,16 +5,15 @@ import re
 from functools import lru_cache
 from pathlib import Path
 
-MAX_COMPARED = (
-    50  # unknown words for which near ones are looked up; each is compared with the whole list
-)
+# Unknown words for which near ones are looked up; each is compared with the whole list
+MAX_COMPARED = 50
 
 
 def unknown_words(model: str | Path, text: str) -> dict[str, list[str]]:
-    """The words of a text that the model does not know, in their order, each with up to three near
-    ones.
+    """The words of a text that the model does not know, in their order.
 
-    Nothing where the folder has no list: then nobody has said which words are known.
+    Each comes with up to three near ones. Nothing where the folder has no list: then nobody has
+    said which words are known.
 
     >>> unknown_words("data/reference", "Max is a wumpuss.")
     {'wumpuss': ['wumpuses', 'wumpus', 'zumpuses']}
@@ -27,12 +26,11 @@ def unknown_words(model: str | Path, text: str) -> dict[str, list[str]]:
         for word in dict.fromkeys(re.findall(r"[^\W_]+(?:['’-]\w+)*", text))
         if word not in known
     ]
-    return {
+    near = {
         word: difflib.get_close_matches(word, known, n=3, cutoff=0.75)
-        if number < MAX_COMPARED
-        else []
-        for number, word in enumerate(unknown)
+        for word in unknown[:MAX_COMPARED]
     }
+    return {word: near.get(word, []) for word in unknown}
 
 
 @lru_cache(maxsize=4)

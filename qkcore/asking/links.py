@@ -52,6 +52,9 @@ def typed_puzzle(
     """A puzzle that is in no set: of a group of its own, its difficulty not stated.
 
     Args:
+        context: the premises.
+        statement: what is to be judged.
+        candidates: the possible answers.
         answer: index into the candidates; None where nobody knows.
 
     Raises:

@@ -1,15 +1,22 @@
-"""From a prompt's text to the tokens that are read.
+r"""From a prompt's text to the tokens that are read.
 
 Positions are found by character offsets of the whole text, candidate included: tokenizers merge
-across the seams that people see (".\\n" is often one token), so counting tokens of the pieces would
+across the seams that people see (".\n" is often one token), so counting tokens of the pieces would
 name the wrong ones in silence. Knows tokenizers only as something called with a text.
 """
 
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from qkcore.asking.templates import PromptError, PromptText, Template
 from qkcore.puzzles.puzzle import Puzzle
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+Offsets = Sequence[tuple[int, int]]  # (token) the characters (start, end) that each stands for
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +50,7 @@ class Prompt:
 
     @property
     def answer_tokens(self) -> tuple[int, ...]:
-        """The token of each candidate by which the model's own answer is told, all of them
-        different.
-        """
+        """The token of each candidate by which the model's own answer is told; all differ."""
         return tuple(ids[self.n_shared] for ids in self.candidates)
 
     @property
@@ -59,11 +64,13 @@ class Prompt:
         return len(self.tokens) + sum(map(len, self.candidates))
 
 
-def locate(tokenizer, template: Template, puzzle: Puzzle) -> Prompt:
+def locate(tokenizer: "PreTrainedTokenizerBase", template: Template, puzzle: Puzzle) -> Prompt:
     """Tokenize a puzzle with each candidate in turn and find the tokens to read.
 
     Args:
         tokenizer: a fast Hugging Face tokenizer (one that reports character offsets).
+        template: makes the prompt's text.
+        puzzle: with all its candidates.
 
     Raises:
         PromptError: naming the puzzle, when candidates cannot be told apart in tokens, a candidate
@@ -94,20 +101,16 @@ def locate(tokenizer, template: Template, puzzle: Puzzle) -> Prompt:
     )
 
 
-def _key_at(asked: PromptText, offsets: list, puzzle: Puzzle) -> int:
-    """The last token before the cue; in a chat, the token that holds the statement's last
-    character.
+def _key_at(asked: PromptText, offsets: Offsets, puzzle: Puzzle) -> int:
+    """The last token before the cue.
+
+    In a chat, the token that holds the statement's last character.
     """
+    spans = [(index, start, end) for index, (start, end) in enumerate(offsets) if start < end]
     if asked.is_chat:
-        before = [
-            index
-            for index, (start, end) in enumerate(offsets)
-            if start < end and start < asked.statement_end
-        ]
+        before = [index for index, start, _ in spans if start < asked.statement_end]
     else:
-        before = [
-            index for index, (start, end) in enumerate(offsets) if start < end <= asked.cue_at
-        ]
+        before = [index for index, _, end in spans if end <= asked.cue_at]
     if not before:
         raise PromptError(
             f"puzzle {puzzle.puzzle_id!r}: the tokenizer leaves no token before "
@@ -117,8 +120,8 @@ def _key_at(asked: PromptText, offsets: list, puzzle: Puzzle) -> int:
 
 
 def _split(
-    tokenizer, asked: PromptText, candidate: str, puzzle: Puzzle
-) -> tuple[tuple, list, tuple]:
+    tokenizer: "PreTrainedTokenizerBase", asked: PromptText, candidate: str, puzzle: Puzzle
+) -> tuple[tuple[int, ...], Offsets, tuple[int, ...]]:
     """(prompt tokens, their offsets, candidate tokens) of the text followed by the candidate."""
     text = asked.text
     tokens, offsets = encoded(tokenizer, f"{text} {candidate}", asked.is_chat)
@@ -134,10 +137,14 @@ def _split(
     return tuple(tokens[:first]), offsets[:first], tuple(tokens[first : last + 1])
 
 
-def encoded(tokenizer, text: str, is_chat: bool = False) -> tuple[list[int], list[tuple[int, int]]]:
+def encoded(
+    tokenizer: "PreTrainedTokenizerBase", text: str, is_chat: bool = False
+) -> tuple[list[int], Offsets]:
     """(token) ids and the characters (start, end) that each stands for.
 
     Args:
+        tokenizer: a fast one.
+        text: with the candidate.
         is_chat: the text was made by a chat template, which writes the opening tokens itself.
     """
     encoding = tokenizer(
@@ -151,7 +158,18 @@ def encoded(tokenizer, text: str, is_chat: bool = False) -> tuple[list[int], lis
     return encoding["input_ids"], encoding["offset_mapping"]
 
 
-def _check_known(tokenizer, tokens: list[int], offsets: list, text: str, puzzle: Puzzle) -> None:
+def token_text(tokenizer: "PreTrainedTokenizerBase", token: int) -> str:
+    """What one token stands for."""
+    return str(tokenizer.decode([token]))
+
+
+def _check_known(
+    tokenizer: "PreTrainedTokenizerBase",
+    tokens: list[int],
+    offsets: Offsets,
+    text: str,
+    puzzle: Puzzle,
+) -> None:
     unknown = getattr(tokenizer, "unk_token_id", None)
     for token, (start, end) in zip(tokens, offsets, strict=True):
         if token == unknown and start < end and text[start:end].strip() != tokenizer.unk_token:
@@ -161,9 +179,14 @@ def _check_known(tokenizer, tokens: list[int], offsets: list, text: str, puzzle:
             )
 
 
-def _n_shared(tokenizer, puzzle: Puzzle, candidates: tuple[tuple[int, ...], ...]) -> int:
-    """How many tokens all candidates begin with; the next one must tell each of them from the
-    others.
+def _n_shared(
+    tokenizer: "PreTrainedTokenizerBase",
+    puzzle: Puzzle,
+    candidates: tuple[tuple[int, ...], ...],
+) -> int:
+    """How many tokens all candidates begin with.
+
+    The next one must tell each of them from the others.
     """
     columns = list(zip(*candidates, strict=False))  # up to the shortest candidate's end
     n_shared = next(
@@ -174,11 +197,8 @@ def _n_shared(tokenizer, puzzle: Puzzle, candidates: tuple[tuple[int, ...], ...]
         beginning = ids[: n_shared + 1]
         other = seen.setdefault(beginning, candidate)
         if other != candidate or len(beginning) == n_shared:
-            other = (
-                other
-                if other != candidate
-                else next(one for one in puzzle.candidates if one != candidate)
-            )
+            if other == candidate:
+                other = next(one for one in puzzle.candidates if one != candidate)
             raise PromptError(
                 f"puzzle {puzzle.puzzle_id!r}: candidates {other!r} and {candidate!r} both begin "
                 f"with the tokens {tokenizer.decode(list(beginning))!r} where others differ or one "

@@ -6,8 +6,12 @@ of a conversation in the words of the tokenizer's own chat template. Knows nothi
 
 import string
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from qkcore.puzzles.puzzle import Puzzle, PuzzleError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 DEFAULT = "default"  # a run's word for: each puzzle's default_template
 # a run's mark for: asked as a chat; no template can begin with it, for it is no field of theirs
@@ -29,8 +33,9 @@ class PromptError(PuzzleError):
 
 @dataclass(frozen=True, slots=True)
 class PromptText:
-    """The text of one prompt, up to and with the cue, and where in it the puzzle stands (character
-    offsets).
+    """The text of one prompt, up to and with the cue, and where in it the puzzle stands.
+
+    Places are character offsets.
     """
 
     text: str
@@ -88,7 +93,7 @@ class PromptTemplate:
         """The prompt's text, up to and with the cue."""
         return self.text.format(context=puzzle.context, statement=puzzle.statement)
 
-    def prompt_text(self, tokenizer, puzzle: Puzzle) -> PromptText:
+    def prompt_text(self, tokenizer: "PreTrainedTokenizerBase", puzzle: Puzzle) -> PromptText:
         """The text as it stands; the tokenizer has no say in it."""
         text = self.render(puzzle)
         before_context = self.text.split("{context}")[0].format()
@@ -113,22 +118,19 @@ YES_NO = PromptTemplate(
 
 def default_template(puzzle: Puzzle) -> PromptTemplate:
     """YES_NO for the candidates yes and no, in any order and case, else TRUE_FALSE."""
-    return (
-        YES_NO
-        if {candidate.lower() for candidate in puzzle.candidates} == {"yes", "no"}
-        else TRUE_FALSE
-    )
+    is_yes_no = {candidate.lower() for candidate in puzzle.candidates} == {"yes", "no"}
+    return YES_NO if is_yes_no else TRUE_FALSE
 
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """A template asked as a chat: its text up to the statement is the user's turn, its cue begins
-    the assistant's.
+    """A template asked as a chat.
 
-    Turn markers are the tokenizer's own (`apply_chat_template`), and so is a system text that it
-    puts in front. The key stays at the statement's end, in the user's turn, and not at the last
-    token before the cue: that one belongs to the marker "now the assistant speaks", which is the
-    same after every puzzle and is not part of the statement.
+    Its text up to the statement is the user's turn, its cue begins the assistant's. Turn markers
+    are the tokenizer's own (`apply_chat_template`), and so is a system text that it puts in front.
+    The key stays at the statement's end, in the user's turn, and not at the last token before the
+    cue: that one belongs to the marker "now the assistant speaks", which is the same after every
+    puzzle and is not part of the statement.
 
     >>> from qkcore import Chat, PromptTemplate
     >>> Chat().template is None
@@ -139,7 +141,7 @@ class Chat:
 
     template: PromptTemplate | None = None  # None: each puzzle's default_template
 
-    def prompt_text(self, tokenizer, puzzle: Puzzle) -> PromptText:
+    def prompt_text(self, tokenizer: "PreTrainedTokenizerBase", puzzle: Puzzle) -> PromptText:
         """The whole conversation so far.
 
         Raises:
@@ -165,7 +167,7 @@ class Chat:
             is_chat=True,
         )
 
-    def _rendered(self, tokenizer, turn: str, cue: str) -> str:
+    def _rendered(self, tokenizer: "PreTrainedTokenizerBase", turn: str, cue: str) -> str:
         from jinja2 import TemplateError
 
         if not getattr(tokenizer, "chat_template", None):
@@ -175,7 +177,7 @@ class Chat:
             )
         turns = [{"role": "user", "content": turn}, {"role": "assistant", "content": cue}]
         try:
-            return tokenizer.apply_chat_template(
+            text = tokenizer.apply_chat_template(
                 turns,
                 tokenize=False,
                 continue_final_message=True,
@@ -188,6 +190,7 @@ class Chat:
                 "the tokenizer's chat template takes no user's turn with the answer begun "
                 f"({reason}); ask without it"
             ) from error
+        return str(text)  # it is one: nothing was asked to be tokenized
 
 
 Template = PromptTemplate | Chat
@@ -210,7 +213,10 @@ def template_named(name: str) -> Template | None:
     >>> from qkcore import template_named
     >>> template_named("{chat}default"), template_named("default")
     (Chat(template=None), None)
+
+    Raises:
+        PromptError: for a name that is none; a chat within a chat is none either.
     """
-    if name.startswith(CHAT):
-        return Chat(template_named(name.removeprefix(CHAT)))
-    return None if name == DEFAULT else PromptTemplate(name)
+    plain = name.removeprefix(CHAT)
+    template = None if plain == DEFAULT else PromptTemplate(plain)
+    return Chat(template) if name.startswith(CHAT) else template

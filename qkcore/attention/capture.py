@@ -11,21 +11,34 @@ import functools
 import inspect
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
-from transformers import AttentionInterface, AttentionMaskInterface
+from torch import Tensor
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import eager_mask, sdpa_mask
 
-from qkcore.attention.geometry import Geometry, UnsupportedModelError
+from qkcore.attention.geometry import Geometry, UnsupportedModelError, input_embeddings
 from qkcore.attention.own_paths import OWN_PATHS
 from qkcore.attention.recording import Recording, active, recording
 from qkcore.attention.rows import Rows
+
+States = dict[int, Tensor | None]  # by layer; None where they could not be told
+
+# What transformers gives an attention function, and what it is given back, is its own affair.
+Attention = Callable[..., Any]
+
+READS = "reads_for_qkscope"  # the attribute of a rotary function that is wrapped already
+
+
+class _Numbered(Protocol):
+    """An attention module of transformers: it knows which layer it is."""
+
+    layer_idx: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +51,14 @@ class Captured:
     recording: Recording
 
 
-def attach(model: nn.Module, geometry: Geometry) -> None:
+def attach(model: PreTrainedModel, geometry: Geometry) -> None:
     """Make a model readable.
 
     Raises:
         UnsupportedModelError: when the model has no way to be read.
     """
-    for module in {type(module).__module__ for module in model.modules()}:
-        _read_rotary_functions(module)
+    for module_name in {type(module).__module__ for module in model.modules()}:
+        _read_rotary_functions(module_name)
     if geometry.model_type in OWN_PATHS:
         for module in model.modules():
             OWN_PATHS[geometry.model_type](module)
@@ -59,18 +72,21 @@ def attach(model: nn.Module, geometry: Geometry) -> None:
 
 
 @contextmanager
-def eager_attention(model: nn.Module, geometry: Geometry) -> Iterator[None]:
-    """While open, a prepared model computes attention weights and can return them; it is read as
-    before.
+def eager_attention(model: PreTrainedModel, geometry: Geometry) -> Iterator[None]:
+    """While open, a prepared model computes attention weights and can return them.
+
+    It is read as before.
     """
     usual = model.config._attn_implementation
     is_own = geometry.model_type in OWN_PATHS
-    # These models look at their configuration only, and refuse to have it set the official way.
-    switch = (
-        partial(setattr, model.config, "_attn_implementation")
-        if is_own
-        else model.set_attn_implementation
-    )
+
+    def switch(name: str) -> None:
+        if is_own:
+            # These look at their configuration only, and refuse to have it set the official way.
+            model.config._attn_implementation = name
+        else:
+            model.set_attn_implementation(name)
+
     switch("eager" if is_own else "qkscope_eager")
     try:
         yield
@@ -79,28 +95,27 @@ def eager_attention(model: nn.Module, geometry: Geometry) -> Iterator[None]:
 
 
 def _read_rotary_functions(module_name: str) -> None:
-    """Wrap a modelling module's rotary functions; once per process, and harmless outside of a
-    capture.
+    """Wrap a modelling module's rotary functions.
+
+    Once per process, and harmless outside of a capture.
     """
     module = sys.modules[module_name]
     for name, function in list(vars(module).items()):
-        if (
-            re.fullmatch(r"apply_rotary\w*", name)
-            and callable(function)
-            and not hasattr(function, "reads_for_qkscope")
-        ):
+        is_rotary = re.fullmatch(r"apply_rotary\w*", name) and callable(function)
+        if is_rotary and not hasattr(function, READS):
             setattr(module, name, _reading_rotation(function))
 
 
-def _reading_rotation(rotate):
-    """A rotary function that takes queries and keys, or (GPT-J, CodeGen) first keys and then
-    queries by themselves.
+def _reading_rotation(rotate: Callable[..., Any]) -> Callable[..., Any]:
+    """A rotary function that also tells what it was given and what it returned.
+
+    It takes queries and keys, or (GPT-J, CodeGen) first keys and then queries by themselves.
     """
     signature = inspect.signature(rotate)
     takes_both = list(signature.parameters)[1] in ("k", "xk")
 
     @functools.wraps(rotate)
-    def reading(*args, **kwargs):
+    def reading(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 -- whatever `rotate` returns
         returned = rotate(*args, **kwargs)
         if (under_way := active()) is not None:
             bound = signature.bind(*args, **kwargs)
@@ -115,37 +130,39 @@ def _reading_rotation(rotate):
                 under_way.note_rotation(which, given[0], returned, token_axis=1)
         return returned
 
-    reading.reads_for_qkscope = True
+    setattr(reading, READS, True)
     return reading
 
 
-def _reading_attention(attention):
+def _reading_attention(attention: Callable[[_Numbered], Attention]) -> Attention:
     """The attention function that reads queries and keys and hands on to `attention(module)`."""
 
     def forward(
-        module: nn.Module,
+        module: _Numbered,
         query: Tensor,
         key: Tensor,
         value: Tensor,
         attention_mask: Tensor | None,
-        **kwargs,
-    ):
+        **kwargs: Any,
+    ) -> Any:  # noqa: ANN401 -- whatever `attention` returns
         if (under_way := active()) is not None:
+            layer = module.layer_idx
             scaling, own = kwargs.get("scaling"), getattr(module, "scaling", None)
             # OPT scales its queries itself; the score is unscaled
             if scaling == 1.0 and own not in (None, 0.0):
-                under_way.note_layer(module.layer_idx, query / own, key, own)
+                under_way.note_layer(layer, query / own, key, own)
             else:
                 scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
-                under_way.note_layer(module.layer_idx, query, key, scaling)
-            under_way.softcaps[module.layer_idx] = kwargs.get("softcap")
+                under_way.note_layer(layer, query, key, scaling)
+            under_way.softcaps[layer] = kwargs.get("softcap")
         return attention(module)(module, query, key, value, attention_mask, **kwargs)
 
     return forward
 
 
-def _eager_of(module: nn.Module):
-    return sys.modules[type(module).__module__].eager_attention_forward
+def _eager_of(module: _Numbered) -> Attention:
+    eager: Attention = sys.modules[type(module).__module__].eager_attention_forward
+    return eager
 
 
 AttentionInterface.register(
@@ -157,40 +174,43 @@ AttentionMaskInterface.register("qkscope_eager", eager_mask)
 
 
 def capture(
-    model: nn.Module, geometry: Geometry, rows: Rows, ropes: tuple[str, ...] = ("pre",)
+    model: PreTrainedModel, geometry: Geometry, rows: Rows, ropes: tuple[str, ...] = ("pre",)
 ) -> Captured:
     """Run the model once over the rows and read it.
 
     Args:
         model: a causal LM that `attach` has prepared, in eval mode.
+        geometry: the model's, as `read_geometry` or the self-check has it.
+        rows: of tokens, and which of them are read.
         ropes: which states are wanted: "pre" (before rotary), "post", or both. Without rotary they
             are the same.
 
     Raises:
         UnsupportedModelError: when a layer did not tell its queries and keys.
     """
-    device = model.get_input_embeddings().weight.device
-    inputs = {"input_ids": rows.tokens.to(device), "logits_to_keep": rows.logits_at.to(device)}
+    device = input_embeddings(model).device
+    inputs: dict[str, Tensor | dict[str, Tensor]] = {
+        "input_ids": rows.tokens.to(device),
+        "logits_to_keep": rows.logits_at.to(device),
+    }
     if rows.visible is None:
         inputs["attention_mask"] = rows.is_token.long().to(device)
     else:
-        inputs["attention_mask"] = _masks(geometry, rows, model.dtype, device)
+        inputs["attention_mask"] = _masks(geometry, rows, rows.visible, model.dtype, device)
         inputs["position_ids"] = rows.positions.to(device)
     with recording(rows.key_at, rows.query_at) as recorded, torch.inference_mode():
         logits = model(**inputs, use_cache=False).logits
-    states = {
-        "post": (recorded.queries, recorded.keys),
-        "pre": (recorded.pre_queries, recorded.pre_keys),
-    }
+    queries: dict[str, States] = {"post": {**recorded.queries}, "pre": recorded.pre_queries}
+    keys: dict[str, States] = {"post": {**recorded.keys}, "pre": recorded.pre_keys}
     return Captured(
-        queries={rope: _stacked(states[rope][0], rope, geometry) for rope in ropes},
-        keys={rope: _stacked(states[rope][1], rope, geometry) for rope in ropes},
+        queries={rope: _stacked(queries[rope], geometry) for rope in ropes},
+        keys={rope: _stacked(keys[rope], geometry) for rope in ropes},
         logits=logits,
         recording=recorded,
     )
 
 
-def _stacked(states: dict[int, Tensor | None], rope: str, geometry: Geometry) -> Tensor:
+def _stacked(states: States, geometry: Geometry) -> Tensor:
     """(row, layer, ...) from one tensor a layer."""
     layers = sorted(states)
     if layers != list(range(geometry.n_layers)):
@@ -199,8 +219,8 @@ def _stacked(states: dict[int, Tensor | None], rope: str, geometry: Geometry) ->
             "let their queries and keys be read; the others have no softmax attention or compute "
             "it by themselves"
         )
-    tensors = [states[layer] for layer in layers]
-    if any(tensor is None for tensor in tensors):
+    tensors = [state for layer in layers if (state := states[layer]) is not None]
+    if len(tensors) < len(layers):
         raise UnsupportedModelError(
             f"model type {geometry.model_type!r}: its queries and keys are changed again after "
             "rotary embedding, so there is no score before it; use --rope post"
@@ -213,24 +233,27 @@ def _stacked(states: dict[int, Tensor | None], rope: str, geometry: Geometry) ->
 
 
 def _masks(
-    geometry: Geometry, rows: Rows, dtype: torch.dtype, device: torch.device
+    geometry: Geometry,
+    rows: Rows,
+    visible: Tensor,
+    dtype: torch.dtype,
+    device: torch.device,
 ) -> Tensor | dict[str, Tensor]:
     """Additive (row, 1, token, token) masks; one per kind of layer where the model takes them so.
 
     A 4-D mask switches the model's own sliding window off, so the window is built in by distance of
     positions.
     """
-    distance = rows.positions[:, :, None] - rows.positions[:, None, :]
-    is_near = distance < geometry.window if geometry.window is not None else None
 
-    def additive(visible: Tensor) -> Tensor:
-        mask = torch.zeros(visible.shape, dtype=dtype)
+    def additive(is_seen: Tensor) -> Tensor:
+        mask = torch.zeros(is_seen.shape, dtype=dtype)
         # Booleans would do for sdpa only: eager attention adds them as 0 and 1.
-        return mask.masked_fill_(~visible, torch.finfo(dtype).min)[:, None].to(device)
+        return mask.masked_fill_(~is_seen, torch.finfo(dtype).min)[:, None].to(device)
 
+    is_near = visible
+    if geometry.window is not None:
+        distance = rows.positions[:, :, None] - rows.positions[:, None, :]
+        is_near = visible & (distance < geometry.window)
     if geometry.layer_kinds is not None:
-        return {
-            "full_attention": additive(rows.visible),
-            "sliding_attention": additive(rows.visible & is_near),
-        }
-    return additive(rows.visible if is_near is None else rows.visible & is_near)
+        return {"full_attention": additive(visible), "sliding_attention": additive(is_near)}
+    return additive(is_near)

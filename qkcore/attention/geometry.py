@@ -6,11 +6,15 @@ assumed.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from qkcore import InputError
 from qkcore.asking.readings import ROPES
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 LAYER_KINDS = ("full_attention", "sliding_attention")
 
@@ -40,7 +44,7 @@ class Geometry:
     layer_kinds: tuple[str, ...] | None  # per layer, where the model takes one mask per kind
     is_side_by_side: bool = True  # may candidates share a row, or does each need one of its own?
     ropes: tuple[str, ...] = ROPES  # the kinds of score that can be read
-    head_size: int | None = None  # dims of a head's query and key, as the self-check reads them
+    head_size: int = 0  # dims of a head's query and key; 0 until the self-check has read them
 
     def kv_head(self, head: int) -> int:
         """The kv head whose keys a query head reads."""
@@ -60,7 +64,21 @@ class Geometry:
         return keys.repeat_interleave(self.n_heads // self.n_kv_heads, dim=axis)
 
 
-def read_geometry(model: nn.Module) -> Geometry:
+def input_embeddings(model: "PreTrainedModel") -> Tensor:
+    """(vocabulary, dim) what a model makes of each token; they lie where its inputs must.
+
+    Raises:
+        UnsupportedModelError: when it has none.
+    """
+    weight = getattr(model.get_input_embeddings(), "weight", None)
+    if not isinstance(weight, Tensor):
+        raise UnsupportedModelError(
+            f"model type {model.config.model_type!r} has no input embeddings of its own"
+        )
+    return weight
+
+
+def read_geometry(model: "PreTrainedModel") -> Geometry:
     """The geometry of a Hugging Face causal LM, as its configuration has it.
 
     Raises:

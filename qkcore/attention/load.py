@@ -13,13 +13,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 
 from qkcore.attention.capture import attach
-from qkcore.attention.geometry import Geometry, UnsupportedModelError, read_geometry
+from qkcore.attention.geometry import (
+    Geometry,
+    UnsupportedModelError,
+    input_embeddings,
+    read_geometry,
+)
 from qkcore.attention.selfcheck import SelfCheck, self_check
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 HASHED_WHOLE = 256 * 2**20  # larger weight files are hashed at both ends, with size and time
@@ -35,8 +43,8 @@ class CausalLM:
     (8, 4, 4, ('pre', 'post'))
     """
 
-    model: nn.Module
-    tokenizer: object
+    model: "PreTrainedModel"
+    tokenizer: "PreTrainedTokenizerBase"  # a fast one
     geometry: Geometry
     check: SelfCheck
     name: str  # as people know it: the Hugging Face id, or the folder's name
@@ -50,10 +58,15 @@ class CausalLM:
     @property
     def device(self) -> torch.device:
         """Where the embeddings are."""
-        return self.model.get_input_embeddings().weight.device
+        return input_embeddings(self.model).device
 
 
-def vouch_for(model: nn.Module, tokenizer, name: str, revision: str = "unsaved") -> CausalLM:
+def vouch_for(
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    name: str,
+    revision: str = "unsaved",
+) -> CausalLM:
     """Check a model that is already in memory.
 
     Raises:
@@ -70,7 +83,7 @@ def vouch_for(model: nn.Module, tokenizer, name: str, revision: str = "unsaved")
         raise UnsupportedModelError(
             f"{name}: its tokenizer reports no character offsets (no tokenizer.json)"
         )
-    rows = model.get_input_embeddings().weight.shape[0]
+    rows = len(input_embeddings(model))
     if len(tokenizer) > rows:
         raise UnsupportedModelError(
             f"{name}: its tokenizer has {len(tokenizer):,} tokens, the model only {rows:,}"
@@ -91,7 +104,7 @@ def vouch_for(model: nn.Module, tokenizer, name: str, revision: str = "unsaved")
 
 
 def load_model(
-    model: str | os.PathLike, dtype: str | None = None, device: str | None = None
+    model: str | os.PathLike[str], dtype: str | None = None, device: str | None = None
 ) -> CausalLM:
     """Load a folder or a Hugging Face id and check it.
 
@@ -134,13 +147,10 @@ def load_model(
     if not folder.is_dir():
         _check_reachable(str(model))
     loaded, tokenizer = _from_pretrained(str(model), torch_dtype, device)
-    name = folder.resolve().name if folder.is_dir() else str(model)
-    revision = (
-        _folder_revision(folder)
-        if folder.is_dir()
-        else getattr(loaded.config, "_commit_hash", None)
-    )
-    return vouch_for(loaded, tokenizer, name, revision or "unknown")
+    if folder.is_dir():
+        return vouch_for(loaded, tokenizer, folder.resolve().name, _folder_revision(folder))
+    revision = getattr(loaded.config, "_commit_hash", None) or "unknown"
+    return vouch_for(loaded, tokenizer, str(model), revision)
 
 
 def _check_device(device: str) -> None:
@@ -160,8 +170,9 @@ def _check_device(device: str) -> None:
 
 
 def _check_reachable(model: str) -> None:
-    """Ask the hub once for a model that is not in the cache, before the patient retries of a
-    download do.
+    """Ask the hub once for a model that is not in the cache.
+
+    Before the patient retries of a download do.
     """
     from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
     from huggingface_hub.errors import HfHubHTTPError
@@ -189,7 +200,9 @@ def _check_reachable(model: str) -> None:
         ) from error
 
 
-def _from_pretrained(model: str, dtype: torch.dtype | str, device: str):
+def _from_pretrained(
+    model: str, dtype: torch.dtype | str, device: str
+) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
     """(model, tokenizer), or one sentence for whatever Hugging Face raises."""
     os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
     from safetensors import SafetensorError
@@ -198,7 +211,8 @@ def _from_pretrained(model: str, dtype: torch.dtype | str, device: str):
     try:
         tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
         with _without_bar(Path(model).is_dir()):
-            loaded, notes = AutoModelForCausalLM.from_pretrained(
+            # A pair, where loading info is asked for; its type does not say so.
+            found: Any = AutoModelForCausalLM.from_pretrained(
                 model,
                 dtype=dtype,
                 use_safetensors=True,
@@ -206,6 +220,7 @@ def _from_pretrained(model: str, dtype: torch.dtype | str, device: str):
                 output_loading_info=True,
                 **({"device_map": "auto"} if device == "auto" else {}),
             )
+        loaded, notes = found
         if device != "auto":
             loaded.to(device)
     except (
@@ -218,11 +233,10 @@ def _from_pretrained(model: str, dtype: torch.dtype | str, device: str):
         SafetensorError,
     ) as error:
         first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        where = (
-            "" if Path(model).is_dir() else f"there is no folder {model}, and as a Hugging Face id "
-        )
+        is_folder = Path(model).is_dir()
+        why = "" if is_folder else f"there is no folder {model}, and as a Hugging Face id "
         raise UnsupportedModelError(
-            f"{where}{model} cannot be loaded as a causal language model from safetensors: "
+            f"{why}{model} cannot be loaded as a causal language model from safetensors: "
             f"{first_line}"
         ) from error
     absent = sorted(notes["missing_keys"]) + sorted(str(key) for key in notes["mismatched_keys"])

@@ -1,5 +1,6 @@
-"""How much memory a model will need, before it is loaded: from the headers of its safetensors
-files.
+"""How much memory a model will need, before it is loaded.
+
+Told from the headers of its safetensors files.
 """
 
 import json
@@ -13,13 +14,12 @@ MAX_HEADER = 100_000_000
 
 
 def memory_needed(model: str | Path) -> int | None:
-    """Bytes of a folder's parameters in float32; None where the folder or its headers cannot be
-    read.
+    """Bytes of a folder's parameters in float32.
+
+    None where the folder or its headers cannot be read.
     """
     try:
-        n_parameters = sum(
-            _n_parameters(path) for path in sorted(Path(model).glob("*.safetensors"))
-        )
+        n_parameters = sum(map(_n_parameters, sorted(Path(model).glob("*.safetensors"))))
     except (OSError, ValueError, struct.error, KeyError, TypeError, AttributeError):
         return None
     return BYTES * n_parameters or None

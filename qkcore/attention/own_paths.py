@@ -1,23 +1,37 @@
-"""Architectures that never call a registered attention function, and where each tells its queries
-and keys instead.
+"""Architectures that never call a registered attention function, and where each is read instead.
 
 A reader is called once with every module of the model and hooks those it knows. The products'
 scaling and ALiBi's bias are noted too, so that the self-check can rebuild attention.
 """
 
 import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
 
 from torch import Tensor, nn
 
-from qkcore.attention.recording import active
+from qkcore.attention.recording import Recording, active
+
+if TYPE_CHECKING:
+    from transformers.models.bloom.modeling_bloom import BloomAttention
+    from transformers.models.falcon.modeling_falcon import FalconAttention
+    from transformers.models.mpt.modeling_mpt import MptAttention
+
+Note = Callable[[Recording, tuple[Any, ...], Any], None]  # of a call's arguments and its result
 
 
-def _on_call(module: nn.Module, method: str, note) -> None:
+def _layer_of(module: nn.Module, name: str = "layer_idx") -> int:
+    """Which layer an attention module is in, as its attribute of this name has it."""
+    layer: int = getattr(module, name)
+    return layer
+
+
+def _on_call(module: nn.Module, method: str, note: Note) -> None:
     """Have `note(recording, arguments, result)` called after each call of the module's method."""
     original = getattr(module, method)
 
     @functools.wraps(original)
-    def reading(*args, **kwargs):
+    def reading(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 -- whatever `original` returns
         result = original(*args, **kwargs)
         if (under_way := active()) is not None:
             note(under_way, args, result)
@@ -27,28 +41,30 @@ def _on_call(module: nn.Module, method: str, note) -> None:
 
 
 def _note_bias(module: nn.Module, name: str, n_heads: int, layer: int, factor: float) -> None:
-    """Note an additive bias of shape (row * head, 1, token) or (head, 1, token) from the module's
-    arguments.
+    """Note an additive bias from the module's arguments.
+
+    Its shape is (row * head, 1, token) or (head, 1, token).
     """
 
-    def before(_module, args, kwargs) -> None:
+    def before(_module: nn.Module, _args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         bias = kwargs.get(name)
         if (under_way := active()) is not None and bias is not None:
-            under_way.biases[layer] = (
-                factor * bias.float().reshape(-1, n_heads, 1, bias.shape[-1])[0].cpu()
-            )
+            by_row = bias.float().reshape(-1, n_heads, 1, bias.shape[-1])
+            under_way.biases[layer] = factor * by_row[0].cpu()
 
     module.register_forward_pre_hook(before, with_kwargs=True)
 
 
-def _read_attn_method(module: nn.Module, layer_name: str, scaling_of) -> None:
+def _read_attn_method(
+    module: nn.Module, layer_name: str, scaling_of: Callable[[Any], float]
+) -> None:
     """GPT-Neo, GPT-J and CodeGen hand final queries and keys to a method named _attn."""
     if hasattr(module, "_attn"):
         _on_call(
             module,
             "_attn",
             lambda under_way, args, _: under_way.note_layer(
-                getattr(module, layer_name), args[0], args[1], scaling_of(module)
+                _layer_of(module, layer_name), args[0], args[1], scaling_of(module)
             ),
         )
 
@@ -56,12 +72,14 @@ def _read_attn_method(module: nn.Module, layer_name: str, scaling_of) -> None:
 def _read_bloom(module: nn.Module) -> None:
     if type(module).__name__ != "BloomAttention":
         return
-    _note_bias(module, "alibi", module.num_heads, module.layer_idx, module.beta)
+    bloom = cast("BloomAttention", module)
+    layer = _layer_of(bloom)
+    _note_bias(bloom, "alibi", bloom.num_heads, layer, bloom.beta)
     _on_call(
-        module,
+        bloom,
         "_reshape",
         lambda under_way, _, result: under_way.note_layer(
-            module.layer_idx, *result[:2], module.inv_norm_factor
+            layer, result[0], result[1], bloom.inv_norm_factor
         ),
     )
 
@@ -69,45 +87,51 @@ def _read_bloom(module: nn.Module) -> None:
 def _read_mpt(module: nn.Module) -> None:
     if type(module).__name__ != "MptAttention":
         return
+    mpt = cast("MptAttention", module)
+    layer = _layer_of(mpt)
+    scaling = mpt.head_dim**-0.5 if mpt.softmax_scale is None else mpt.softmax_scale
 
-    def after(_module, _args, fused: Tensor) -> None:
+    def after(_module: nn.Module, _args: tuple[Any, ...], fused: Tensor) -> None:
         if (under_way := active()) is not None:
-            if module.clip_qkv:
-                fused = fused.clamp(-module.clip_qkv, module.clip_qkv)
+            if mpt.clip_qkv:
+                fused = fused.clamp(-mpt.clip_qkv, mpt.clip_qkv)
             query, key, _ = (
-                part.unflatten(-1, (module.n_heads, module.head_dim))
-                for part in fused.chunk(3, dim=-1)
+                part.unflatten(-1, (mpt.n_heads, mpt.head_dim)) for part in fused.chunk(3, dim=-1)
             )
-            under_way.note_layer(module.layer_idx, query, key, module.softmax_scale, token_axis=1)
+            under_way.note_layer(layer, query, key, scaling, token_axis=1)
 
-    _note_bias(module, "position_bias", module.n_heads, module.layer_idx, 1.0)
-    module.Wqkv.register_forward_hook(after)
+    _note_bias(mpt, "position_bias", mpt.n_heads, layer, 1.0)
+    mpt.Wqkv.register_forward_hook(after)
 
 
 def _read_falcon(module: nn.Module) -> None:
-    """Fused projections in three layouts, cut apart by the module itself; with ALiBi, or with
-    rotary after it.
+    """Fused projections in three layouts, cut apart by the module itself.
+
+    With ALiBi, or with rotary after it.
     """
     if type(module).__name__ != "FalconAttention":
         return
-    scaling = module.head_dim**-0.5
+    falcon = cast("FalconAttention", module)
+    layer, scaling = _layer_of(falcon), falcon.head_dim**-0.5
     # When asked for its weights, transformers 5.23 adds ALiBi twice (once in the mask), otherwise
     # once.
-    _note_bias(module, "alibi", module.num_heads, module.layer_idx, 2 * scaling)
+    _note_bias(falcon, "alibi", falcon.num_heads, layer, 2 * scaling)
 
-    def after_split(under_way, _args, result) -> None:
-        under_way.note_layer(module.layer_idx, *result[:2], scaling, token_axis=1)
+    def after_split(
+        under_way: Recording, _args: tuple[Any, ...], result: tuple[Tensor, ...]
+    ) -> None:
+        under_way.note_layer(layer, result[0], result[1], scaling, token_axis=1)
 
-    def after_forward(_module, _args, _result) -> None:
+    def after_forward(_module: nn.Module, _args: tuple[Any, ...], _result: object) -> None:
         if (under_way := active()) is not None and under_way.rotated:
             queries, keys = under_way.rotated["query"].returned, under_way.rotated["key"].returned
-            under_way.note_read_layer(module.layer_idx, queries, keys, scaling)
+            under_way.note_read_layer(layer, queries, keys, scaling)
 
-    _on_call(module, "_split_heads", after_split)
-    module.register_forward_hook(after_forward)
+    _on_call(falcon, "_split_heads", after_split)
+    falcon.register_forward_hook(after_forward)
 
 
-OWN_PATHS = {
+OWN_PATHS: dict[str, Callable[[nn.Module], None]] = {
     "bloom": _read_bloom,
     "codegen": lambda module: _read_attn_method(
         module, "layer_idx", lambda own: 1 / float(own.scale_attn)

@@ -18,8 +18,9 @@ _active = threading.local()  # .recording: the pass under way on this thread
 
 @dataclass(frozen=True, slots=True)
 class Rotated:
-    """What a rotary function was given and what it returned, at the positions asked for: (row,
-    head, n, rotary dim).
+    """What a rotary function was given and what it returned, at the positions asked for.
+
+    Each is (row, head, n, rotary dim).
     """
 
     given: Tensor
@@ -28,8 +29,9 @@ class Rotated:
 
 @dataclass
 class Recording:
-    """Queries and keys by layer: (row, head, query, dim) and (row, kv head, statement, dim),
-    float32 on the CPU.
+    """Queries and keys by layer, float32 on the CPU.
+
+    (row, head, query, dim) and (row, kv head, statement, dim).
     """
 
     key_at: Tensor  # (row, statement)
@@ -55,8 +57,9 @@ class Recording:
     def note_layer(
         self, layer: int, query: Tensor, key: Tensor, scaling: float, token_axis: int = 2
     ) -> None:
-        """Called with a layer's final queries and keys, (row, head, token, dim) unless the token
-        axis is 1.
+        """Called with a layer's final queries and keys.
+
+        (row, head, token, dim) unless the token axis is 1.
         """
         queries = read_at(query, self.query_at, token_axis)
         self.note_read_layer(layer, queries, read_at(key, self.key_at, token_axis), scaling)
@@ -79,6 +82,8 @@ def read_at(states: Tensor, positions: Tensor, token_axis: int) -> Tensor:
 
     Args:
         states: (row, head, token, dim), or (row, token, head, dim) when the token axis is 1.
+        positions: (row, n) indices into token.
+        token_axis: 1 or 2.
     """
     by_token = states if token_axis == 1 else states.transpose(1, 2)
     rows = torch.arange(len(states), device=states.device)[:, None]
@@ -86,11 +91,10 @@ def read_at(states: Tensor, positions: Tensor, token_axis: int) -> Tensor:
 
 
 def _unrotated(final: Tensor, rotated: Rotated) -> Tensor | None:
-    """The state that became `final` when part of it was rotated, or None when something else
-    happened to it too.
+    """The state that became `final` when part of it was rotated.
 
-    Rotary embedding may turn only the first or the last dims of a head, and one rotated key may
-    serve all heads.
+    None when something else happened to it too. Rotary embedding may turn only the first or the
+    last dims of a head, and one rotated key may serve all heads.
     """
     if rotated.returned.shape[1] not in (1, final.shape[1]):
         return None
@@ -115,10 +119,11 @@ def recording(key_at: Tensor, query_at: Tensor) -> Iterator[Recording]:
     """Open a recording on this thread.
 
     Args:
-        key_at, query_at: (row, n) indices into the row's tokens.
+        key_at: (row, statement) indices into the row's tokens.
+        query_at: (row, query) likewise.
     """
-    _active.recording = Recording(key_at, query_at)
+    opened = _active.recording = Recording(key_at, query_at)
     try:
-        yield _active.recording
+        yield opened
     finally:
         _active.recording = None

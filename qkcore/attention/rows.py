@@ -16,15 +16,15 @@ from torch import Tensor
 
 from qkcore.asking.prompts import Prompt
 
-MAX_ROW_TOKENS = (
-    1_024  # statements are packed into a row up to here; attention's cost grows with the square
-)
+# Statements are packed into a row up to here; attention's cost grows with the square.
+MAX_ROW_TOKENS = 1_024
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What one forward pass is given, and which of its positions are read. Rows with fewer
-    statements read 0.
+    """What one forward pass is given, and which of its positions are read.
+
+    Rows with fewer statements read 0.
     """
 
     tokens: Tensor  # (row, token) int64, padded on the right
@@ -34,9 +34,8 @@ class Rows:
     visible: Tensor | None
     key_at: Tensor  # (row, statement) int64 indices into token
     query_at: Tensor  # (row, statement * candidate) int64 indices into token
-    logits_at: (
-        Tensor  # (row, statement) int64 indices into token: after it the model gives its own answer
-    )
+    # (row, statement) int64 indices into token: after it the model gives its own answer
+    logits_at: Tensor
 
 
 class _Row:
@@ -68,18 +67,16 @@ class _Row:
         # prompt at once.
         self.logits_at.append(end - 1 + prompt.n_shared)
         for candidate, ids in enumerate(prompt.candidates, start=1):
-            self.query_at.append(
-                self.add(ids, len(prompt.tokens), (statement, candidate)) + len(ids) - 1
-            )
+            first = self.add(ids, len(prompt.tokens), (statement, candidate))
+            self.query_at.append(first + len(ids) - 1)
 
 
 def n_shared_tokens(group: Sequence[Prompt]) -> int:
     """How many tokens all prompts of a group begin with, short of any prompt's last."""
     shortest = min(len(prompt.tokens) for prompt in group)
     columns = zip(*(prompt.tokens for prompt in group), strict=False)
-    return min(
-        shortest - 1, sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, columns))
-    )
+    alike = takewhile(lambda column: len(set(column)) == 1, columns)
+    return min(shortest - 1, sum(1 for _ in alike))
 
 
 def n_row_tokens(group: Sequence[Prompt]) -> int:
@@ -94,8 +91,8 @@ def rows_of(groups: Sequence[Sequence[Prompt]], pad_token: int = 0) -> Rows:
     for group in groups:
         row, n_shared = _Row(), n_shared_tokens(group)
         row.add(group[0].tokens[:n_shared], 0, (0, 0))
-        for statement, prompt in enumerate(group, start=1):
-            row.add_prompt(prompt, n_shared, statement)
+        for number, prompt in enumerate(group, start=1):
+            row.add_prompt(prompt, n_shared, number)
         made.append(row)
     statement = _padded([[of for of, _ in row.owner] for row in made], -1)
     candidate = _padded([[of for _, of in row.owner] for row in made], -1)
@@ -111,12 +108,12 @@ def rows_of(groups: Sequence[Sequence[Prompt]], pad_token: int = 0) -> Rows:
 
 
 def separate_rows_of(prompts: Sequence[Prompt], pad_token: int = 0) -> Rows:
-    """One row a prompt and candidate, in that order, for models in which candidates cannot share a
-    row.
+    """One row a prompt and candidate, in that order.
+
+    For models in which candidates cannot share a row.
     """
-    groups = [
-        [replace(prompt, candidates=(ids,))] for prompt in prompts for ids in prompt.candidates
-    ]
+    alone = (replace(prompt, candidates=(ids,)) for prompt in prompts for ids in prompt.candidates)
+    groups = [[prompt] for prompt in alone]
     return replace(rows_of(groups, pad_token), visible=None)
 
 
@@ -137,10 +134,11 @@ def _visible(statement: Tensor, candidate: Tensor) -> Tensor:
 
 
 def groups_of(prompts: Sequence[Prompt], max_row_tokens: int = MAX_ROW_TOKENS) -> list[list[int]]:
-    """Indices of prompts that go into one row: the same context and number of candidates, as many
-    as fit.
+    """Indices of prompts that go into one row.
+
+    The same context and number of candidates, as many as fit.
     """
-    by_context: dict[tuple, list[list[int]]] = {}
+    by_context: dict[tuple[tuple[int, ...], int], list[list[int]]] = {}
     for index, prompt in enumerate(prompts):
         rows = by_context.setdefault((prompt.context_tokens, len(prompt.candidates)), [[]])
         if rows[-1] and n_row_tokens([prompts[i] for i in [*rows[-1], index]]) > max_row_tokens:
@@ -152,11 +150,10 @@ def groups_of(prompts: Sequence[Prompt], max_row_tokens: int = MAX_ROW_TOKENS) -
 def batches_of(
     prompts: Sequence[Prompt], groups: Sequence[list[int]], max_tokens: int
 ) -> Iterator[list[list[int]]]:
-    """Groups, batch by batch: longest first, like with like, at most `max_tokens` padded tokens
-    each.
+    """Groups, batch by batch: longest first, like with like.
 
-    A group that is longer by itself makes a batch of its own, and prompts with another number of
-    candidates start a new batch.
+    A batch has at most `max_tokens` padded tokens. A group that is longer by itself makes a batch
+    of its own, and prompts with another number of candidates start a new batch.
     """
 
     def size(group: list[int]) -> tuple[int, int]:

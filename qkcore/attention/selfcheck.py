@@ -5,17 +5,21 @@ number by which it does: a model that is misread would otherwise still give numb
 """
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from qkcore.asking.prompts import Prompt
 from qkcore.asking.readings import ROPES
 from qkcore.attention.capture import Captured, capture, eager_attention
-from qkcore.attention.geometry import Geometry, UnsupportedModelError
+from qkcore.attention.geometry import Geometry, UnsupportedModelError, input_embeddings
 from qkcore.attention.recording import Recording, recording
 from qkcore.attention.rows import Rows, rows_of, separate_rows_of
 from qkcore.puzzles.puzzle import Puzzle
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 N_TOKENS = 24
 SHIFT = 5  # positions
@@ -27,43 +31,39 @@ TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-4, torch.float16: 1e-2, torc
 
 @dataclass(frozen=True, slots=True)
 class SelfCheck:
-    """The largest differences found, each relative to the largest value compared; all within
-    `tolerance`.
+    """The largest differences found, each relative to the largest value compared.
+
+    All are within `tolerance`.
     """
 
-    attention: (
-        float  # rebuilt from captured queries and keys, against the model's own eager weights
-    )
+    # Rebuilt from captured queries and keys, against the model's own eager weights
+    attention: float
     # Products of a token's own query and key, before and after rotary; None: no score before
     rotation: float | None
     rows: float  # what is read from a padded batch of puzzles, against an ordinary call for each
     tolerance: float
 
 
-def self_check(model: nn.Module, geometry: Geometry) -> tuple[Geometry, SelfCheck]:
-    """Check a model that `attach` has prepared; returns its geometry as found, and by how much
-    things differ.
+def self_check(model: "PreTrainedModel", geometry: Geometry) -> tuple[Geometry, SelfCheck]:
+    """Check a model that `attach` has prepared.
+
+    Returns its geometry as found, and by how much things differ.
 
     Raises:
         UnsupportedModelError: saying what differs and by how much.
     """
     tolerance = TOLERANCE.get(model.dtype, 5e-2)
-    vocabulary = model.get_input_embeddings().weight.shape[0]
-    ids = torch.randint(
-        vocabulary, (N_TOKENS + 3,), generator=torch.Generator().manual_seed(0)
-    ).tolist()
+    chance = torch.Generator().manual_seed(0)
+    vocabulary = len(input_embeddings(model))
+    ids = torch.randint(vocabulary, (N_TOKENS + 3,), generator=chance).tolist()
     plain = _plain_rows(tuple(ids[:N_TOKENS]))
     found = capture(model, geometry, plain, ("post",))
     geometry = _found(geometry, found)
     if "pre" in geometry.ropes and _is_rotated(model, plain, found, tolerance):
         geometry = replace(geometry, ropes=("post",))
     attention = _attention_difference(model, geometry, plain)
-    _refuse_over(
-        attention,
-        tolerance,
-        geometry,
-        "attention rebuilt from the queries and keys read differs from its own",
-    )
+    what = "attention rebuilt from the queries and keys read differs from its own"
+    _refuse_over(attention, tolerance, geometry, what)
     rotation = None
     if geometry.ropes == ROPES:
         rotation = _rotation_difference(geometry, capture(model, geometry, plain, ROPES))
@@ -71,7 +71,7 @@ def self_check(model: nn.Module, geometry: Geometry) -> tuple[Geometry, SelfChec
         _refuse_over(rotation, tolerance, geometry, what)
     geometry, rows = _check_rows(model, geometry, ids, tolerance)
     if geometry.window is not None and geometry.is_side_by_side:
-        geometry = _check_window(model, geometry, ids, tolerance)
+        geometry = _check_window(model, geometry, geometry.window, ids, tolerance)
     return geometry, SelfCheck(attention, rotation, rows, tolerance)
 
 
@@ -111,9 +111,8 @@ def _found(geometry: Geometry, captured: Captured) -> Geometry:
             f"read where its configuration says {geometry.n_heads} and {geometry.n_kv_heads}"
         )
     recorded = captured.recording
-    has_pre = all(
-        state is not None for state in [*recorded.pre_queries.values(), *recorded.pre_keys.values()]
-    )
+    before = [*recorded.pre_queries.values(), *recorded.pre_keys.values()]
+    has_pre = all(state is not None for state in before)
     return replace(
         geometry,
         n_kv_heads=n_kv_heads,
@@ -122,7 +121,7 @@ def _found(geometry: Geometry, captured: Captured) -> Geometry:
     )
 
 
-def _is_rotated(model: nn.Module, rows: Rows, found: Captured, tolerance: float) -> bool:
+def _is_rotated(model: "PreTrainedModel", rows: Rows, found: Captured, tolerance: float) -> bool:
     """Do states in which no rotation was seen know their position? Then one was missed.
 
     A model with rotary gives the same answer with all positions moved, and only rotated states
@@ -150,9 +149,10 @@ def _is_rotated(model: nn.Module, rows: Rows, found: Captured, tolerance: float)
     )
 
 
-def _attention_difference(model: nn.Module, geometry: Geometry, rows: Rows) -> float:
-    """Softmax of products read in a pass, against the weights it returns: first, middle, last
-    layer.
+def _attention_difference(model: "PreTrainedModel", geometry: Geometry, rows: Rows) -> float:
+    """Softmax of products read in a pass, against the weights it returns.
+
+    Of the first, the middle and the last layer.
     """
     with (
         eager_attention(model, geometry),
@@ -176,11 +176,10 @@ def _attention_difference(model: nn.Module, geometry: Geometry, rows: Rows) -> f
 
 
 def _weights_difference(geometry: Geometry, recorded: Recording, layer: int, own: Tensor) -> float:
-    """`own`: (head, token, token) weights. An attention sink takes a share of each row; what is
-    left is compared.
+    """By how much a layer's weights differ from `own`, (head, token, token).
 
-    Whom a token sees is taken from `own`: this is about what is read, `_check_rows` about who is
-    seen.
+    An attention sink takes a share of each row; what is left is compared. Whom a token sees is
+    taken from `own`: this is about what is read, `_check_rows` about who is seen.
     """
     keys = geometry.keys_by_head(recorded.keys[layer][0], axis=0)
     logits = _logits(recorded, layer, recorded.queries[layer][0] @ keys.transpose(-1, -2))
@@ -223,10 +222,11 @@ def _rotation_difference(geometry: Geometry, captured: Captured) -> float:
 
 
 def _check_rows(
-    model: nn.Module, geometry: Geometry, ids: list[int], tolerance: float
+    model: "PreTrainedModel", geometry: Geometry, ids: list[int], tolerance: float
 ) -> tuple[Geometry, float]:
-    """Find out whether candidates may share a row; if not, whether separate rows in a padded batch
-    are right.
+    """Find out whether candidates may share a row.
+
+    If not, whether separate rows in a padded batch are right.
     """
     prompts = _prompts(ids)
     try:
@@ -237,9 +237,8 @@ def _check_rows(
         return geometry, difference
     geometry = replace(geometry, is_side_by_side=False)
     difference = _rows_difference(model, geometry, prompts)
-    _refuse_over(
-        difference, tolerance, geometry, "scores change with the batch that a puzzle is in"
-    )
+    what = "scores change with the batch that a puzzle is in"
+    _refuse_over(difference, tolerance, geometry, what)
     return geometry, difference
 
 
@@ -254,55 +253,44 @@ def _prompts(ids: list[int]) -> list[Prompt]:
 
 
 def _check_window(
-    model: nn.Module, geometry: Geometry, ids: list[int], tolerance: float
+    model: "PreTrainedModel", geometry: Geometry, window: int, ids: list[int], tolerance: float
 ) -> Geometry:
-    """Does the model's own mask have the window that its configuration states? Asked with one that
-    the text exceeds.
+    """Does the model's own mask have the window that its configuration states?
 
-    Where it does not (Moshi states one and looks further back), prompts are kept as short as the
-    window: up to there it makes no difference.
+    Asked with one that the text exceeds. Where it does not (Moshi states one and looks further
+    back), prompts are kept as short as the window: up to there it makes no difference.
     """
     config = model.config.get_text_config()
     try:
         config.sliding_window = SHORT_WINDOW
         difference = _rows_difference(model, replace(geometry, window=SHORT_WINDOW), _prompts(ids))
     finally:
-        config.sliding_window = geometry.window
+        config.sliding_window = window
     if difference <= tolerance:
         return geometry
-    return replace(
-        geometry, max_positions=min(geometry.window, geometry.max_positions or geometry.window)
-    )
+    return replace(geometry, max_positions=min(window, geometry.max_positions or window))
 
 
-def _rows_difference(model: nn.Module, geometry: Geometry, prompts: list[Prompt]) -> float:
-    """Queries, keys and logits of a padded batch, against an ordinary call for each prompt and
-    candidate.
+def _rows_difference(model: "PreTrainedModel", geometry: Geometry, prompts: list[Prompt]) -> float:
+    """Queries, keys and logits of a padded batch, against ordinary calls.
+
+    One such call for each prompt and candidate.
     """
     if geometry.is_side_by_side:
-        batch, n_rows = (
-            capture(model, geometry, rows_of([[prompt] for prompt in prompts]), ("post",)),
-            1,
-        )
+        rows, n_rows = rows_of([[prompt] for prompt in prompts]), 1
     else:
-        batch, n_rows = (
-            capture(model, geometry, separate_rows_of(prompts), ("post",)),
-            len(prompts[0].candidates),
-        )
+        rows, n_rows = separate_rows_of(prompts), len(prompts[0].candidates)
+    batch = capture(model, geometry, rows, ("post",))
     differences = []
     for number, prompt in enumerate(prompts):
         for index, ids in enumerate(prompt.candidates):
             alone = capture(model, geometry, _plain_rows(prompt.tokens + ids), ("post",))
             row, place = (number, index) if n_rows == 1 else (number * n_rows + index, 0)
-            own_key = alone.keys["post"][0, :, :, prompt.key_at]
-            differences += [
-                _difference(
-                    batch.queries["post"][row, :, :, place], alone.queries["post"][0, :, :, -1]
-                ),
-                _difference(batch.keys["post"][row, :, :, 0], own_key),
-            ]
-        own_logits = capture(model, geometry, _plain_rows(prompt.tokens), ("post",)).logits[0, 0]
-        differences.append(
-            _difference(batch.logits[number * n_rows, 0].float(), own_logits.float())
-        )
+            query, own_query = batch.queries["post"][row, :, :, place], alone.queries["post"][0]
+            key, own_key = batch.keys["post"][row, :, :, 0], alone.keys["post"][0]
+            differences.append(_difference(query, own_query[:, :, -1]))
+            differences.append(_difference(key, own_key[:, :, prompt.key_at]))
+        alone = capture(model, geometry, _plain_rows(prompt.tokens), ("post",))
+        logits, own_logits = batch.logits[number * n_rows, 0], alone.logits[0, 0]
+        differences.append(_difference(logits.float(), own_logits.float()))
     return max(differences)

@@ -22,8 +22,9 @@ def difficulty_curves(
     by: str = "steps",
     vote: str | None = None,
 ) -> alt.LayerChart:
-    """Accuracy of a head, of the model and maybe of a vote at each difficulty, with 95 % intervals
-    as bands.
+    """Accuracy of a head, of the model and maybe of a vote at each difficulty.
+
+    95 % intervals are drawn as bands.
 
     Args:
         curves: who (the head's name, "model", the vote's name, or "surface rule", which is dashed
@@ -31,8 +32,9 @@ def difficulty_curves(
         luck: the column `by`, q95: what the best of all heads gets by luck, 95th percentile. May be
             empty.
         chance: accuracy of guessing.
-        head, vote: names that stand in the legend.
+        head: its name in the legend.
         by: "steps" or "distractors".
+        vote: its name in the legend; None: there is none.
 
     >>> from qkcore import ResultStore, accuracy_by, demo_store, difficulty_curves, exam
     >>> store = ResultStore.kept(demo_store())
@@ -59,8 +61,7 @@ def difficulty_curves(
     colour = alt.Color("who:N", scale=alt.Scale(domain=named), legend=legend)
     shape = alt.Shape("who:N", scale=alt.Scale(domain=named, range=shapes), legend=legend)
     base = alt.Chart(frame[frame["who"].isin(named)]).encode(x=x, color=colour, tooltip=tooltip)
-    band_y = dict(y=alt.Y("low:Q", title="Accuracy"), y2=alt.Y2("high:Q"))
-    bands = base.encode(**band_y)
+    bands = base.encode(y=alt.Y("low:Q", title="Accuracy"), y2=alt.Y2("high:Q"))
     layers = [
         *_reference_line(chance, "chance"),
         alt.Chart(frame[frame["who"] == RULE])
@@ -74,7 +75,7 @@ def difficulty_curves(
     ]
     if len(luck):
         layers.append(_luck_marks(luck, by))
-    return alt.layer(*layers, height=300)
+    return alt.LayerChart(layer=layers, height=300)
 
 
 def difference_curves(
@@ -85,6 +86,7 @@ def difference_curves(
     Args:
         differences: who, the column `by`, n, gap, low, high, p: first run minus other.
         names: who to what stands in the legend.
+        by: "steps" or "distractors".
     """
     frame = differences.assign(
         text=texts_of(differences, gap_text, "gap", "low", "high", "p"),
@@ -109,11 +111,13 @@ def difference_curves(
     shape = alt.Shape(
         "who:N", scale=alt.Scale(domain=domain, range=["circle", "square"]), legend=legend
     )
-    return alt.layer(
-        _zero_line(y=alt.Y("zero:Q")),
-        base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q", axis=axis), y2=alt.Y2("high:Q")),
-        base.mark_line().encode(y=alt.Y("gap:Q")),
-        base.mark_point(filled=True, size=80, opacity=1).encode(y=alt.Y("gap:Q"), shape=shape),
+    return alt.LayerChart(
+        layer=[
+            _zero_line().encode(y=alt.Y("zero:Q")),
+            base.mark_rule(strokeWidth=2).encode(y=alt.Y("low:Q", axis=axis), y2=alt.Y2("high:Q")),
+            base.mark_line().encode(y=alt.Y("gap:Q")),
+            base.mark_point(filled=True, size=80, opacity=1).encode(y=alt.Y("gap:Q"), shape=shape),
+        ],
         height=280,
     )
 
@@ -122,7 +126,8 @@ def gap_chart(gaps: pd.DataFrame, by: str, title: str) -> alt.LayerChart:
     """A gap to the model in points with its 95 % interval, along a line at zero.
 
     Args:
-        gaps: the column `by` (whole numbers, or names such as runs), n, gap, low, high, p.
+        gaps: the column `by`, n, gap, low, high, p.
+        by: "steps" or "distractors", or a column of names, such as runs.
         title: whose gap, for the axis.
 
     >>> from qkcore import ResultStore, demo_store, exam, gap_chart, gaps
@@ -138,11 +143,6 @@ def gap_chart(gaps: pd.DataFrame, by: str, title: str) -> alt.LayerChart:
         **{name: 100 * gaps[name] for name in ("gap", "low", "high")},
     )
     is_number = by in AXES
-    along = (
-        _whole_numbers(frame, by)
-        if is_number
-        else alt.Y(f"{by}:N", title=None, axis=alt.Axis(labelLimit=220))
-    )
     colour = alt.Color("who:N", scale=alt.Scale(domain=["head", "model"]), legend=None)
     tooltip = [
         alt.Tooltip(f"{by}:{'Q' if is_number else 'N'}", title=by.replace("_", " ").capitalize()),
@@ -152,19 +152,21 @@ def gap_chart(gaps: pd.DataFrame, by: str, title: str) -> alt.LayerChart:
     base = alt.Chart(frame).encode(color=colour, tooltip=tooltip)
     axis = alt.Axis(title=title, format="+d")
     if is_number:
-        bars = base.encode(x=along, y=alt.Y("low:Q", axis=axis), y2=alt.Y2("high:Q"))
-        points = base.encode(x=along, y=alt.Y("gap:Q", axis=axis))
-        zero = _zero_line(y=alt.Y("zero:Q"))
+        x = _whole_numbers(frame, by)
+        bars = base.encode(x=x, y=alt.Y("low:Q", axis=axis), y2=alt.Y2("high:Q"))
+        points = base.encode(x=x, y=alt.Y("gap:Q", axis=axis))
+        zero = _zero_line().encode(y=alt.Y("zero:Q"))
     else:
-        bars = base.encode(y=along, x=alt.X("low:Q", axis=axis), x2=alt.X2("high:Q"))
-        points = base.encode(y=along, x=alt.X("gap:Q", axis=axis))
-        zero = _zero_line(x=alt.X("zero:Q"))
+        y = alt.Y(f"{by}:N", title=None, axis=alt.Axis(labelLimit=220))
+        bars = base.encode(y=y, x=alt.X("low:Q", axis=axis), x2=alt.X2("high:Q"))
+        points = base.encode(y=y, x=alt.X("gap:Q", axis=axis))
+        zero = _zero_line().encode(x=alt.X("zero:Q"))
     layers = [
         zero,
         bars.mark_rule(strokeWidth=2),
         points.mark_point(filled=True, size=80, opacity=1),
     ]
-    return alt.layer(*layers, height=260 if is_number else 60 + 36 * len(frame))
+    return alt.LayerChart(layer=layers, height=260 if is_number else 60 + 36 * len(frame))
 
 
 def agreement_bars(agreement: pd.DataFrame, by: str, names: dict[str, str]) -> alt.LayerChart:
@@ -173,6 +175,7 @@ def agreement_bars(agreement: pd.DataFrame, by: str, names: dict[str, str]) -> a
     Args:
         agreement: the column `by`, verdict ("both", "only head", "only model", "neither"), n,
             share.
+        by: "steps" or "distractors".
         names: verdict to what people read, in the order they are stacked.
     """
     frame = agreement.assign(
@@ -212,7 +215,7 @@ def agreement_bars(agreement: pd.DataFrame, by: str, names: dict[str, str]) -> a
         text=alt.Text("label:N"),
         detail=alt.Detail("order:Q"),
     )
-    return alt.layer(bars, *legible(text), height=90 + 34 * frame[by].nunique())
+    return alt.LayerChart(layer=[bars, *legible(text)], height=90 + 34 * frame[by].nunique())
 
 
 def margin_curves(exam: pd.DataFrame, candidates: tuple[str, ...] | None) -> alt.LayerChart:
@@ -228,26 +231,17 @@ def margin_curves(exam: pd.DataFrame, candidates: tuple[str, ...] | None) -> alt
     >>> type(margin_curves(exam(store, run, 6, 1), store.candidates(run))).__name__
     'LayerChart'
     """
-    names = (
-        [f'answer is "{candidates[answer]}"' for answer in exam["answer"]]
-        if candidates
-        else "all answers"
-    )
+    names = ["all answers"] * len(exam)
+    if candidates:
+        names = [f'answer is "{candidates[answer]}"' for answer in exam["answer"]]
     frame = exam[["margin"]].assign(answer=names)
     width = max((frame["margin"].max() - frame["margin"].min()) / 40, 1e-6)
-    counts = (
-        # Bins of equal width, one edge at zero, so that no bin mixes right and wrong.
-        frame.assign(bin=np.ceil(frame["margin"] / width - 1).astype(int))
-        .groupby(["answer", "bin"])
-        .size()
-        .unstack("bin", fill_value=0)
-        .stack()
-        .rename("n")
-        .reset_index()
-    )
-    counts = counts.assign(low=counts["bin"] * width, high=(counts["bin"] + 1) * width).drop(
-        columns="bin"
-    )
+    # Bins of equal width, one edge at zero, so that no bin mixes right and wrong.
+    frame = frame.assign(bin=np.ceil(frame["margin"] / width - 1).astype(int))
+    sizes = frame.groupby(["answer", "bin"]).size().unstack("bin", fill_value=0)
+    counts = pd.DataFrame({"n": sizes.stack()}).reset_index()
+    counts = counts.assign(low=counts["bin"] * width, high=(counts["bin"] + 1) * width)
+    counts = counts.drop(columns="bin")
     lines = (
         alt.Chart(counts.assign(who="head"))
         .mark_line(interpolate="step-after", strokeWidth=2)
@@ -266,12 +260,14 @@ def margin_curves(exam: pd.DataFrame, candidates: tuple[str, ...] | None) -> alt
             ],
         )
     )
-    return alt.layer(_zero_line(2, x=alt.X("zero:Q")), lines, height=220)
+    zero = _zero_line().mark_rule(color=GREY, strokeWidth=2).encode(x=alt.X("zero:Q"))
+    return alt.LayerChart(layer=[zero, lines], height=220)
 
 
 def _whole_numbers(frame: pd.DataFrame, by: str, column: str | None = None) -> alt.X:
-    """Steps or distractors along x, ticks at whole numbers only; `column` holds where marks stand,
-    if not there.
+    """Steps or distractors along x, ticks at whole numbers only.
+
+    `column` holds where marks stand, if not there.
     """
     values = sorted(int(value) for value in frame[by].unique())
     return alt.X(
@@ -282,12 +278,9 @@ def _whole_numbers(frame: pd.DataFrame, by: str, column: str | None = None) -> a
     )
 
 
-def _zero_line(width: float = alt.Undefined, **along: alt.X | alt.Y) -> alt.Chart:
-    return (
-        alt.Chart(pd.DataFrame({"zero": [0]}))
-        .mark_rule(color=GREY, strokeWidth=width)
-        .encode(**along)
-    )
+def _zero_line() -> alt.Chart:
+    """A line at the one value of "zero", to be encoded as x or y."""
+    return alt.Chart(pd.DataFrame({"zero": [0]})).mark_rule(color=GREY)
 
 
 def _reference_line(value: float, label: str) -> list[alt.Chart]:

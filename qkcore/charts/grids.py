@@ -29,7 +29,8 @@ def head_grid(
         chance: accuracy of guessing, the scale's middle; the scale always runs from 0 to 1, so that
             runs compare. A gain runs from -50 to +50 points round 0, an AUC round one half.
         chosen: the head to ring.
-        measure: a column of the frame, with its title.
+        measure: a column of the frame,
+        title: and its title.
         n_kv_heads: lines between groups of heads that share keys; None or as many as heads draws
             none.
 
@@ -70,7 +71,7 @@ def head_grid(
     if chosen is not None:
         ringed = frame[(frame["layer"] == chosen[0]) & (frame["head"] == chosen[1])]
         layers.append(_ring(alt.Chart(ringed.assign(who="head")).encode(x=x, y=y, tooltip=tooltip)))
-    return alt.layer(*layers, height=grid_height(n_layers) + 130)
+    return alt.LayerChart(layer=layers, height=grid_height(n_layers) + 130)
 
 
 def _hatching(cells: alt.Chart, cell_height: float) -> alt.Chart:
@@ -94,8 +95,9 @@ def _ring(cell: alt.Chart) -> alt.Chart:
 
 
 def _colour(measure: str, title: str, middle: float) -> alt.Color:
-    """A fixed diverging scale, mixed in RGB: so orange goes over grey to blue; the default goes
-    over pink.
+    """A fixed diverging scale, mixed in RGB.
+
+    So orange goes over grey to blue; the default goes over pink.
     """
     if measure in ("gain", "gap"):
         scale = alt.Scale(
@@ -145,9 +147,8 @@ def gap_grid(gaps: pd.DataFrame, title: str) -> alt.LayerChart:
         ],
     )
     cells = base.mark_rect().encode(color=_colour("gap", title, 0))
-    return alt.layer(
-        cells,
-        *legible(base.encode(text=alt.Text("label:N"))),
+    return alt.LayerChart(
+        layer=[cells, *legible(base.encode(text=alt.Text("label:N")))],
         height=110 + 34 * frame["distractors"].nunique(),
     )
 
@@ -165,12 +166,13 @@ def transfer_matrix(transfers: pd.DataFrame, chance: float) -> alt.LayerChart:
     >>> type(transfer_matrix(transfers(store, tuple(runs)), chance=0.5)).__name__
     'LayerChart'
     """
+    names = texts_of(transfers, head_name, "layer", "head")
     frame = transfers.assign(
         text=texts_of(transfers, accuracy_text, "accuracy", "low", "high", "n"),
-        name=texts_of(transfers, head_name, "layer", "head"),
+        name=names,
         label=[
-            f"{head_name(row.layer, row.head)}\n{100 * row.accuracy:.1f}"
-            for row in transfers.itertuples(index=False)
+            f"{name}\n{100 * accuracy:.1f}"
+            for name, accuracy in zip(names, transfers["accuracy"], strict=True)
         ],
     )
     base = alt.Chart(frame).encode(
@@ -188,4 +190,6 @@ def transfer_matrix(transfers: pd.DataFrame, chance: float) -> alt.LayerChart:
         filled=False, stroke=GREY, strokeWidth=2
     )
     labels = legible(base.encode(text=alt.Text("label:N")), lineBreak="\n", dy=-7)  # of two lines
-    return alt.layer(cells, own, *labels, height=120 + 54 * frame["chosen_on"].nunique())
+    return alt.LayerChart(
+        layer=[cells, own, *labels], height=120 + 54 * frame["chosen_on"].nunique()
+    )

@@ -1,5 +1,4 @@
-"""Charts of one puzzle: every head's answer, a head's eye on every token, the puzzle's own
-difficulty curve.
+"""Charts of one puzzle: every head's answer, its eye on every token, the puzzle's own curve.
 
 Tidy frame in, Altair chart out, as in qkcore.charts.grids, with the theme's colours. Right and
 wrong differ by a sign as well as by colour.
@@ -7,6 +6,7 @@ wrong differ by a sign as well as by colour.
 
 import unicodedata
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import altair as alt
 import numpy as np
@@ -67,31 +67,28 @@ def puzzle_grid(frame: pd.DataFrame, chosen: tuple[int, int], legend: str) -> al
     if len(frame) <= MAX_SIGNED:
         # White on a dark rim is legible on every tint of both themes.
         sign = base.encode(text=alt.Text("mark:N"))
-        font = {"fontSize": 15, "fontWeight": "bold", "cursor": "pointer"}
-        layers.append(sign.mark_text(stroke="#000000", strokeWidth=3, strokeOpacity=0.6, **font))
-        layers.append(sign.mark_text(color="#ffffff", **font))
-    good = frame[frame["is_known_good"]]
+        letter = partial(sign.mark_text, fontSize=15, fontWeight="bold", cursor="pointer")
+        layers.append(letter(stroke="#000000", strokeWidth=3, strokeOpacity=0.6))
+        layers.append(letter(color="#ffffff"))
+    good = alt.Chart(frame[frame["is_known_good"]]).mark_rect(
+        filled=False, cursor="pointer", strokeWidth=2, strokeDash=[4, 2], stroke=GREY
+    )
+    layers.append(good.encode(x=x, y=y))
     own = frame[(frame["layer"] == chosen[0]) & (frame["head"] == chosen[1])]
-    ring = {"filled": False, "cursor": "pointer"}
-    layers.append(
-        alt.Chart(good)
-        .mark_rect(strokeWidth=2, strokeDash=[4, 2], stroke=GREY, **ring)
-        .encode(x=x, y=y)
+    ring = alt.Chart(own.assign(who="chosen head")).mark_rect(
+        filled=False, cursor="pointer", strokeWidth=3
     )
     colour = alt.Stroke("who:N", scale=alt.Scale(domain=["chosen head"]), legend=None)
-    layers.append(
-        alt.Chart(own.assign(who="chosen head"))
-        .mark_rect(strokeWidth=3, **ring)
-        .encode(x=x, y=y, stroke=colour, tooltip=tooltip)
-    )
-    return alt.layer(*layers, height=160 + grid_height(frame["layer"].nunique()))
+    layers.append(ring.encode(x=x, y=y, stroke=colour, tooltip=tooltip))
+    return alt.LayerChart(layer=layers, height=160 + grid_height(frame["layer"].nunique()))
 
 
 def shown(text: str) -> str:
-    """A token's text as it can be drawn: line breaks and signs that cannot be seen, as signs that
-    can.
+    r"""A token's text as it can be drawn.
 
-    >>> shown(" Max"), shown("\\n"), shown("a\\x00b")
+    Line breaks and signs that cannot be seen, as signs that can.
+
+    >>> shown(" Max"), shown("\n"), shown("a\x00b")
     (' Max', '⏎', 'a�b')
     """
     text = text.replace("\n", "⏎").replace("\t", " ")
@@ -113,13 +110,15 @@ def _width(text: str) -> int:
 def strip_places(
     texts: Sequence[str], premises: Sequence[int | None], columns: int = COLUMNS
 ) -> Iterator[tuple[int, int, int]]:
-    """(line, first column, column after the last) of each token: every premise begins a line, long
-    ones are wrapped.
+    """(line, first column, column after the last) of each token.
+
+    Every premise begins a line, long ones are wrapped.
 
     >>> list(strip_places(["Max", " is", " red.", " Rex"], [0, 0, 0, 1], columns=8))
     [(0, 0, 3), (0, 3, 6), (1, 0, 4), (2, 0, 3)]
     """
-    line, column, before, is_break = 0, 0, premises[0] if len(premises) else None, False
+    line, column, is_break = 0, 0, False
+    before = premises[0] if len(premises) else None
     for number, (text, premise) in enumerate(zip(texts, premises, strict=True)):
         is_new = number > 0 and (is_break or (premise != before and text.strip()))
         width = _width(shown(text))
@@ -128,11 +127,8 @@ def strip_places(
         if column == 0:
             width = _width(shown(text).lstrip(" ")) if text.strip() else width
         yield line, column, column + width
-        column, before, is_break = (
-            column + width,
-            premise if text.strip() else before,
-            text.endswith("\n"),
-        )
+        column, is_break = column + width, text.endswith("\n")
+        before = premise if text.strip() else before
 
 
 def token_strip(frame: pd.DataFrame, legend: str) -> alt.LayerChart:
@@ -155,20 +151,20 @@ def token_strip(frame: pd.DataFrame, legend: str) -> alt.LayerChart:
     frame = _placed(frame.head(MAX_TOKENS))
     reach = max(float(frame.loc[frame["in_scale"], "value"].abs().max() or 0), 1e-9)
     n_columns, n_lines = max(COLUMNS, int(frame["end"].max())), int(frame["line"].max()) + 1
-    x_scale, y_scale = (
-        alt.Scale(domain=[0, n_columns], nice=False),
-        alt.Scale(domain=[n_lines, 0], nice=False),
-    )
-    box = {
-        "x": alt.X("start:Q", axis=None, scale=x_scale),
-        "x2": alt.X2("end:Q"),
-        "y": alt.Y("line:Q", axis=None, scale=y_scale),
-        "y2": alt.Y2("below:Q"),
-        "tooltip": [
-            alt.Tooltip("drawn:N", title="Token"),
-            alt.Tooltip("value:Q", title="Value", format=".3g"),
-        ],
-    }
+    tooltip = [
+        alt.Tooltip("drawn:N", title="Token"),
+        alt.Tooltip("value:Q", title="Value", format=".3g"),
+    ]
+
+    def boxes(of: pd.DataFrame) -> alt.Chart:
+        return alt.Chart(of).encode(
+            x=alt.X("start:Q", axis=None, scale=alt.Scale(domain=[0, n_columns], nice=False)),
+            x2=alt.X2("end:Q"),
+            y=alt.Y("line:Q", axis=None, scale=alt.Scale(domain=[n_lines, 0], nice=False)),
+            y2=alt.Y2("below:Q"),
+            tooltip=tooltip,
+        )
+
     tint = alt.Color(
         "value:Q",
         title=legend,
@@ -179,19 +175,23 @@ def token_strip(frame: pd.DataFrame, legend: str) -> alt.LayerChart:
     )
     ring = alt.Stroke("who:N", scale=alt.Scale(domain=["chosen head"]), legend=None)
     key = frame[frame["is_key"]].assign(who="chosen head")
-    words = {
-        "x": alt.X("at:Q", axis=None),
-        "y": alt.Y("middle:Q", axis=None),
-        "tooltip": box["tooltip"],
-    }
     # The theme's second colour is its ink; left alone, text would be black in the dark theme too.
     ink = alt.Color("ink:N", scale=alt.Scale(domain=["chosen head", "model"]), legend=None)
-    chart = alt.layer(
-        alt.Chart(frame[frame["in_scale"]]).mark_rect(opacity=0.55).encode(color=tint, **box),
-        alt.Chart(key).mark_rect(filled=False, strokeWidth=2).encode(stroke=ring, **box),
-        alt.Chart(frame.assign(ink="model"))
-        .mark_text(align="left", baseline="middle", font="monospace", fontSize=STRIP_FONT)
-        .encode(text=alt.Text("drawn:N"), color=ink, **words),
+    words = alt.Chart(frame.assign(ink="model")).mark_text(
+        align="left", baseline="middle", font="monospace", fontSize=STRIP_FONT
+    )
+    chart = alt.LayerChart(
+        layer=[
+            boxes(frame[frame["in_scale"]]).mark_rect(opacity=0.55).encode(color=tint),
+            boxes(key).mark_rect(filled=False, strokeWidth=2).encode(stroke=ring),
+            words.encode(
+                x=alt.X("at:Q", axis=None),
+                y=alt.Y("middle:Q", axis=None),
+                text=alt.Text("drawn:N"),
+                color=ink,
+                tooltip=tooltip,
+            ),
+        ],
         width=n_columns * STRIP_COLUMN,
         height=LEGEND_HEIGHT + 20 * n_lines,
     )
@@ -199,11 +199,14 @@ def token_strip(frame: pd.DataFrame, legend: str) -> alt.LayerChart:
 
 
 def _placed(frame: pd.DataFrame) -> pd.DataFrame:
-    """With each token's text as drawn, its box (line, start, end, below) and where its text begins
-    (at, middle).
+    """With each token's text as drawn, its box and where its text begins.
+
+    The box is line, start, end, below; the text begins at "at" and "middle".
     """
     premises = [None if one is pd.NA else int(one) for one in frame["premise"]]
-    places = pd.DataFrame(strip_places(frame["text"], premises), columns=["line", "start", "end"])
+    places = pd.DataFrame(
+        strip_places(frame["text"].tolist(), premises), columns=["line", "start", "end"]
+    )
     frame = pd.concat([frame.reset_index(drop=True), places], axis=1)
     texts = [shown(text) for text in frame["text"]]
     # A token is drawn from its first letter; the space before it belongs to its tint.
@@ -222,6 +225,7 @@ def premise_bars(frame: pd.DataFrame, legend: str) -> alt.LayerChart:
     Args:
         frame: premise (number from 1), sentence, value, role ("in the proof" or "not in it", or
             "").
+        legend: what the value means.
     """
     frame = frame.assign(
         label=[
@@ -254,7 +258,7 @@ def premise_bars(frame: pd.DataFrame, legend: str) -> alt.LayerChart:
         )
     )
     zero = alt.Chart(pd.DataFrame({"value": [0]})).mark_rule(color=GREY).encode(x=alt.X("value:Q"))
-    return alt.layer(zero, bars, proof, height=60 + 24 * len(frame))
+    return alt.LayerChart(layer=[zero, bars, proof], height=60 + 24 * len(frame))
 
 
 def _short(text: str, n: int = 34) -> str:
@@ -304,4 +308,4 @@ def own_curve_chart(frame: pd.DataFrame, names: dict[str, str]) -> alt.LayerChar
             ),
         )
     )
-    return alt.layer(base.mark_line(opacity=0.7), marks, height=260)
+    return alt.LayerChart(layer=[base.mark_line(opacity=0.7), marks], height=260)

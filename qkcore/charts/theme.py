@@ -48,6 +48,7 @@ def for_print(
     """The chart's Vega-Lite specification with colours of its own, on white, for a paper.
 
     Args:
+        chart: to print.
         categorical: the colours that a page gets from its theme for names,
         diverging: and for numbers.
     """
@@ -72,7 +73,8 @@ def themed(chart: alt.TopLevelMixin) -> alt.TopLevelMixin:
     >>> chart.width, chart.config.background
     (640, 'white')
     """
-    width = WIDTH if getattr(chart, "width", alt.Undefined) is alt.Undefined else chart.width
+    width = getattr(chart, "width", alt.Undefined)
+    width = WIDTH if width is alt.Undefined else width
     return chart.properties(width=width).configure(**_config(*_light_colours()))
 
 

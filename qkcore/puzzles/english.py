@@ -100,8 +100,9 @@ class Sentence:
 
 @dataclass(slots=True)
 class Grammar:
-    """Reads the sentences of one puzzle; the words it uses as singulars tell how to read its
-    plurals.
+    """Reads the sentences of one puzzle.
+
+    The words it uses as singulars tell how to read its plurals.
     """
 
     singulars: set[str] = field(default_factory=set)
@@ -110,11 +111,10 @@ class Grammar:
     classes: set[str] = field(default_factory=set)
 
     def learn(self, text: str) -> None:
-        """Note the words that occur as singular nouns, as plain verbs, and "animal" and "person"
-        where they say more.
+        """Note how words are used: as singular nouns, as plain verbs, as classes.
 
-        Those do where something is called one: "Tom is an animal.", "All people are kind.", "Cats
-        are animals."
+        "animal" and "person" are noted where they say more. Those do where something is called one:
+        "Tom is an animal.", "All people are kind.", "Cats are animals."
         """
         text = _expanded(
             "\n".join(" ".join(line.split()) for line in text.splitlines() if line.strip())
@@ -126,8 +126,9 @@ class Grammar:
         self.classes.update(GENERIC.get(noun, noun) for noun in called)
 
     def sentences(self, text: str) -> list[Sentence]:
-        """All sentences of a context; a line that begins with a capital letter may begin a sentence
-        too.
+        """All sentences of a context.
+
+        A line that begins with a capital letter may begin a sentence too.
 
         Raises:
             ReadingError: quoting the first sentence that cannot be read, or that asks instead of
@@ -160,8 +161,9 @@ class Grammar:
         return _Parser(self, text).sentence()
 
     def singular(self, word: str) -> str:
-        """The singular of a word that may be a plural, preferring words that the puzzle uses
-        itself.
+        """The singular of a word that may be a plural.
+
+        Words that the puzzle uses itself are preferred.
 
         >>> plurals = ("wumpuses", "cats", "nervous", "berries", "mice", "boxes", "cold")
         >>> [Grammar().singular(word) for word in plurals]
@@ -186,8 +188,9 @@ class Grammar:
 
 @dataclass(slots=True)
 class _Parser:
-    """One sentence, being read. Every method raises `ReadingError` where the words are not of its
-    form.
+    """One sentence, being read.
+
+    Every method raises `ReadingError` where the words are not of its form.
     """
 
     grammar: Grammar
@@ -221,7 +224,7 @@ class _Parser:
         )
 
     def conditional(self, words: list[str]) -> Sentence:
-        """If someone is a cat then they are kind; If Max is red, he is kind"""
+        """Read "If someone is a cat then they are kind" or "If Max is red, he is kind"."""
         commas = [i for i, word in enumerate(words) if word == ","]
         if words.count("then") == 1:
             then = words.index("then")
@@ -249,7 +252,7 @@ class _Parser:
         return Sentence(self.text, conclusion, condition)
 
     def everything(self, words: list[str]) -> Sentence:
-        """Everything that is a cat and red is kind"""
+        """Read "Everything that is a cat and red is kind"."""
         verbs = [i for i, word in enumerate(words) if word == "is"]
         if (
             words[0] not in ("everything", "everyone", "anything", "anyone")
@@ -261,7 +264,7 @@ class _Parser:
         return Sentence(self.text, self.predicates(ANYTHING, words[verbs[1] + 1 :]), condition)
 
     def general(self, words: list[str]) -> Sentence:
-        """Every cat is ...; All red animals are ...; Cats are ..."""
+        """Read "Every cat is ...", "All red animals are ..." or "Cats are ..."."""
         start = 1 if words[0] in QUANTIFIERS else 0
         at = next((i for i, word in enumerate(words) if word in VERBS), 0)
         verb, before = words[at], words[start : at - 1]
@@ -272,11 +275,8 @@ class _Parser:
         # "cats and dogs are ..." is about either, "red and big people" not
         if is_list and noun not in GENERIC.values():
             self.refuse()
-        kinds = (
-            [self.plain(word) for piece in self.pieces(before, "and") for word in piece]
-            if before
-            else []
-        )
+        pieces = self.pieces(before, "and") if before else []
+        kinds = [self.plain(word) for piece in pieces for word in piece]
         if noun not in GENERIC.values() or noun in self.grammar.classes:
             kinds.append(noun)
         if not kinds:
@@ -287,7 +287,7 @@ class _Parser:
         )
 
     def asked(self, words: list[str]) -> Formula:
-        """Is Max a cat or red? Does the lion chase the mouse?"""
+        """Read "Is Max a cat or red?" or "Does the lion chase the mouse?"."""
         verb, *rest = words
         # "is Max not red?": what is a yes?
         if "not" in rest or (verb == "does" and len(rest) > MAX_RELATION):
@@ -302,8 +302,10 @@ class _Parser:
         return self.clauses([*rest[:at], "is", *rest[at:]])
 
     def clauses(self, words: list[str], may_bind: bool = False) -> Formula:
-        """Max is red and Max is kind; something is red and it chases the mouse; Max is red or not
-        kind
+        """Read what may be several clauses.
+
+        "Max is red and Max is kind", "something is red and it chases the mouse", or "Max is red or
+        not kind".
         """
         joint = self.joint(words)
         literals: list[Literal] = []
@@ -328,7 +330,7 @@ class _Parser:
         return Formula(tuple(literals), joint == "or")
 
     def predicates(self, subject: str, words: list[str], is_plural: bool = False) -> Formula:
-        """red; not a cat; a cat and not red; a cat, a dog, or a mouse"""
+        """Read "red", "not a cat", "a cat and not red" or "a cat, a dog, or a mouse"."""
         joint = self.joint(words)
         literals: list[Literal] = []
         for piece in self.pieces(words, joint):
@@ -342,7 +344,7 @@ class _Parser:
             self.refuse()
 
     def predicate(self, subject: str, words: list[str], is_plural: bool) -> Literal:
-        """[not] [a] word"""
+        """Read one predicate: [not] [a] word."""
         if not self.is_predicate(words):
             self.refuse()
         return Literal(subject, self.noun(words[-1], is_plural), words[0] != "not")
@@ -352,7 +354,7 @@ class _Parser:
         return len(rest) - (rest[:1] in (["a"], ["an"])) == 1 and rest[-1] not in RESERVED
 
     def relation(self, words: list[str], subject: str, may_bind: bool) -> Literal:
-        """the lion chases the mouse; it does not chase the mouse; chases Anne"""
+        """Read "the lion chases the mouse", "it does not chase the mouse" or "chases Anne"."""
         if len(words) > MAX_RELATION:
             self.refuse()
         bind = partial(self.subject, subject_before=subject, may_bind=may_bind)
@@ -361,11 +363,8 @@ class _Parser:
             name, rest = words[:i], words[i:]
             if rest[0] in ("does", "do"):
                 is_denied = rest[1:2] == ["not"] and (rest[0] == "does" or name == ["they"])
-                ways.append(
-                    self.relation_from(name, rest[2:], bind, is_positive=False)
-                    if is_denied
-                    else None
-                )
+                if is_denied:
+                    ways.append(self.relation_from(name, rest[2:], bind, is_positive=False))
             elif name or subject:
                 ways.append(self.relation_from(name, rest, bind, has_ending=name != ["they"]))
         return self.only(ways)
@@ -405,8 +404,10 @@ class _Parser:
         return read[0]
 
     def subject(self, words: list[str], subject_before: str = "", may_bind: bool = False) -> str:
-        """A name; something, which later words may take up; it, which takes it up; nothing, to go
-        on with the last.
+        """Read whom a clause is about.
+
+        A name; something, which later words may take up; it, which takes it up; nothing, to go on
+        with the last.
         """
         if not words and subject_before:
             return subject_before
@@ -421,8 +422,9 @@ class _Parser:
         return " ".join(name)
 
     def is_name(self, words: list[str], has_sign: bool) -> bool:
-        """Is this a name? Without "the" before it, or all of the sentence in lower case, capital
-        letters show it.
+        """Is this a name?
+
+        Without "the" before it, or all of the sentence in lower case, capital letters show it.
         """
         is_shown = (
             has_sign or set(words) <= self.capitals or (len(words) == 1 and not self.capitals)
@@ -466,18 +468,15 @@ def split(text: str) -> list[str]:
 
 
 def _words(text: str) -> tuple[list[str], set[str]]:
-    """The words in lower case, commas between, and those of them that are written with a capital
-    letter.
-    """
+    """The words in lower case, commas between, and those of them that have a capital letter."""
     body = unicodedata.normalize("NFC", text).strip().rstrip(".!?").strip()
     words = re.findall(r"\w+(?:['’-]\w+)*|\S", _expanded(body))
     if not all(re.match(r"[\w,]", word) for word in words):
         raise ReadingError(
             f"cannot read {quoted(text)}: it holds signs other than letters, commas and a full stop"
         )
-    return words, {
-        word.lower() for word in re.findall(r"\w+(?:['’-]\w+)*", body) if word[0].isupper()
-    }
+    capitals = [word for word in re.findall(r"\w+(?:['’-]\w+)*", body) if word[0].isupper()]
+    return words, set(map(str.lower, capitals))
 
 
 def _expanded(text: str) -> str:
@@ -506,11 +505,8 @@ def _without_s(word: str, known: set[str]) -> str:
         return seen[0]
     if word.endswith("ies") and len(word) > 4:
         return possible[-1]
-    return (
-        word[:-2]
-        if re.search(r"([^o]us|ss|x|ch|sh|zz|[^o]o)es$", word) and len(word) > 3
-        else word[:-1]
-    )
+    has_es = re.search(r"([^o]us|ss|x|ch|sh|zz|[^o]o)es$", word) and len(word) > 3
+    return word[:-2] if has_es else word[:-1]
 
 
 def quoted(text: str) -> str:

@@ -15,6 +15,7 @@ import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeGuard
 
 from qkcore.puzzles.puzzle import Puzzle, PuzzleError
 
@@ -73,9 +74,7 @@ EVERYDAY_ADJECTIVES = _words(
 
 @dataclass(frozen=True, slots=True)
 class Premise:
-    """One fact (the subject is a name) or rule (the subject is a class), before it is put into
-    words.
-    """
+    """One fact (the subject is a name) or rule (the subject is a class), not yet in words."""
 
     subject: str
     word: str
@@ -169,6 +168,9 @@ def generate_puzzles(
             premise) to 6.
         distractors: premises that no statement of the group needs, 0 to 5. The chains of the two
             entities are not counted, though a statement needs one of them only.
+        n: puzzles of each pair, 1 or more.
+        seed: of all that is drawn.
+        style: "made-up" or "everyday" words.
 
     Raises:
         PuzzleError: when an argument is out of its range.
@@ -201,8 +203,9 @@ def generate_puzzles(
 
 
 def _cell(style: Style, steps: int, distractors: int, n: int, seed: int) -> Iterator[Puzzle]:
-    """The puzzles of one pair of steps and distractors; contexts of even number are validation, odd
-    ones test.
+    """The puzzles of one pair of steps and distractors.
+
+    Contexts of even number are validation, odd ones test.
     """
     left = {"validation": n // 2, "test": n - n // 2}
     number = 0
@@ -273,8 +276,9 @@ def mirrored_premises(
 def _distractor_pair(
     rng: random.Random, words: "_FreshWords", chains: tuple[list[str], list[str]]
 ) -> list[Premise]:
-    """The same dead end on both chains: to a new class, to an adjective and its denial, or in from
-    a new class.
+    """The same dead end on both chains.
+
+    To a new class, to an adjective and its denial, or in from a new class.
     """
     place = rng.randrange(len(chains[0]))
     kind = rng.choice(("class", "adjective") if place == 0 else ("class", "adjective", "into"))
@@ -319,9 +323,8 @@ class _FreshWords:
 
     def alike(self) -> tuple[str, str]:
         """Two class words of the same kind, one for each chain."""
-        take = (
-            self.adjective if self._has_adjective_nodes and self._rng.random() < 0.5 else self.noun
-        )
+        is_adjective = self._has_adjective_nodes and self._rng.random() < 0.5
+        take = self.adjective if is_adjective else self.noun
         return take(), take()
 
 
@@ -331,17 +334,20 @@ def _counts(name: str, value: int | Iterable[int], highest: int) -> list[int]:
     >>> _counts("steps", range(1, 4), 6), _counts("steps", 2, 6)
     ([1, 2, 3], [2])
     """
-    is_many = isinstance(value, Iterable) and not isinstance(value, str | bytes)
-    numbers = list(dict.fromkeys(value)) if is_many else [value]
-    for number in numbers:
+    given: Iterable[object] = [value]
+    if isinstance(value, Iterable) and not isinstance(value, str | bytes):
+        given = dict.fromkeys(value)
+    numbers = []
+    for number in given:
         if not _is_whole(number) or not 0 <= number <= highest:
             raise PuzzleError(
                 f"{name} is {number!r}; it must be a whole number from 0 to {highest}"
             )
+        numbers.append(number)
     if not numbers:
         raise PuzzleError(f"{name} is empty; give at least one number from 0 to {highest}")
     return numbers
 
 
-def _is_whole(value: object) -> bool:
+def _is_whole(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)

@@ -95,6 +95,7 @@ def solve(theory: Theory, closed_world: bool = False) -> Solution:
     """Decide a theory's statement.
 
     Args:
+        theory: from `parse_puzzle`.
         closed_world: what cannot be shown is false (which takes no steps), and "not" in a condition
             holds where the context does not state the opposite. That is how PARARULE-Plus labels
             its puzzles; were derived facts to count against a "not" too (stratified negation), 8 of
@@ -139,9 +140,8 @@ def _check_names(sentences: list[Sentence]) -> None:
 
 
 def _literals(sentence: Sentence) -> tuple[Literal, ...]:
-    return sentence.conclusion.literals + (
-        sentence.condition.literals if sentence.condition else ()
-    )
+    condition = sentence.condition.literals if sentence.condition else ()
+    return sentence.conclusion.literals + condition
 
 
 def _subjects(theory: Theory) -> list[str]:
@@ -161,21 +161,18 @@ def _rules(theory: Theory, closed_world: bool) -> Iterator[_Rule]:
                 f"cannot decide under a closed world what {quoted(sentence.text)} leaves open; "
                 "drop it"
             )
-        ways: list[tuple[Literal, ...]] = (
-            [()] if condition is None else [tuple(dict.fromkeys(condition.literals))]
-        )
+        ways: list[tuple[Literal, ...]] = [()]
         if condition is not None and condition.is_any:
             ways = [(literal,) for literal in condition.literals]
+        elif condition is not None:
+            ways = [tuple(dict.fromkeys(condition.literals))]
         for way in ways:
             if not is_open:
                 yield from (_Rule(number, way, literal) for literal in literals)
             elif len(literals) <= MAX_PARTS:
                 for literal in literals:
-                    yield _Rule(
-                        number,
-                        (*way, *(one.denied() for one in literals if one != literal)),
-                        literal,
-                    )
+                    others = (one.denied() for one in literals if one != literal)
+                    yield _Rule(number, (*way, *others), literal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,11 +219,11 @@ def _needed(rules: list[_Rule], predicates: set[str]) -> set[str]:
 
 @dataclass(slots=True)
 class _Chain:
-    """All that follows from some rules as far as it may matter, and every application that shows
-    it.
+    """All that follows from some rules as far as it may matter, and what shows it.
 
-    Knuth's generalisation of Dijkstra's algorithm: literals come in the order of the rules used to
-    reach them, so the cheapest application that gives a literal never rests on that literal.
+    That is every application of a rule. Knuth's generalisation of Dijkstra's algorithm: literals
+    come in the order of the rules used to reach them, so the cheapest application that gives a
+    literal never rests on that literal.
     """
 
     rules: list[_Rule]
@@ -244,17 +241,17 @@ class _Chain:
     _applied: set[tuple[int, str]] = field(default_factory=set)
 
     def run(self) -> None:
-        """Fill `known` and `ways`, the literals of fewest rules first, or stop at the first two
-        `opposites`.
+        """Fill `known` and `ways`, or stop at the first two `opposites`.
+
+        The literals of fewest rules come first.
         """
         waiting: dict[Literal, list[int]] = defaultdict(list)
         self._stated = {rule.conclusion for rule in self.rules if not rule.condition}
         for number, rule in enumerate(self.rules):
             for literal in rule.condition:
                 waiting[literal].append(number)
-            may_fail = self.closed_world and not any(
-                literal.is_positive for literal in rule.condition
-            )
+            has_positive = any(literal.is_positive for literal in rule.condition)
+            may_fail = self.closed_world and not has_positive
             if may_fail or not rule.condition:
                 self._try(number, self._all_subjects(rule))
         while self._agenda and not self.opposites:
@@ -266,15 +263,11 @@ class _Chain:
                 self.opposites = [literal, literal.denied()]
             for number in waiting.get(literal, ()):  # a condition about this subject by name
                 self._try(number, self._all_subjects(self.rules[number]))
-            for number in waiting.get(
-                Literal(ANYTHING, literal.predicate, literal.is_positive), ()
-            ):
+            for number in waiting.get(literal._replace(subject=ANYTHING), ()):
                 self._try(number, [literal.subject])
 
     def _all_subjects(self, rule: _Rule) -> list[str]:
-        is_general = any(
-            literal.subject == ANYTHING for literal in (*rule.condition, rule.conclusion)
-        )
+        is_general = ANYTHING in {one.subject for one in (*rule.condition, rule.conclusion)}
         return self.subjects if is_general else [""]
 
     def _try(self, number: int, subjects: list[str]) -> None:
@@ -287,11 +280,10 @@ class _Chain:
             if not all(self._holds(literal) for literal in needs):
                 continue
             self._applied.add((number, subject))
-            needs = tuple(literal for literal in needs if literal in self.known)
-            self.ways[conclusion].append(_Application(rule, subject, needs))
-            heapq.heappush(
-                self._agenda, (self.cost(self.ways[conclusion][-1]), next(self._order), conclusion)
-            )
+            derived = tuple(literal for literal in needs if literal in self.known)
+            way = _Application(rule, subject, derived)
+            self.ways[conclusion].append(way)
+            heapq.heappush(self._agenda, (self.cost(way), next(self._order), conclusion))
 
     def _holds(self, literal: Literal) -> bool:
         by_failure = (
@@ -315,11 +307,7 @@ class _Chain:
 
 
 def _bound(literal: Literal, subject: str) -> Literal:
-    return (
-        Literal(subject, literal.predicate, literal.is_positive)
-        if literal.subject == ANYTHING
-        else literal
-    )
+    return literal._replace(subject=subject) if literal.subject == ANYTHING else literal
 
 
 def _verdict(
@@ -344,8 +332,9 @@ def _verdict(
 
 
 def _shortest(chain: _Chain, goals: list[Literal]) -> list[_Application]:
-    """The applications that prove all goals in the fewest steps: a search, where sharing rules
-    could save some.
+    """The applications that prove all goals in the fewest steps.
+
+    A search, where sharing rules could save some.
     """
     best = chain.applied(goals)
     if len(goals) == 1 and all(len(way.needs) < 2 for way in _relevant(chain, goals)):
@@ -414,7 +403,8 @@ def _steps_at_least(
 
 def _is_founded(chosen: dict[Literal, _Application]) -> bool:
     """Does no literal rest on itself?"""
-    open_, founded = dict(chosen), set()
+    open_ = dict(chosen)
+    founded: set[Literal] = set()
     while True:
         new = {literal for literal, way in open_.items() if founded.issuperset(way.needs)}
         if not new:
@@ -432,6 +422,5 @@ def _steps(used: list[_Application]) -> int:
 
 
 def _texts(theory: Theory, used: list[_Application]) -> tuple[str, ...]:
-    return tuple(
-        theory.premises[number].text for number in sorted({way.rule.premise for way in used})
-    )
+    numbers = sorted({way.rule.premise for way in used})
+    return tuple(theory.premises[number].text for number in numbers)

@@ -50,15 +50,14 @@ def negate(statement: str) -> str:
     parts = [_opposite(piece, statement) for piece in pieces[::2]]
     if not parts[0][0] or _is_read_two_ways([(lead, not is_not) for lead, is_not, _ in parts]):
         raise _refusal(statement)
-    text = _joined(
-        parts, [re.sub(r"and|or", lambda word: _DUAL[word[0]], joint) for joint in joints]
-    )
-    return text + "." * body.endswith(".")
+    duals = [re.sub(r"and|or", lambda word: _DUAL[word[0]], joint) for joint in joints]
+    return _joined(parts, duals) + "." * body.endswith(".")
 
 
 def _opposite(piece: str, statement: str) -> tuple[str, bool, str]:
-    """Subject and verb (empty where the piece leaves them out), whether its opposite has a "not",
-    and the rest.
+    """Subject and verb, whether the piece's opposite has a "not", and the rest.
+
+    Subject and verb are empty where the piece leaves them out.
 
     >>> _opposite("Max is not red", "")
     ('Max is', False, 'red')
@@ -83,12 +82,9 @@ def _joined(parts: list[tuple[str, bool, str]], joints: list[str]) -> str:
     for joint, (lead, is_not, rest) in zip(["", *joints], parts, strict=True):
         subject_and_verb = lead or subject_and_verb
         must_repeat = was_not and not is_not
-        text += (
-            joint
-            + (f"{subject_and_verb} " if lead or must_repeat else "")
-            + ("not " if is_not else "")
-            + rest
-        )
+        text += joint
+        text += f"{subject_and_verb} " if lead or must_repeat else ""
+        text += f"not {rest}" if is_not else rest
         was_not = is_not
     return text
 

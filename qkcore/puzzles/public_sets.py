@@ -46,7 +46,7 @@ FIELDS = {  # by which a file of the set is known even if it is broken
 }
 UNKNOWN = ("", "-", "–", "—", "?", "none", "unknown", "n/a")  # a difficulty that nobody states
 
-Documents = list[tuple[int, dict]]  # the line each begins on, and the JSON object
+Documents = list[tuple[int, object]]  # the line each begins on, and the JSON value
 
 
 def import_puzzles(
@@ -140,19 +140,16 @@ READERS: dict[str, Callable[[Paths], list[Puzzle]]] = {
 
 
 def _prontoqa_puzzles(documents: Documents, path: Path, label: str) -> Iterator[Puzzle]:
-    for example_name, example in documents[0][1].items():
+    for example_name, example in object_in(documents[0][1]).items():
         with at(f"{path}, {example_name}"):
             problems = object_in(example)
         for problem_name, problem in problems.items():
             with at(f"{path}, {example_name}, {problem_name}"):
                 is_test = problem_name == "test_example"
-                steps, distractors = (
-                    _prontoqa_steps(path.stem, is_test),
-                    _prontoqa_distractors(path.stem, is_test),
-                )
-                yield from _prontoqa_pair(
-                    problem, f"{label}/{example_name}/{problem_name}", steps, distractors
-                )
+                steps = _prontoqa_steps(path.stem, is_test)
+                distractors = _prontoqa_distractors(path.stem, is_test)
+                name = f"{label}/{example_name}/{problem_name}"
+                yield from _prontoqa_pair(problem, name, steps, distractors)
 
 
 def _prontoqa_pair(
@@ -204,28 +201,19 @@ def _pararule_puzzles(documents: Documents, path: Path, label: str) -> Iterator[
             context, questions = text_in(document, "context"), field_in(document, "questions", list)
         for number, question in enumerate(questions, start=1):
             with at(f"{path}, line {line}, question {number}"):
-                statement, answer = (
-                    text_in(question, "text"),
-                    answer_in(question, "label", TRUE_FALSE),
-                )
+                statement = text_in(question, "text")
+                answer = answer_in(question, "label", TRUE_FALSE)
                 meta = field_in(question, "meta", dict) if "meta" in question else {}
                 steps = _steps(meta.get("QDep"), "QDep", r"(\d{1,4})")
-                yield _puzzle(
-                    f"{label}/line{line}/question{number}",
-                    context,
-                    statement,
-                    TRUE_FALSE,
-                    answer,
-                    steps,
-                )
+                name = f"{label}/line{line}/question{number}"
+                yield _puzzle(name, context, statement, TRUE_FALSE, answer, steps)
 
 
 def _multilogieval_puzzles(documents: Documents, path: Path, label: str) -> Iterator[Puzzle]:
     with at(str(path)):
-        samples, steps = (
-            field_in(documents[0][1], "samples", list),
-            _multilogieval_steps(documents[0][1], path),
-        )
+        document = object_in(documents[0][1])
+        samples = field_in(document, "samples", list)
+        steps = _multilogieval_steps(document, path)
     for number, sample in enumerate(samples, start=1):
         with at(f"{path}, sample {number}"):
             context, statement = text_in(sample, "context"), text_in(sample, "question")
@@ -328,11 +316,8 @@ def _format_of(document: object) -> str | None:
     if "statement" in document:
         return "puzzles"
     names = [name for example in document.values() if isinstance(example, dict) for name in example]
-    return (
-        "prontoqa"
-        if any(re.match("test_example|in_context_example", name) for name in names)
-        else None
-    )
+    is_prontoqa = any(re.match("test_example|in_context_example", name) for name in names)
+    return "prontoqa" if is_prontoqa else None
 
 
 def _steps(value: object, name: str, pattern: str) -> int | None:

@@ -12,10 +12,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar, overload
 
 from qkcore.puzzles.puzzle import PuzzleError, check_text, unique_keys
 
 Paths = str | Path | Iterable[str | Path]
+Kind = TypeVar("Kind", dict, list, str)
 DEPTH_FOLDER = re.compile(r"d\d{1,4}_Data")  # where Multi-LogiEval keeps files of one depth
 
 
@@ -106,8 +108,9 @@ def _ends(parts: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
 
 
 def read_documents(path: Path) -> list[tuple[int, object]]:
-    """The JSON values of a file, each with its line: one a line if the first line is an object,
-    else the whole file.
+    """The JSON values of a file, each with its line.
+
+    One a line if the first line is an object, else the whole file.
 
     Raises:
         NoPuzzles: if the file is empty.
@@ -175,16 +178,20 @@ def object_in(value: object) -> dict:
     return value
 
 
-def field_in(entry: object, name: str, kind: type = object):
+@overload
+def field_in(entry: object, name: str) -> object: ...
+@overload
+def field_in(entry: object, name: str, kind: type[Kind]) -> Kind: ...
+def field_in(entry: object, name: str, kind: type = object) -> object:
     """The field of a JSON object, of the kind asked for: dict, list or str."""
-    if name not in object_in(entry):
+    if name not in (row := object_in(entry)):
         raise PuzzleError(f"field {name!r} is missing; get the file again")
-    if not isinstance(entry[name], kind):
-        word = {dict: "a JSON object", list: "a list", str: "text"}[kind]
+    if not isinstance(row[name], kind):
+        words: dict[type, str] = {dict: "a JSON object", list: "a list", str: "text"}
         raise PuzzleError(
-            f"field {name!r} must be {word}, found {reprlib.repr(entry[name])}; correct it"
+            f"field {name!r} must be {words[kind]}, found {reprlib.repr(row[name])}; correct it"
         )
-    return entry[name]
+    return row[name]
 
 
 def text_in(entry: object, name: str) -> str:

@@ -86,12 +86,11 @@ def context_group(context: str) -> str:
 def assign_splits(
     puzzles: Sequence[Puzzle], seed: int = 0, validation_share: float = 0.5
 ) -> list[Puzzle]:
-    """The same puzzles, each with a split; groups stay whole and every number of steps is shared
-    out alike.
+    """The same puzzles, each with a split.
 
-    Groups are shuffled with `seed` among those of the same steps (the largest in the group), then
-    dealt so that the validation count of each stratum follows `validation_share` (0 to 1), counted
-    in puzzles.
+    Groups stay whole and every number of steps is shared out alike. Groups are shuffled with `seed`
+    among those of the same steps (the largest in the group), then dealt so that the validation
+    count of each stratum follows `validation_share` (0 to 1), counted in puzzles.
 
     >>> from qkcore import assign_splits, generate_puzzles
     >>> puzzles = assign_splits(generate_puzzles(1, 0, n=40), validation_share=0.2)
@@ -276,8 +275,9 @@ def _row(line: str) -> dict:
 
 
 def unique_keys(pairs: list[tuple[str, object]]) -> dict:
-    """A JSON object whose fields are all different; for `json.loads(...,
-    object_pairs_hook=unique_keys)`.
+    """A JSON object whose fields are all different.
+
+    For `json.loads(..., object_pairs_hook=unique_keys)`.
     """
     row = dict(pairs)
     if len(row) < len(pairs):
@@ -288,9 +288,8 @@ def unique_keys(pairs: list[tuple[str, object]]) -> dict:
 
 
 def _puzzle(row: dict, number: int) -> Puzzle:
-    candidates = (
-        tuple(row["candidates"]) if isinstance(row["candidates"], list) else row["candidates"]
-    )
+    named = row["candidates"]
+    candidates = tuple(named) if isinstance(named, list) else named
     _check_candidates(candidates)
     check_text("context", row["context"])
     return Puzzle(
@@ -362,8 +361,8 @@ def _check_candidates(candidates: object) -> None:
 
 
 def _check_count(field: str, value: object) -> None:
-    is_whole = isinstance(value, int) and not isinstance(value, bool)
-    if value is not None and not (is_whole and 0 <= value <= MAX_DIFFICULTY):
+    is_number = isinstance(value, int) and 0 <= value <= MAX_DIFFICULTY
+    if value is not None and (isinstance(value, bool) or not is_number):
         raise PuzzleError(
             f"field {field!r} must be a whole number from 0 to {MAX_DIFFICULTY:,} or null, found "
             f"{value!r}"

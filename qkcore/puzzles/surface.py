@@ -39,16 +39,13 @@ class SurfaceRule:
     pick: Callable[[Puzzle], int] = lambda puzzle: NO_OPINION  # puzzles with other candidates
 
     def __call__(self, puzzle: Puzzle) -> int:
+        """The index of the candidate that the rule names, -1 for no opinion."""
         if not _is_verdict(puzzle.candidates):
             return self.pick(puzzle)
         verdict = self.judge(puzzle)
         if verdict is None:
             return NO_OPINION
-        return next(
-            i
-            for i, text in enumerate(puzzle.candidates)
-            if (text.lower() in ("true", "yes")) == verdict
-        )
+        return [text.lower() in ("true", "yes") for text in puzzle.candidates].index(verdict)
 
 
 def surface_choices(puzzles: Sequence[Puzzle]) -> np.ndarray:
@@ -61,29 +58,27 @@ def surface_choices(puzzles: Sequence[Puzzle]) -> np.ndarray:
         (puzzle, rule) int8 index into the puzzle's candidates, rules in the order of
         `SURFACE_RULES`.
     """
-    opinions = np.array(
-        [[rule(p) for rule in SURFACE_RULES.values()] for p in puzzles], dtype=np.int8
-    )
-    opinions = opinions.reshape(len(puzzles), len(SURFACE_RULES))
-    is_judged = (opinions != NO_OPINION) & _column(
-        _is_verdict(p.candidates) for p in puzzles
-    ).astype(bool)
+    said = [[rule(p) for rule in SURFACE_RULES.values()] for p in puzzles]
+    opinions = np.array(said, dtype=np.int8).reshape(len(puzzles), len(SURFACE_RULES))
+    is_of_two = _column(_is_verdict(p.candidates) for p in puzzles).astype(bool)
+    is_judged = (opinions != NO_OPINION) & is_of_two
 
-    known = [
-        row for row, p in enumerate(puzzles) if p.split == "validation" and p.answer is not None
-    ]
-    is_wrong = is_judged[known] & (opinions[known] != _column(puzzles[row].answer for row in known))
-    is_turned = 2 * is_wrong.sum(axis=0) > is_judged[known].sum(axis=0)
+    validation = [(row, p) for row, p in enumerate(puzzles) if p.split == "validation"]
+    known = [(row, p.candidates, p.answer) for row, p in validation if p.answer is not None]
+    rows = [row for row, _, _ in known]
+    is_wrong = is_judged[rows] & (opinions[rows] != _column(answer for _, _, answer in known))
+    is_turned = 2 * is_wrong.sum(axis=0) > is_judged[rows].sum(axis=0)
     choices = np.where(is_judged & is_turned, 1 - opinions, opinions)
 
-    seen = Counter(puzzles[row].candidates[puzzles[row].answer] for row in known)
+    seen = Counter(candidates[answer] for _, candidates, answer in known)
     majority = _column(_majority(p.candidates, seen) for p in puzzles)
     return np.where(choices == NO_OPINION, majority, choices).astype(np.int8)
 
 
 def surface_accuracy(puzzles: Sequence[Puzzle]) -> pd.DataFrame:
-    """How often each rule is right, at every difficulty; puzzles whose answer nobody knows are left
-    out.
+    """How often each rule is right, at every difficulty.
+
+    Puzzles whose answer nobody knows are left out.
 
     Returns:
         rule, split, steps, distractors (missing where the puzzles state none), n, n_right.
@@ -115,7 +110,8 @@ def _column(values: Iterable[int]) -> np.ndarray:
 
 
 def _is_verdict(candidates: tuple[str, ...]) -> bool:
-    """
+    """Are the candidates true and false, or yes and no?
+
     >>> _is_verdict(("No", "Yes")), _is_verdict(("red", "blue"))
     (True, False)
     """
@@ -136,7 +132,8 @@ def _majority(candidates: tuple[str, ...], seen: Counter) -> int:
 
 @lru_cache(maxsize=4096)
 def _sentences(text: str) -> tuple[tuple[str, ...], ...]:
-    """
+    """Each sentence's words, singular and without articles.
+
     >>> _sentences("Max isn't an impus. All impuses are red.")
     (('max', 'is', 'not', 'impus'), ('all', 'impus', 'is', 'red'))
     """
@@ -150,7 +147,8 @@ def _sentences(text: str) -> tuple[tuple[str, ...], ...]:
 
 
 def _singular(word: str) -> str:
-    """
+    """A word without its plural ending.
+
     >>> [_singular(word) for word in ("wumpuses", "cats", "glass", "is", "are")]
     ['wumpus', 'cat', 'glass', 'is', 'is']
     """
@@ -175,8 +173,9 @@ def _is_negative(statement: str) -> bool:
 
 
 def _mentions(puzzle: Puzzle) -> list[tuple[bool, tuple[str, ...]]]:
-    """Where the context has the statement's last word: without "not" right before it?, and the
-    words before that.
+    """Where the context has the statement's last word.
+
+    For each place: is it without "not" right before it, and the words before that.
 
     >>> from qkcore.puzzles.puzzle import Puzzle
     >>> texts = ("Impuses are not red.", "Max is red.")
@@ -201,8 +200,9 @@ def _contains_not(puzzle: Puzzle) -> bool:
 
 
 def _phrase_occurs(puzzle: Puzzle) -> bool | None:
-    """Is "is (not) P" of "X is (not) P" in the context, be it with "is" or "are", singular or
-    plural?
+    """Is "is (not) P" of "X is (not) P" in the context?
+
+    Be it with "is" or "are", singular or plural.
     """
     words = _words(puzzle.statement)
     if "is" not in words[1:-1]:
@@ -212,8 +212,9 @@ def _phrase_occurs(puzzle: Puzzle) -> bool | None:
 
 
 def _subject_frequency(puzzle: Puzzle) -> bool | None:
-    """Of the premises "S is P" and "T is not P", believe the one whose subject the context names
-    more often.
+    """Of the premises "S is P" and "T is not P", believe the one with the more frequent subject.
+
+    How often the context names it counts.
     """
     counts = Counter(_words(puzzle.context))
     most = {True: 0, False: 0}
@@ -241,8 +242,9 @@ def _length(puzzle: Puzzle) -> bool:
 
 
 def _largest(measure: Callable[[str, str], float]) -> Callable[[Puzzle], int]:
-    """A pick: the one candidate that measures most, given context and candidate as words between
-    spaces.
+    """A pick: the one candidate that measures most.
+
+    The measure is given context and candidate as words between spaces.
     """
 
     def pick(puzzle: Puzzle) -> int:

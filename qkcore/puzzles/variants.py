@@ -65,9 +65,8 @@ def truth(context: str, statement: str, candidates: Sequence[str]) -> Truth:
     except PuzzleError as error:
         return Truth(None, None, str(error))
     verdicts = [VERDICT_OF.get(candidate.lower(), "none") for candidate in candidates]
-    return Truth(
-        verdicts.index(solution.verdict) if solution.verdict in verdicts else None, solution, ""
-    )
+    is_said = solution.verdict in verdicts
+    return Truth(verdicts.index(solution.verdict) if is_said else None, solution, "")
 
 
 def variants(
@@ -76,8 +75,11 @@ def variants(
     """All variants of the kinds named, and a sentence for each kind that this puzzle does not have.
 
     Args:
+        puzzle: to change.
+        kinds: of `KINDS`.
         n_draws: how many puzzles for each number of distractors, and how many orders of the
             premises.
+        seed: of what is drawn.
 
     >>> from qkcore import typed_puzzle, variants
     >>> one = typed_puzzle("Max is a cat. Every cat is happy.", "Max is happy.", answer=0)
@@ -106,7 +108,8 @@ def _changed(puzzle: Puzzle, number: str, keeps_truth: bool, **changes: Any) -> 
     """The puzzle with other texts, a name of its own, and its truth."""
     changed = replace(puzzle, answer=None, puzzle_id=f"{puzzle.puzzle_id} {number}", **changes)
     found = truth(changed.context, changed.statement, changed.candidates)
-    answer = found.answer if found.solution else puzzle.answer if keeps_truth else None
+    kept = puzzle.answer if keeps_truth else None
+    answer = found.answer if found.solution else kept
     return replace(changed, answer=answer)
 
 
@@ -160,11 +163,10 @@ def _style_of(puzzle: Puzzle) -> Style:
 
 
 def _distractors(puzzle: Puzzle, style: Style, rng: random.Random) -> list[str]:
-    """Rules that lead from the puzzle's own classes, or from new ones, to words that stand nowhere
-    else.
+    """Rules that lead to words that stand nowhere else.
 
-    No rule or statement of the puzzle speaks of those words, so nothing that followed before
-    changes.
+    They lead there from the puzzle's own classes, or from new ones. No rule or statement of the
+    puzzle speaks of those words, so nothing that followed before changes.
     """
     text = f"{puzzle.context} {puzzle.statement} {' '.join(puzzle.candidates)}".lower()
     own = [noun for noun in style.nouns if re.search(rf"\b{noun}(es|s)?\b", text)]
@@ -208,30 +210,31 @@ def _renamed(puzzle: Puzzle) -> Iterator[Variant]:
         swaps = [{names[0]: names[1], names[1]: names[0]}]
     else:
         text = f"{puzzle.context} {puzzle.statement}"
-        swaps = [
-            {names[0]: name}
-            for name in [one for one in _style_of(puzzle).names if one not in text][:2]
-        ]
+        new = [name for name in _style_of(puzzle).names if name not in text]
+        swaps = [{names[0]: name} for name in new[:2]]
     for swap in swaps:
-        pattern = re.compile(r"\b(" + "|".join(map(re.escape, swap)) + r")\b")
-        texts = [
-            pattern.sub(lambda found, swap=swap: swap[found[0]], text)
-            for text in (puzzle.context, puzzle.statement, *puzzle.candidates)
-        ]
         changed = _changed(
             puzzle,
             f"as {' '.join(swap.values())}",
             True,
-            context=texts[0],
-            statement=texts[1],
-            candidates=(*texts[2:],),
+            context=_swapped(puzzle.context, swap),
+            statement=_swapped(puzzle.statement, swap),
+            candidates=tuple(_swapped(one, swap) for one in puzzle.candidates),
         )
-        words = (
-            f"{names[0]} and {names[1]} swapped"
-            if len(names) > 1
-            else f"{names[0]} is called {swap[names[0]]}"
-        )
+        words = f"{names[0]} is called {swap[names[0]]}"
+        if len(names) > 1:
+            words = f"{names[0]} and {names[1]} swapped"
         yield Variant("renamed", words, changed)
+
+
+def _swapped(text: str, names: dict[str, str]) -> str:
+    """The text with each of these names in the place of another.
+
+    >>> _swapped("Max is red. Rex is not.", {"Max": "Rex", "Rex": "Max"})
+    'Rex is red. Max is not.'
+    """
+    pattern = r"\b(" + "|".join(map(re.escape, names)) + r")\b"
+    return re.sub(pattern, lambda found: names[found[0]], text)
 
 
 def names_of(puzzle: Puzzle) -> list[str]:
@@ -248,8 +251,7 @@ def names_of(puzzle: Puzzle) -> list[str]:
         known = {name.lower() for style in STYLES.values() for name in style.names}
     else:
         formulas = [theory.statement, *(one.conclusion for one in theory.premises)]
-        known = {literal.subject for formula in formulas for literal in formula.literals} - {
-            ANYTHING
-        }
+        known = {literal.subject for formula in formulas for literal in formula.literals}
+        known -= {ANYTHING}
     capitals = re.findall(r"\b[A-Z]\w*", text)
     return list(dict.fromkeys(word for word in capitals if word.lower() in known))

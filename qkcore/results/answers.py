@@ -18,8 +18,10 @@ DEFAULT_VOTE = "weighted vote of 5"
 
 
 def puzzles_of(store: ResultStore, run_id: str) -> pd.DataFrame:
-    """Every puzzle of a run in order: puzzle_id, split, steps, distractors, answer, n_candidates,
-    model (a choice).
+    """Every puzzle of a run, in order.
+
+    Returns:
+        puzzle_id, split, steps, distractors, answer, n_candidates, model (a choice).
     """
     frame = store.frame(
         """
@@ -34,8 +36,9 @@ def puzzles_of(store: ResultStore, run_id: str) -> pd.DataFrame:
 
 
 def model_logits(store: ResultStore, run_id: str) -> np.ndarray:
-    """(puzzle, candidate) the model's own logits, in the order of `puzzles_of`; candidates that it
-    lacks are NaN.
+    """(puzzle, candidate) the model's own logits, in the order of `puzzles_of`.
+
+    Candidates that a puzzle lacks are NaN.
     """
     found = store.arrays(
         """
@@ -53,8 +56,9 @@ def model_logits(store: ResultStore, run_id: str) -> np.ndarray:
 
 
 def head_scores(store: ResultStore, run_id: str, heads: Sequence[tuple[int, int]]) -> np.ndarray:
-    """(puzzle, head, candidate) scores of a few heads, in the order asked; candidates that a puzzle
-    lacks are NaN.
+    """(puzzle, head, candidate) scores of a few heads, in the order asked.
+
+    Candidates that a puzzle lacks are NaN.
     """
     found = store.arrow(
         """
@@ -75,9 +79,8 @@ def head_scores(store: ResultStore, run_id: str, heads: Sequence[tuple[int, int]
     n_candidates = np.diff(qk.offsets.to_numpy())
     # One row of a head's scores after the other; which candidate each belongs to.
     row = np.repeat(np.arange(len(qk)), n_candidates)
-    candidate = np.arange(len(row)) - np.repeat(
-        np.cumsum(n_candidates) - n_candidates, n_candidates
-    )
+    starts = np.cumsum(n_candidates) - n_candidates
+    candidate = np.arange(len(row)) - np.repeat(starts, n_candidates)
     shape = (place.max(initial=-1) + 1, len(heads), n_candidates.max(initial=2))
     scores = np.full(shape, np.nan, dtype=np.float32)
     scores[place[row], column[row], candidate] = qk.flatten().to_numpy()
@@ -103,6 +106,10 @@ def exam(
     """What the head, the model and a vote answer to every **test** puzzle.
 
     Args:
+        store: that holds the run.
+        run_id: of the run.
+        layer: of the head.
+        head: within its layer.
         by_vote: a name in `VOTES`; its heads are the best on validation puzzles. Without such
             puzzles nobody votes.
 
@@ -149,57 +156,52 @@ def rules_of_choice(
     """Every way to choose on validation puzzles, reported on the same test puzzles.
 
     Args:
-        choose_steps, report_steps: choose on validation puzzles of these steps, report on test
-            puzzles of those.
+        store: that holds the run.
+        run_id: of the run.
+        choose_steps: choose on validation puzzles of these steps,
+        report_steps: and report on test puzzles of those.
 
     Returns:
         rule, heads (a list of (layer, head)), n, n_right, n_only_rule, n_only_model (where one of
         the two is right).
     """
     frame = puzzles_of(store, run_id)
-    is_validation = (
-        (frame["split"] == "validation") & _is_among(frame["steps"], choose_steps)
-    ).to_numpy()
-    is_test = ((frame["split"] == "test") & _is_among(frame["steps"], report_steps)).to_numpy()
+    is_chosen_on, is_reported = (
+        ((frame["split"] == split) & _is_among(frame["steps"], steps)).to_numpy()
+        for split, steps in (("validation", choose_steps), ("test", report_steps))
+    )
     ranked = store.selected(run_id, 10, steps=choose_steps)
     balanced = store.selected(run_id, 1, "balanced_accuracy", choose_steps)
-    if not ranked or not is_test.any():
-        return pd.DataFrame(
-            columns=["rule", "heads", "n", "n_right", "n_only_rule", "n_only_model"]
-        )
+    columns = ["rule", "heads", "n", "n_right", "n_only_rule", "n_only_model"]
+    if not ranked or not is_reported.any():
+        return pd.DataFrame(columns=columns)
     scores = head_scores(store, run_id, [*ranked, *balanced])
     answers = {
         "best by accuracy": (ranked[:1], choices(scores[:, 0])),
         "best by balanced accuracy": (balanced, choices(scores[:, -1])),
     }
     for name, (kind, k) in VOTES.items():
-        answers[name] = (ranked[:k], vote(scores[:, : min(k, len(ranked))], kind, is_validation))
-    right_answer, model = frame["answer"].to_numpy()[is_test], frame["model"].to_numpy()[is_test]
-    is_model_right = model == right_answer
+        answers[name] = (ranked[:k], vote(scores[:, : min(k, len(ranked))], kind, is_chosen_on))
+    right_answer = frame["answer"].to_numpy()[is_reported]
+    is_model_right = frame["model"].to_numpy()[is_reported] == right_answer
     rows = []
     for name, (heads, said) in answers.items():
-        is_right = said[is_test] == right_answer
-        only_rule, only_model = (
-            (is_right & ~is_model_right).sum(),
-            (~is_right & is_model_right).sum(),
-        )
-        rows.append(
-            (name, heads, len(is_right), int(is_right.sum()), int(only_rule), int(only_model))
-        )
-    return pd.DataFrame(
-        rows, columns=["rule", "heads", "n", "n_right", "n_only_rule", "n_only_model"]
-    )
+        is_right = said[is_reported] == right_answer
+        marks = (is_right, is_right & ~is_model_right, ~is_right & is_model_right)
+        rows.append((name, heads, len(is_right), *(int(mark.sum()) for mark in marks)))
+    return pd.DataFrame(rows, columns=columns)
 
 
 def _is_among(values: pd.Series, wanted: Steps) -> pd.Series:
     if wanted is None:
         return pd.Series(True, index=values.index)
-    return values.isin([wanted] if isinstance(wanted, int) else list(wanted))
+    return values.isin([wanted] if isinstance(wanted, int | np.integer) else list(wanted))
 
 
 def texts(store: ResultStore, run_id: str, puzzle_ids: Sequence[str]) -> pd.DataFrame:
-    """puzzle_id, context, statement (None where the set was published without its texts),
-    candidates, answer_text.
+    """puzzle_id, context, statement, candidates, answer_text of these puzzles.
+
+    Context and statement are None where the set was published without its texts.
     """
     return store.frame(
         """

@@ -4,8 +4,9 @@ Scores of all puzzles in, the tables of the store that hang on them out (as `sto
 less run_id). Knows nothing of files.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -58,27 +59,34 @@ def answers_of(
     """Mark every puzzle.
 
     Args:
-        qk: (puzzle, layer * head, candidate), in the order of the puzzles; each has an answer.
+        puzzles: each has an answer.
+        qk: (puzzle, layer * head, candidate), in the order of the puzzles.
         logits: (puzzle, candidate), likewise.
+        n_heads: of a layer.
+        seconds: that scoring took.
     """
     frame = pd.DataFrame([[getattr(puzzle, name) for name in PUZZLE_COLUMNS] for puzzle in puzzles])
-    frame = frame.set_axis(PUZZLE_COLUMNS, axis="columns").astype(
-        {"steps": "Int64", "distractors": "Int64"}
-    )
+    frame = frame.set_axis(PUZZLE_COLUMNS, axis="columns")
+    frame = frame.astype({"steps": "Int64", "distractors": "Int64"})
     return Answers(frame, qk, logits, choices(qk), choices(logits), n_heads, seconds)
 
 
-def _cells(answers: Answers) -> Iterator[tuple[dict, np.ndarray]]:
-    """(split, steps, distractors) and the rows of the puzzles that share them."""
-    names = ["split", "steps", "distractors"]
-    for key, rows in answers.puzzles.groupby(names, dropna=False).indices.items():
-        yield (
-            {
-                name: None if pd.isna(value) else value
-                for name, value in zip(names, key, strict=True)
-            },
-            rows,
-        )
+class _Cell(NamedTuple):
+    """What puzzles of one difficulty share."""
+
+    split: str
+    steps: int | None
+    distractors: int | None
+
+
+def _cells(answers: Answers) -> Iterator[tuple[_Cell, np.ndarray]]:
+    """Each cell, and the rows of its puzzles."""
+    puzzles = answers.puzzles
+    for found in puzzles.groupby(list(_Cell._fields), dropna=False).indices.values():
+        rows = np.asarray(found)
+        split, *stated = puzzles[list(_Cell._fields)].iloc[rows[0]]
+        steps, distractors = (None if pd.isna(value) else int(value) for value in stated)
+        yield _Cell(split, steps, distractors), rows
 
 
 def _by_answer(is_right: np.ndarray, answer: np.ndarray, n_answers: int) -> np.ndarray:
@@ -131,9 +139,11 @@ def model_accuracy(answers: Answers) -> pa.Table:
     return pa.concat_tables(tables)
 
 
-def _cell_table(cell: dict, counts: dict, n_rows: int) -> pa.Table:
+def _cell_table(cell: _Cell, counts: Mapping[str, object], n_rows: int) -> pa.Table:
     types = {"split": pa.string(), "steps": pa.int32(), "distractors": pa.int32()}
-    return pa.table({name: pa.array([cell[name]] * n_rows, types[name]) for name in types} | counts)
+    stated = cell._asdict()
+    columns = {name: pa.array([stated[name]] * n_rows, types[name]) for name in types}
+    return pa.table({**columns, **counts})
 
 
 def luck(answers: Answers) -> pa.Table:
@@ -149,27 +159,24 @@ def luck(answers: Answers) -> pa.Table:
 
 
 def aucs(answers: Answers) -> pa.Table:
-    """Table auc: `metrics.auc` of every head; areas do not add up, so they are taken at every
-    difficulty and at all.
+    """Table auc: `metrics.auc` of every head.
+
+    Areas do not add up, so they are taken at every difficulty and at all.
     """
     has_two = answers.puzzles["candidates"].map(len) == 2
     evidence = np.ascontiguousarray((answers.qk[:, :, 0] - answers.qk[:, :, 1]).T)
-    by_key: dict[tuple, list[np.ndarray]] = {}
+    by_key: dict[_Cell, list[np.ndarray]] = {}
     for cell, rows in _cells(answers):
-        for steps in {cell["steps"], None}:
-            for distractors in {cell["distractors"], None}:
-                by_key.setdefault((cell["split"], steps, distractors), []).append(rows)
+        for steps in {cell.steps, None}:
+            for distractors in {cell.distractors, None}:
+                by_key.setdefault(_Cell(cell.split, steps, distractors), []).append(rows)
     areas = []
     for found in by_key.values():
         rows = np.concatenate(found)
-        is_comparable = (
-            has_two.iloc[rows].all() and answers.puzzles["candidates"].iloc[rows].nunique() == 1
-        )
-        area = (
-            auc(evidence[:, rows], answers.answer[rows] == 0)
-            if is_comparable
-            else np.array([np.nan])
-        )
+        n_kinds = answers.puzzles["candidates"].iloc[rows].nunique()
+        area = np.array([np.nan])
+        if has_two.iloc[rows].all() and n_kinds == 1:
+            area = auc(evidence[:, rows], answers.answer[rows] == 0)
         areas.append(None if np.isnan(area).any() else area.tolist())
     split, steps, distractors = zip(*by_key, strict=True)
     columns = {
@@ -180,8 +187,9 @@ def aucs(answers: Answers) -> pa.Table:
 
 
 def head_scores(answers: Answers) -> Iterator[pa.Table]:
-    """Table head_scores, a layer at a time, so that a large run needs little more memory than its
-    scores.
+    """Table head_scores, a layer at a time.
+
+    So a large run needs little more memory than its scores.
     """
     n_puzzles = len(answers.qk)
     for first in range(0, answers.qk.shape[1], answers.n_heads):

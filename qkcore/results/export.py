@@ -5,6 +5,8 @@ What a page shows is downloaded there; this is for everything at once.
 
 from pathlib import Path
 
+from pandas.api.types import is_object_dtype
+
 from qkcore.results.reader import StoreError
 from qkcore.results.store import ResultStore
 
@@ -32,16 +34,18 @@ QUERIES = {
         select * exclude run_id from store.surface_accuracy
         where run_id = $run_id order by rule, split, steps, distractors
         """,
-    "luck": "select * exclude run_id from store.luck where run_id = $run_id order by split, steps, "
-    "distractors",
+    "luck": """
+        select * exclude run_id from store.luck
+        where run_id = $run_id order by split, steps, distractors
+        """,
 }
 
 
 def export(store: ResultStore, run_id: str, file_format: str, folder: Path) -> list[Path]:
-    """Write one file a table into the folder, made if it does not exist; files of the same name are
-    replaced.
+    """Write one file a table into the folder, made if it does not exist.
 
-    In CSV a list (such as the scores of all heads) is written as [a, b, ...].
+    Files of the same name are replaced. In CSV a list (such as the scores of all heads) is written
+    as [a, b, ...].
 
     Raises:
         StoreError: when the store has no such run, or the format is not in `FORMATS`.
@@ -67,11 +71,8 @@ def export(store: ResultStore, run_id: str, file_format: str, folder: Path) -> l
         frame = store.frame(query, run_id=run_id)
         path = folder / f"{name}.{file_format}"
         if file_format == "csv":
-            lists = {
-                column: frame[column].map(_as_text)
-                for column in frame
-                if frame[column].dtype == object
-            }
+            columns = [str(name) for name in frame if is_object_dtype(frame[name])]
+            lists = {name: frame[name].map(_as_text) for name in columns}
             frame.assign(**lists).to_csv(path, index=False)
         else:
             frame.to_parquet(path, index=False)
@@ -79,7 +80,7 @@ def export(store: ResultStore, run_id: str, file_format: str, folder: Path) -> l
     return paths
 
 
-def _as_text(value):
+def _as_text(value: object) -> object:
     """An array as JSON writes it; anything else as it is.
 
     >>> import numpy as np

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from qkcore.results.answers import exam, rules_of_choice
+from qkcore.results.reader import StoreError
 from qkcore.results.store import ResultStore, Steps
 from qkcore.statistics import metrics
 from qkcore.statistics.exams import gaps
@@ -39,10 +40,10 @@ def measures(
 
     Returns:
         layer, head, n, n_right, accuracy, low, high (95 %), then whatever else `measure_names` has
-        for the run, NaN
-        where these puzzles do not define it: gain (over the model), balanced_accuracy, auc,
-        accuracy_on_0 and so on (by the right candidate's index); is_above_luck (accuracy above the
-        luck line's 95th percentile), is_above_chance (false discovery controlled).
+        for the run, NaN where these puzzles do not define it: gain (over the model),
+        balanced_accuracy, auc, accuracy_on_0 and so on (by the right candidate's index);
+        is_above_luck (accuracy above the luck line's 95th percentile), is_above_chance (false
+        discovery controlled).
 
     >>> from qkcore import ResultStore, demo_store, measures
     >>> store = ResultStore.kept(demo_store())
@@ -70,8 +71,9 @@ def measures(
         if name != "accuracy"
     }
     columns["is_above_luck"] = heads["accuracy"] > store.luck(*filters)["q95"].iloc[0]
+    null = store.head_luck(*filters)
     columns["is_above_chance"] = above_chance(
-        heads["n_right"].to_numpy(), **store.head_luck(*filters)
+        heads["n_right"].to_numpy(), null["null_mean"], null["null_sd"]
     )
     return heads.drop(columns="n_right_with_model").assign(**columns)
 
@@ -99,8 +101,9 @@ def measure_names(store: ResultStore, run_id: str) -> dict[str, str]:
 
 
 def run_gaps(store: ResultStore) -> pd.DataFrame:
-    """Each run's chosen head against its model on test puzzles, newest run first; runs without
-    either are left out.
+    """Each run's chosen head against its model on test puzzles, newest run first.
+
+    Runs without either are left out.
 
     Returns:
         run_id, model, puzzle_set, rope, layer, head, n, gap, low, high, p, head_accuracy,
@@ -114,14 +117,14 @@ def run_gaps(store: ResultStore) -> pd.DataFrame:
     [-0.147, -0.165, -0.13]
     """
     rows = []
-    for run in store.runs().itertuples():
-        best = store.best_head(run.run_id)
-        gap = store.gap(run.run_id, *best, "test") if best else None
-        if gap is None:
+    for run in store.runs().to_dict("records"):
+        best = store.best_head(run["run_id"])
+        gap = store.gap(run["run_id"], *best, "test") if best else None
+        if best is None or gap is None:
             continue
-        model = store.model_accuracy(run.run_id, "test").iloc[0]
+        model = store.model_accuracy(run["run_id"], "test").iloc[0]
         rows.append(
-            {name: getattr(run, name) for name in ("run_id", "model", "puzzle_set", "rope")}
+            {name: run[name] for name in ("run_id", "model", "puzzle_set", "rope")}
             | {"layer": best[0], "head": best[1], "n": int(model["n"])}
             | {name: getattr(gap, name) for name in ("gap", "low", "high", "p")}
             | {"head_accuracy": model["accuracy"] + gap.gap, "model_accuracy": model["accuracy"]}
@@ -130,8 +133,9 @@ def run_gaps(store: ResultStore) -> pd.DataFrame:
 
 
 def comparable_runs(store: ResultStore, run_id: str) -> pd.DataFrame:
-    """Runs of one model with the same settings: the newest of each puzzle set that has validation
-    and test puzzles.
+    """Runs of one model with the same settings.
+
+    The newest of each puzzle set that has validation and test puzzles.
     """
     runs = store.runs()
     own = runs[runs["run_id"] == run_id].iloc[0]
@@ -140,17 +144,14 @@ def comparable_runs(store: ResultStore, run_id: str) -> pd.DataFrame:
         len(store.difficulties(run, "validation")) > 0 and len(store.difficulties(run, "test")) > 0
         for run in same["run_id"]
     ]
-    return (
-        same[has_both]
-        .drop_duplicates("puzzle_set")
-        .sort_values("puzzle_set")
-        .reset_index(drop=True)
-    )
+    newest = same[has_both].drop_duplicates("puzzle_set")
+    return newest.sort_values("puzzle_set", ignore_index=True)
 
 
 def transfers(store: ResultStore, run_ids: tuple[str, ...]) -> pd.DataFrame:
-    """The head chosen on each run's validation puzzles, on each run's test puzzles:
-    `metrics.transfer`, sets named.
+    """The head chosen on each run's validation puzzles, on each run's test puzzles.
+
+    As `metrics.transfer` has it, with the sets' names.
 
     >>> from qkcore import ResultStore, demo_store, transfers
     >>> store = ResultStore.kept(demo_store())
@@ -163,19 +164,20 @@ def transfers(store: ResultStore, run_ids: tuple[str, ...]) -> pd.DataFrame:
         [store.head_accuracy(run_id, "validation") for run_id in run_ids],
         [store.head_accuracy(run_id, "test") for run_id in run_ids],
     )
-    runs = store.runs().set_index("run_id")
-    names = [runs.loc[run_id, "puzzle_set"] for run_id in run_ids]
+    set_of = store.runs().set_index("run_id")["puzzle_set"]
+    names = {number: set_of[run_id] for number, run_id in enumerate(run_ids)}
     for column in ("chosen_on", "tested_on"):
-        frame[column] = frame[column].map(dict(enumerate(names)))
+        frame[column] = frame[column].map(names)
     return frame
 
 
 def overlaps(store: ResultStore, run_ids: tuple[str, ...], k: int = N_TOP) -> pd.DataFrame:
-    """puzzle_set, other, n_shared: how many of the k best heads on validation puzzles two sets
-    share.
+    """puzzle_set, other, n_shared: how many of their k best heads two sets share.
+
+    Best on validation puzzles.
     """
-    runs = store.runs().set_index("run_id")
-    tops = {runs.loc[run_id, "puzzle_set"]: set(store.selected(run_id, k)) for run_id in run_ids}
+    set_of = store.runs().set_index("run_id")["puzzle_set"]
+    tops = {set_of[run_id]: set(store.selected(run_id, k)) for run_id in run_ids}
     rows = [(one, other, len(tops[one] & tops[other])) for one in tops for other in tops]
     return pd.DataFrame(rows, columns=["puzzle_set", "other", "n_shared"])
 
@@ -183,24 +185,30 @@ def overlaps(store: ResultStore, run_ids: tuple[str, ...], k: int = N_TOP) -> pd
 def heads_good_everywhere(
     store: ResultStore, run_ids: tuple[str, ...], k: int = 10
 ) -> pd.DataFrame:
-    """The k heads whose worst validation accuracy above chance over the runs is best, on every
-    run's test puzzles.
+    """The k heads that are good on every set, on every run's test puzzles.
+
+    Those whose worst validation accuracy above chance over the runs is best.
 
     Returns:
         layer, head, puzzle_set, n, n_right, accuracy, low, high; heads in order, sets within.
+
+    Raises:
+        StoreError: when a run has no validation puzzles.
     """
     # Above chance, as a share of what there is above it: sets with other numbers of candidates
     # compare.
     frames = []
     for run_id in run_ids:
         chance = store.chance(run_id, "validation")
+        if chance is None:
+            raise StoreError(
+                f"run {run_id!r} has no validation puzzles to choose heads on; leave it out"
+            )
         frame = store.head_accuracy(run_id, "validation")
         frames.append(frame.assign(accuracy=(frame["accuracy"] - chance) / (1 - chance)))
-    worst = pd.concat(frames).groupby(["layer", "head"], as_index=False)["accuracy"].min()
-    runs = store.runs().set_index("run_id")
-    tests = {
-        runs.loc[run_id, "puzzle_set"]: store.head_accuracy(run_id, "test") for run_id in run_ids
-    }
+    worst = pd.concat(frames).groupby(["layer", "head"], as_index=False)[["accuracy"]].min()
+    set_of = store.runs().set_index("run_id")["puzzle_set"]
+    tests = {set_of[run_id]: store.head_accuracy(run_id, "test") for run_id in run_ids}
     rows = []
     for layer, head in select_heads(worst, k):
         for name, test in tests.items():
@@ -220,8 +228,9 @@ def rivals(store: ResultStore, run_id: str) -> list[str]:
 
 
 def compared(one: pd.DataFrame, other: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
-    """Two runs' exams on the same puzzles, paired by puzzle: the head chosen in each, and the two
-    models.
+    """Two runs' exams on the same puzzles, paired by puzzle.
+
+    The head chosen in each is compared, and the two models.
 
     Returns:
         who ("head" or "model"), the columns `by`, n, gap (first minus other), low, high, p.
@@ -250,9 +259,10 @@ def compared_runs(
 
 def choices_reported(
     store: ResultStore, run_id: str, choose_steps: Steps = None, report_steps: Steps = None
-):
-    """`answers.rules_of_choice` as people read it: with accuracy and its interval, gap to the model
-    and p.
+) -> pd.DataFrame:
+    """`answers.rules_of_choice` as people read it.
+
+    That is with accuracy and its interval, gap to the model and p.
 
     Returns:
         rule, heads (names), n, n_right, accuracy, low, high, gap, gap_low, gap_high, p.
@@ -266,10 +276,8 @@ def choices_reported(
     [0.618, -0.147]
     """
     ways = with_accuracy(rules_of_choice(store, run_id, choose_steps, report_steps))
-    found = [
-        paired_test(*row)
-        for row in ways[["n", "n_only_rule", "n_only_model"]].itertuples(index=False)
-    ]
+    counts = ways[["n", "n_only_rule", "n_only_model"]]
+    found = [paired_test(*row) for row in counts.itertuples(index=False)]
     columns = {"gap": "gap", "gap_low": "low", "gap_high": "high", "p": "p"}
     ways = ways.assign(
         **{column: [getattr(one, name) for one in found] for column, name in columns.items()}
@@ -279,10 +287,10 @@ def choices_reported(
 
 
 def products(example: pd.Series) -> pd.DataFrame:
-    """The dot products of a worked example, a row a dimension: dim, key, then for each candidate
-    its query and product.
+    """The dot products of a worked example, a row a dimension.
 
-    The sum of a candidate's products is its QK-score.
+    Columns are dim, key, then for each candidate its query and product. The sum of a candidate's
+    products is its QK-score.
     """
     key = np.asarray(example["key_vector"], dtype=float)
     columns = {"dim": np.arange(len(key)), "key": key}

@@ -1,6 +1,6 @@
-"""What every head, the vote and the model say to one puzzle: scores in, tidy frames for charts and
-tables out.
+"""What every head, the vote and the model say to one puzzle.
 
+Scores in, tidy frames for charts and tables out.
 Plain numbers, so a page can keep them without the model. Where nobody knows the answer there is no
 right and wrong, and margins are those of the first candidate.
 """
@@ -32,28 +32,26 @@ def answer_rows(
     """Who answers what.
 
     Args:
+        scored: what everybody says.
+        layer: of the head.
+        head: within its layer.
+        by: the run's measures; None: there are none, and nobody votes.
         own_leads: (test puzzle) sorted leads of the head; empty where none are stored.
 
     Returns:
         who, answer, verdict, lead, share_below (of test puzzles, NaN where none are stored).
     """
-    said = [("the model", scored.logits, by.model_leads if by else ())]
+    none = np.zeros(0)
+    said = [("the model", scored.logits, by.model_leads if by else none)]
     said.append((head_name(layer, head), scored.qk[layer, head], own_leads))
     if by is not None and (voted := vote_scores(scored, by)) is not None:
         said.append((f"the vote of {len(by.voters)} heads", voted, by.vote_leads))
     rows = []
     for who, scores, stored in said:
         lead = float(leads(scores))
-        below = share_below(np.asarray(stored), lead)
-        rows.append(
-            (
-                who,
-                scored.named(scores),
-                scored.verdict(scores),
-                lead,
-                np.nan if below is None else below,
-            )
-        )
+        below = share_below(stored, lead)
+        share = np.nan if below is None else below
+        rows.append((who, scored.named(scores), scored.verdict(scores), lead, share))
     return pd.DataFrame(rows, columns=["who", "answer", "verdict", "lead", "share_below"])
 
 
@@ -63,6 +61,7 @@ def grid_frame(
     """Every head's answer to the puzzle.
 
     Args:
+        scored: what everybody says.
         typical: (layer, head) leads to scale by; None: the typical lead of all heads on this
             puzzle.
         known_good: heads to outline.
@@ -82,22 +81,20 @@ def grid_frame(
     if typical is None or typical.shape != margin.shape:
         typical = np.full_like(margin, np.sqrt((margin**2).mean()))
     scaled = np.divide(margin, typical, out=np.zeros_like(margin), where=typical > 0)
-    layers, heads = (index.ravel() for index in np.indices(margin.shape))
+    places = [(int(layer), int(head)) for layer, head in np.ndindex(margin.shape)]
     by_head = scored.qk.reshape(-1, scored.qk.shape[-1])
     good = set(known_good)
     return pd.DataFrame(
         {
-            "layer": layers,
-            "head": heads,
-            "name": [head_name(*place) for place in zip(layers, heads, strict=True)],
+            "layer": [layer for layer, _ in places],
+            "head": [head for _, head in places],
+            "name": [head_name(*place) for place in places],
             "answer": [scored.named(scores) for scores in by_head],
             "verdict": [scored.verdict(scores) for scores in by_head],
             "margin": margin.ravel(),
             "scaled": scaled.ravel(),
             "mark": np.select([margin.ravel() > 0, margin.ravel() < 0], ["+", "−"], "="),
-            "is_known_good": [
-                place in good for place in zip(layers.tolist(), heads.tolist(), strict=True)
-            ],
+            "is_known_good": [place in good for place in places],
         }
     )
 
@@ -138,19 +135,15 @@ def _effect(
     layer: int,
     head: int,
     by: Yardsticks | None,
-) -> dict:
+) -> dict[str, str | bool]:
     answer = scored.puzzle.answer
-    row = {
+    row: dict[str, str | bool] = {
         "kind": kind,
         "change": change,
         "truth": "unknown" if answer is None else scored.puzzle.candidates[answer],
     }
-    for who, own, earlier in zip(
-        ("model", "head", "vote"),
-        _sayings(scored, layer, head, by),
-        _sayings(before, layer, head, by),
-        strict=False,
-    ):
+    now, then = (_sayings(one, layer, head, by) for one in (scored, before))
+    for who, own, earlier in zip(("model", "head", "vote"), now, then, strict=False):
         # By place, for a renamed puzzle may have renamed candidates.
         is_other = int(choices(own)) != int(choices(earlier))
         row |= {
@@ -179,8 +172,8 @@ def own_curve(table: pd.DataFrame) -> pd.DataFrame:
     ]
     whose = [who for who in ("model", "head", "vote") if who in table]
     rows = [
-        (who, int(n_added), len(group), float((group[f"{who}_verdict"] == RIGHT).mean()))
-        for n_added, group in some.groupby("n_added")
+        (who, n_added, len(group), float((group[f"{who}_verdict"] == RIGHT).mean()))
+        for n_added, group in some.groupby(some["n_added"].astype(int))
         for who in whose
     ]
     return pd.DataFrame(rows, columns=["who", "n_added", "n", "share_right"])

@@ -57,14 +57,16 @@ def score_rows(puzzle_ids: Sequence[str], qk: np.ndarray, logits: np.ndarray) ->
     """One row a puzzle and candidate: puzzle_id, candidate, qk (of all heads), logit.
 
     Args:
-        qk, logits: as in `Part`.
+        puzzle_ids: as in `Part`,
+        qk: likewise,
+        logits: likewise.
     """
     puzzle, candidate = np.nonzero(~np.isnan(logits))
     rows = np.ascontiguousarray(qk.transpose(0, 2, 1)[puzzle, candidate])
     lists = pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), rows.shape[1])
     return pa.table(
         {
-            "puzzle_id": pa.array([puzzle_ids[index] for index in puzzle], pa.string()),
+            "puzzle_id": pa.array([puzzle_ids[index] for index in puzzle.tolist()], pa.string()),
             "candidate": pa.array(candidate.astype(np.int32)),
             "qk": lists.cast(pa.list_(pa.float32())),
             "logit": pa.array(logits[puzzle, candidate].astype(np.float32)),
@@ -92,8 +94,9 @@ def read_part(path: Path) -> Part:
 
 
 def is_done(path: Path, puzzle_ids: Sequence[str]) -> bool:
-    """Whether a whole part for exactly these puzzles lies at the path; a damaged one counts as
-    missing.
+    """Whether a whole part for exactly these puzzles lies at the path.
+
+    A damaged one counts as missing.
     """
     try:
         return read_part(path).puzzle_ids == tuple(puzzle_ids)

@@ -33,8 +33,9 @@ RUN_TABLES = (
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One model on one puzzle set, with its settings: a row of table runs, less what publishing
-    adds.
+    """One model on one puzzle set, with its settings.
+
+    A row of table runs, less what publishing adds.
     """
 
     run_id: str
@@ -134,6 +135,8 @@ def publish(
 
     Args:
         path: made if it does not exist.
+        run: the row of table runs.
+        puzzles: those that were scored.
         answers: from `collect`.
         with_texts: without, contexts and statements are left null and there is no example: for
             puzzle sets that may be scored but not copied.
@@ -186,7 +189,10 @@ def _write(
         connection.execute(SCHEMA)
         connection.execute("insert into meta values (?, ?)", [SCHEMA_VERSION, __version__])
     for table in RUN_TABLES:
-        connection.execute(f"delete from {table} where run_id = $run_id", {"run_id": run.run_id})
+        connection.execute(
+            f"delete from {table} where run_id = $run_id",  # noqa: S608 -- one of RUN_TABLES
+            {"run_id": run.run_id},
+        )
     row = asdict(run) | {
         "qkcore_version": __version__,
         "created_at": datetime.now(UTC).replace(tzinfo=None),
@@ -224,11 +230,14 @@ def _counted(
     yield "auc", counting.aucs(answers)
 
 
-def _insert(connection, table: str, rows: pa.Table, run_id: str | None = None) -> None:
+def _insert(
+    connection: duckdb.DuckDBPyConnection, table: str, rows: pa.Table, run_id: str | None = None
+) -> None:
     if run_id is not None:
         rows = rows.append_column("run_id", pa.repeat(run_id, len(rows)))
     connection.register("rows_to_insert", rows)
-    connection.execute(f"insert into {table} by name select * from rows_to_insert")
+    # The table's name is one of RUN_TABLES, or "puzzles".
+    connection.execute(f"insert into {table} by name select * from rows_to_insert")  # noqa: S608
     connection.unregister("rows_to_insert")
 
 

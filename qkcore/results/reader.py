@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Self
+from typing import Any, Literal, Self
 
 import duckdb
 import numpy as np
@@ -19,6 +19,7 @@ from qkcore import InputError
 from qkcore.results.schema import SCHEMA_VERSION
 
 N_REMEMBERED = 32  # answers
+Form = Literal["df", "fetchnumpy", "to_arrow_table"]  # a method of duckdb's that gives the answer
 
 
 class StoreError(InputError):
@@ -71,27 +72,27 @@ class Reader:
             raise
         return cls(connection, Path(path))
 
-    def frame(self, sql: str, **parameters) -> pd.DataFrame:
-        """Run one query with named parameters, on any thread. Tables are `store.runs`,
-        `store.scores` and so on.
+    def frame(self, sql: str, **parameters: object) -> pd.DataFrame:
+        """Run one query with named parameters, on any thread.
 
-        The last answers are remembered: the file does not change while it is open, and the
-        questions of one page share their queries.
+        Tables are `store.runs`, `store.scores` and so on. The last answers are remembered: the file
+        does not change while it is open, and the questions of one page share their queries.
         """
         # Pandas copies on write
         return self._answer("df", sql, _hashable(parameters)).copy(deep=False)
 
-    def arrays(self, sql: str, **parameters) -> dict[str, np.ndarray]:
-        """Likewise, with a column an array, where a frame would be work for nothing. Not to be
-        written to.
+    def arrays(self, sql: str, **parameters: object) -> dict[str, np.ndarray]:
+        """Likewise, with a column an array, where a frame would be work for nothing.
+
+        Not to be written to.
         """
         return self._answer("fetchnumpy", sql, _hashable(parameters))
 
-    def arrow(self, sql: str, **parameters) -> pa.Table:
+    def arrow(self, sql: str, **parameters: object) -> pa.Table:
         """Likewise, where lists are asked for: an Arrow table keeps them in one piece."""
         return self._answer("to_arrow_table", sql, _hashable(parameters))
 
-    def _answered(self, form: str, sql: str, parameters: tuple):
+    def _answered(self, form: Form, sql: str, parameters: tuple) -> Any:  # noqa: ANN401 -- by form
         """One query's answer in a form that duckdb has a method for."""
         named = {
             name: list(value) if isinstance(value, tuple) else value for name, value in parameters
@@ -110,7 +111,7 @@ class Reader:
             raise StoreError(_damaged(self._path, error)) from error
 
 
-def _hashable(parameters: dict) -> tuple:
+def _hashable(parameters: dict[str, object]) -> tuple[tuple[str, object], ...]:
     """Also takes the numbers of a frame, which are NumPy's, to Python's: DuckDB knows no others.
 
     >>> _hashable({"steps": [1, 2], "split": "test", "distractors": np.int32(3)})

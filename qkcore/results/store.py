@@ -5,7 +5,6 @@ single puzzles are in qkcore.results.answers.
 """
 
 from collections.abc import Sequence
-from numbers import Integral
 
 import numpy as np
 import pandas as pd
@@ -57,9 +56,7 @@ class ResultStore(Reader):
     def head_accuracy(
         self, run_id: str, split: str, steps: Steps = None, distractors: int | None = None
     ) -> pd.DataFrame:
-        """layer, head, n, n_right, n_right_with_model, accuracy, low, high; None for steps or
-        distractors means all.
-        """
+        """layer, head, n, n_right, n_right_with_model, accuracy, low, high of every head."""
         counts = self.frame(
             """
             select layer, head, sum(n)::integer as n, sum(n_right)::integer as n_right,
@@ -81,8 +78,9 @@ class ResultStore(Reader):
     def model_accuracy(
         self, run_id: str, split: str, steps: Steps = None, distractors: int | None = None
     ) -> pd.DataFrame:
-        """One row (none without such puzzles): n, n_right, accuracy, low, high of the model's own
-        answers.
+        """n, n_right, accuracy, low, high of the model's own answers.
+
+        One row, none without such puzzles.
         """
         counts = self.frame(
             """
@@ -103,8 +101,9 @@ class ResultStore(Reader):
     def surface_accuracy(
         self, run_id: str, split: str, steps: Steps = None, distractors: int | None = None
     ) -> pd.DataFrame:
-        """rule, n, n_right, accuracy, low, high: what rules that read no logic get right on the
-        same puzzles.
+        """rule, n, n_right, accuracy, low, high: what rules that read no logic get right.
+
+        On the same puzzles as the heads.
         """
         counts = self.frame(
             """
@@ -124,11 +123,14 @@ class ResultStore(Reader):
         return with_accuracy(counts)
 
     def best_rule(self, run_id: str) -> str | None:
-        """The surface rule with the most right answers on **validation** puzzles, the first of
-        equals by name.
+        """The surface rule with the most right answers on **validation** puzzles.
+
+        The first of equals by name; None when the run has no such puzzles.
         """
         validation = self.surface_accuracy(run_id, split="validation")
-        return None if validation.empty else validation.loc[validation["n_right"].idxmax(), "rule"]
+        if validation.empty:
+            return None
+        return str(validation["rule"].iloc[validation["n_right"].argmax()])
 
     def rule_cells(self, run_id: str, split: str, rule: str) -> pd.DataFrame:
         """steps, distractors, n, n_right of one surface rule, a row a difficulty."""
@@ -147,8 +149,9 @@ class ResultStore(Reader):
     def luck(
         self, run_id: str, split: str, steps: int | None = None, distractors: int | None = None
     ) -> pd.DataFrame:
-        """One row (none without such puzzles): n, q50, q95, n_permutations; see
-        `metrics.luck_line`.
+        """n, q50, q95, n_permutations; see `luck.luck_line`.
+
+        One row, none without such puzzles.
         """
         return self.frame(
             """
@@ -167,8 +170,9 @@ class ResultStore(Reader):
     def head_luck(
         self, run_id: str, split: str, steps: int | None = None, distractors: int | None = None
     ) -> dict[str, np.ndarray]:
-        """null_mean, null_sd: (layer * head,) of right answers when answers are shuffled; see
-        `luck.luck_line`.
+        """null_mean, null_sd: (layer * head,) of right answers when answers are shuffled.
+
+        See `luck.luck_line`.
         """
         return self.arrays(
             """
@@ -187,30 +191,33 @@ class ResultStore(Reader):
     def luck_lines(
         self, run_id: str, split: str, by: str, distractors: int | None = None
     ) -> pd.DataFrame:
-        """The luck line along one axis: `by` ("steps", or "distractors" with all steps together),
-        n, q50, q95.
+        """The luck line along one axis: `by`, n, q50, q95.
+
+        `by` is "steps", or "distractors" with all steps together.
         """
         lines = self.frame(
-            "select steps, distractors, n, q50, q95 from store.luck where run_id = $run_id and "
-            "split = $split",
+            """
+            select steps, distractors, n, q50, q95
+            from store.luck
+            where run_id = $run_id and split = $split
+            """,
             run_id=run_id,
             split=split,
         )
         if by == "distractors":
             is_asked = lines["steps"].isna() & lines["distractors"].notna()
+        elif distractors is None:
+            is_asked = lines["steps"].notna() & lines["distractors"].isna()
         else:
-            is_asked = lines["steps"].notna() & (
-                lines["distractors"].isna()
-                if distractors is None
-                else lines["distractors"] == distractors
-            )
+            is_asked = lines["steps"].notna() & (lines["distractors"] == distractors)
         return lines.loc[is_asked, [by, "n", "q50", "q95"]].sort_values(by, ignore_index=True)
 
     def chance(
         self, run_id: str, split: str, steps: Steps = None, distractors: int | None = None
     ) -> float | None:
-        """Accuracy of guessing: the mean of one over the number of candidates; None without such
-        puzzles.
+        """Accuracy of guessing: the mean of one over the number of candidates.
+
+        None without such puzzles.
         """
         mean = self.frame(
             """
@@ -272,8 +279,9 @@ class ResultStore(Reader):
     def auc(
         self, run_id: str, split: str, steps: int | None = None, distractors: int | None = None
     ) -> np.ndarray:
-        """(layer * head,) area under the ROC curve, see `metrics.auc`; empty where it is not
-        defined.
+        """(layer * head,) area under the ROC curve, see `metrics.auc`.
+
+        Empty where it is not defined.
         """
         return self.arrays(
             """
@@ -305,10 +313,13 @@ class ResultStore(Reader):
     def selected(
         self, run_id: str, k: int = 1, by: str = "accuracy", steps: Steps = None
     ) -> list[tuple[int, int]]:
-        """The k heads that do best on **validation** puzzles, best first; none when the run has no
-        such puzzles.
+        """The k heads that do best on **validation** puzzles, best first.
+
+        No heads when the run has no such puzzles.
 
         Args:
+            run_id: of the run.
+            k: how many.
             by: "accuracy" or "balanced_accuracy".
             steps: choose on validation puzzles of these steps only.
         """
@@ -320,15 +331,14 @@ class ResultStore(Reader):
         return select_heads(validation, k, by) if len(validation) else []
 
     def best_head(self, run_id: str) -> tuple[int, int] | None:
-        """(layer, head) of the most right answers on **validation** puzzles; None when the run has
-        none.
+        """(layer, head) of the most right answers on **validation** puzzles.
+
+        None when the run has no such puzzles.
         """
         return next(iter(self.selected(run_id)), None)
 
     def worked_example(self, run_id: str) -> pd.Series | None:
-        """The row of table worked_examples, with the puzzle's statement, candidates, answer and
-        split; None without.
-        """
+        """The row of table worked_examples, with all of the puzzle; None without one."""
         found = self.frame(
             """
             select e.*, p.context, p.statement, p.candidates, p.answer, p.steps, p.distractors,
@@ -364,10 +374,11 @@ class ResultStore(Reader):
 
 
 def _listed(steps: Steps) -> list[int] | None:
-    """
+    """A list of plain integers, as DuckDB takes it.
+
     >>> _listed(None), _listed(2), _listed((3, 4))
     (None, [2], [3, 4])
     """
     if steps is None:
         return None
-    return [int(value) for value in ([steps] if isinstance(steps, Integral) else steps)]
+    return [int(value) for value in ([steps] if isinstance(steps, int | np.integer) else steps)]

@@ -1,9 +1,9 @@
-"""What a run's stored puzzles say about one new puzzle: which heads are good, and what is a large
-margin.
+"""What a run's stored puzzles say about one new puzzle.
 
-Functions of a `ResultStore`. A lead is the best candidate's score minus the second best's, so it
-needs no right answer; with two candidates it is the size of the margin. Heads, and the scales of
-the vote, come from validation puzzles; leads to compare with come from test puzzles.
+That is which heads are good, and what is a large margin. Functions of a `ResultStore`. A lead is
+the best candidate's score minus the second best's, so it needs no right answer; with two candidates
+it is the size of the margin. Heads, and the scales of the vote, come from validation puzzles; leads
+to compare with come from test puzzles.
 """
 
 from dataclasses import dataclass
@@ -57,11 +57,9 @@ def share_below(sorted_leads: np.ndarray, lead: float) -> float | None:
     >>> share_below(np.array([1.0, 2.0, 3.0, 4.0]), 3.0)
     0.5
     """
-    return (
-        float(np.searchsorted(sorted_leads, lead)) / len(sorted_leads)
-        if len(sorted_leads)
-        else None
-    )
+    if not len(sorted_leads):
+        return None
+    return float(np.searchsorted(sorted_leads, lead)) / len(sorted_leads)
 
 
 def _is_test(store: ResultStore, run_id: str) -> np.ndarray:

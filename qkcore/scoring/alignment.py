@@ -1,5 +1,4 @@
-"""Why a head answers as it does: its candidates' queries against the key of every token of the
-prompt.
+"""Why a head answers as it does: its candidates' queries against every token's key.
 
 Reads through `capture` with the rows that scoring uses, only with more positions, so the product at
 the key token is the QK-score itself. Products are before softmax and scaling; they say what a
@@ -73,6 +72,9 @@ def align(
     """Compare every candidate's query with the key of every token of the prompt, for all heads.
 
     Args:
+        lm: the model.
+        puzzle: to ask of it.
+        template: the prompt; by default the puzzle's `default_template`.
         rope: "pre" or "post" rotary, as in `score_puzzle`.
         max_values: how many numbers of keys one pass may keep; decides memory and speed only.
 
@@ -121,7 +123,7 @@ def _places(prompt: Prompt) -> tuple[tuple[str, ...], tuple[int | None, ...], tu
     context = prompt.puzzle.context
     sentences = tuple(split(context))
     spans = sentence_spans(context, sentences)
-    premises = []
+    premises: list[int | None] = []
     for before, piece in zip(ends, texts, strict=False):
         # Where its first letter stands, within the context.
         at = before + len(piece) - len(piece.lstrip()) - prompt.context_at
@@ -136,7 +138,8 @@ def sentence_spans(context: str, sentences: Sequence[str]) -> list[tuple[int, in
     >>> sentence_spans("Max is red.  Max is red.", ["Max is red.", "Max is red."])
     [(0, 11), (13, 24)]
     """
-    spans, end = [], 0
+    spans: list[tuple[int, int]] = []
+    end = 0
     for sentence in sentences:
         start = context.index(sentence, end)
         end = start + len(sentence)

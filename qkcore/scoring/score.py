@@ -76,6 +76,8 @@ def prompts_of(
     """The prompts of puzzles, in order, each within the model's reach.
 
     Args:
+        lm: the model.
+        puzzles: to ask of it.
         template: the prompt for all of them; by default each puzzle's `default_template`.
         max_tokens: longest prompt allowed, if the model reaches further.
 
@@ -114,6 +116,8 @@ def score_puzzles(
     memory runs out, batches are halved for good and the log says so.
 
     Args:
+        lm: the model.
+        puzzles: to ask of it.
         rope: "pre" for queries and keys before rotary position embedding, "post" for after.
         template: the prompt for all of them; by default each puzzle's `default_template`. A `Chat`
             asks through the tokenizer's chat template.
@@ -164,8 +168,8 @@ def score_prompts(
             f"{lm.name}: its queries and keys are changed again after rotary embedding, so there "
             "is no score before it; use rope 'post'"
         )
-    is_shared = isinstance(max_batch_tokens, Budget)
-    budget = max_batch_tokens if is_shared else Budget(max_batch_tokens)
+    given = max_batch_tokens
+    budget = given if isinstance(given, Budget) else Budget(given)
     scored = _score_prompts(lm, prompts, rope, budget)
     return (Scores(prompt.puzzle, *scored[index]) for index, prompt in enumerate(prompts))
 

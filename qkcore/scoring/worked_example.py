@@ -5,8 +5,9 @@ numbers.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
-from qkcore.asking.prompts import Prompt
+from qkcore.asking.prompts import Prompt, token_text
 from qkcore.attention.capture import capture
 from qkcore.attention.load import CausalLM
 from qkcore.attention.rows import rows_of, separate_rows_of
@@ -19,7 +20,11 @@ def worked_example(
     """The shortest test puzzle as the head sees it (the first of equals, not the prettiest).
 
     Args:
+        lm: the model.
         prompts: of puzzles, at least one of them test.
+        layer: of the head.
+        head: within its layer.
+        rope: "pre" or "post" rotary, as the run reads.
     """
     tests = [prompt for prompt in prompts if prompt.puzzle.split == "test"]
     prompt = min(tests, key=lambda prompt: len(prompt.tokens))
@@ -29,10 +34,7 @@ def worked_example(
     # (row, query, dim): one row, or a row a candidate
     queries = captured.queries[rope][:, layer, head]
     key = captured.keys[rope][0, layer, lm.geometry.kv_head(head), 0]
-
-    def text(token: int) -> str:
-        return lm.tokenizer.decode([token])
-
+    text = partial(token_text, lm.tokenizer)
     return WorkedExample(
         puzzle_id=prompt.puzzle.puzzle_id,
         layer=layer,

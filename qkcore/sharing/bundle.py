@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from qkcore import __version__
 from qkcore.results.reader import StoreError
@@ -54,10 +54,10 @@ def write_bundle(
     with_texts: bool = True,
     licences: Mapping[str, str] | None = None,
 ) -> dict:
-    """Make a bundle of these runs of a store (none named: all) and return its manifest with its
-    "fingerprint".
+    """Make a bundle of these runs of a store; returns its manifest with its "fingerprint".
 
-    A path that ends in .zip becomes a file, any other a folder. Licences are notes by puzzle set.
+    None named: all of them. A path that ends in .zip becomes a file, any other a folder. Licences
+    are notes by puzzle set.
 
     Raises:
         StoreError: when the store cannot be read, or has not these runs.
@@ -107,16 +107,9 @@ def _manifest(store: Path, licences: Mapping[str, str]) -> dict:
             f"there is no puzzle set {unknown[0]!r} here to have a licence; there are "
             f"{sets['puzzle_set'].tolist()}"
         )
-    described = [
-        "run_id",
-        "model",
-        "model_revision",
-        "puzzle_set",
-        "puzzle_set_sha256",
-        "rope",
-        "dtype",
-        "qkcore_version",
-    ]
+    described = (
+        "run_id model model_revision puzzle_set puzzle_set_sha256 rope dtype qkcore_version"
+    ).split()
     return {
         "bundle_version": BUNDLE_VERSION,
         "qkcore_version": __version__,
@@ -128,12 +121,12 @@ def _manifest(store: Path, licences: Mapping[str, str]) -> dict:
             for row, n in zip(runs[described].to_dict("records"), runs["n_puzzles"], strict=True)
         ],
         "puzzle_sets": {
-            row.puzzle_set: {
-                "n_puzzles": int(row.n),
-                "has_texts": bool(row.has_texts),
-                "licence": licences.get(row.puzzle_set) or _licence(row.ids),
+            row["puzzle_set"]: {
+                "n_puzzles": int(row["n"]),
+                "has_texts": bool(row["has_texts"]),
+                "licence": licences.get(row["puzzle_set"]) or _licence(row["ids"]),
             }
-            for row in sets.itertuples()
+            for row in sets.to_dict("records")
         },
     }
 
@@ -236,7 +229,7 @@ def _unpacked(name: str, path: Path, store: Path, sha256: str, max_bytes: int) -
     return manifest, store
 
 
-def _copy_at_most(name: str, source: BinaryIO, target: BinaryIO, max_bytes: int) -> None:
+def _copy_at_most(name: str, source: IO[bytes], target: IO[bytes], max_bytes: int) -> None:
     """Copy, and stop at the limit: a zip file may unpack to far more than it says."""
     left = max_bytes
     while chunk := source.read(1 << 20):
@@ -265,11 +258,8 @@ def _checked_manifest(raw: bytes, name: str, sha256: str) -> dict:
     try:
         manifest = json.loads(raw)
         version, stated = manifest["bundle_version"], manifest["files"][STORE]
-        complete = (
-            isinstance(version, int)
-            and isinstance(stated["sha256"], str)
-            and isinstance(stated["bytes"], int)
-        )
+        kinds = ((version, int), (stated["sha256"], str), (stated["bytes"], int))
+        complete = all(isinstance(value, kind) for value, kind in kinds)
     except (ValueError, KeyError, TypeError):
         complete = False
     if not complete:

@@ -13,8 +13,7 @@ from qkcore.results.reader import StoreError
 from qkcore.results.schema import SCHEMA
 from qkcore.results.store import ResultStore
 
-# What holds words of a puzzle. The columns are emptied in a copy without texts, the tables left
-# out.
+# What holds words of a puzzle. A copy without texts has these columns empty, and not these tables.
 TEXT_COLUMNS = ("context", "statement")
 TEXT_TABLES = ("worked_examples",)
 
@@ -86,5 +85,6 @@ def _copy_statement(table: str, columns: Sequence[str], with_texts: bool) -> str
         for column in columns
     )
     key = next((key for key in ("run_id", "puzzle_set") if key in columns), None)
-    rows = f"where {key} in (select {key} from chosen)" if key else ""
-    return f"insert into main.{table} by name select {selected} from source.{table} {rows}"
+    rows = f"where {key} in (select {key} from chosen)" if key else ""  # noqa: S608 -- our words
+    copied = f"select {selected} from source.{table} {rows}"  # noqa: S608 -- our words
+    return f"insert into main.{table} by name {copied}"

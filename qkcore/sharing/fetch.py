@@ -1,16 +1,16 @@
-"""One file from an address that the person who runs QKScope has set: bounded in size and time,
-http(s) only.
+"""One file from an address that the person who runs QKScope has set.
 
-Nothing that a visitor types comes here (tests/pages/test_security.py).
+Bounded in size and time, http(s) only. Nothing that a visitor types comes here
+(tests/pages/test_security.py).
 """
 
 import re
 import time
-import urllib.error
-import urllib.request
-from http.client import HTTPException
+from http.client import HTTPException  # noqa: TID251 -- this file is the one that asks
 from pathlib import Path
+from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
+from urllib.request import urlopen  # noqa: TID251 -- this file is the one that asks
 
 from qkcore import InputError
 
@@ -52,7 +52,8 @@ def fetch(address: str, path: Path, max_bytes: int) -> None:
     give_up_at = time.monotonic() + SECONDS_IN_ALL
     try:
         with (
-            urllib.request.urlopen(address, timeout=SECONDS_OF_SILENCE) as answer,
+            # Whoever calls has made sure that it is http(s), by `is_address`.
+            urlopen(address, timeout=SECONDS_OF_SILENCE) as answer,  # noqa: S310
             path.open("wb") as file,
         ):
             n_bytes = 0
@@ -69,9 +70,9 @@ def fetch(address: str, path: Path, max_bytes: int) -> None:
                         "the file instead"
                     )
                 file.write(chunk)
-    except urllib.error.HTTPError as error:
+    except HTTPError as error:
         raise FetchError(f"{name} answers {error.code} {error.reason}; check the address") from None
-    except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError) as error:
+    except (URLError, HTTPException, TimeoutError, ConnectionError) as error:
         reason = getattr(error, "reason", error)
         raise FetchError(
             f"{name} does not answer ({reason}); check the address and the network"

@@ -42,8 +42,9 @@ def _counts(marks: pd.DataFrame, by: Sequence[str], column: str) -> pd.DataFrame
 
 
 def gaps(exam: pd.DataFrame, by: Sequence[str], who: str = "head") -> pd.DataFrame:
-    """The columns `by`, n, gap, low, high, p: who against the model on the same puzzles, see
-    `metrics.paired_test`.
+    """The columns `by`, n, gap, low, high, p: who against the model on the same puzzles.
+
+    See `metrics.paired_test`.
 
     >>> import pandas as pd
     >>> from qkcore import gaps
@@ -70,24 +71,24 @@ def verdicts(exam: pd.DataFrame, who: str = "head") -> pd.Series:
 
 
 def agreement(exam: pd.DataFrame, by: Sequence[str], who: str = "head") -> pd.DataFrame:
-    """The columns `by`, verdict (of `VERDICTS`, all of them in each cell), n puzzles, and their
-    share of the cell.
+    """The columns `by`, verdict, n puzzles, and their share of the cell.
+
+    Verdicts are those of `VERDICTS`, all of them in each cell.
     """
-    # For where `by` is empty
+    # "everything": for where `by` is empty
     marks = exam[list(by)].assign(verdict=verdicts(exam, who), everything=0)
     counts = marks.groupby(["everything", *by, "verdict"]).size().unstack("verdict", fill_value=0)
     counts = counts.reindex(columns=list(VERDICTS), fill_value=0)
-    shares = counts.div(counts.sum(axis=1), axis=0).stack().rename("share")
-    return (
-        pd.concat([counts.stack().rename("n"), shares], axis=1)
-        .reset_index()
-        .drop(columns="everything")
-    )
+    shares = counts.div(counts.sum(axis=1), axis=0)
+    both = pd.DataFrame({"n": counts.stack(), "share": shares.stack()})
+    return both.reset_index().drop(columns="everything")
 
 
 def kappa(exam: pd.DataFrame, who: str = "head") -> float:
-    """Cohen's kappa of being right (1960): 1 where both are right on the same puzzles, 0 as if by
-    chance; NaN where one of them is always or never right.
+    """Cohen's kappa of being right (1960).
+
+    1 where both are right on the same puzzles, 0 as if by chance; NaN where one of them is always
+    or never right.
 
     >>> right = [True, False] * 2
     >>> marks = pd.DataFrame({"is_head_right": right, "is_model_right": right})

@@ -27,11 +27,8 @@ def exchangeable(puzzles: pd.DataFrame) -> np.ndarray:
     [0, 0, 1, 1]
     """
     answer, group = puzzles["answer"].to_numpy(), pd.factorize(puzzles["group"])[0]
-    candidates = (
-        puzzles["candidates"].map(tuple)
-        if "candidates" in puzzles
-        else pd.Series([()] * len(puzzles))
-    )
+    has_own = "candidates" in puzzles
+    candidates = puzzles["candidates"].map(tuple) if has_own else pd.Series([()] * len(puzzles))
     kind, number = pd.factorize(candidates)[0], candidates.map(len).to_numpy()
     block, left, n_blocks = np.zeros(len(puzzles), dtype=int), np.arange(len(puzzles)), 0
     for level in (kind * (group.max(initial=0) + 1) + group, kind, number):
@@ -51,6 +48,8 @@ def shuffled_answers(
     Args:
         answers: (puzzle,) index of the right candidate.
         blocks: (puzzle,) whole numbers; equal ones may trade answers.
+        n: how many times.
+        rng: decides how.
 
     Returns:
         (permutation, puzzle).
@@ -67,23 +66,24 @@ def shuffled_answers(
 def luck_line(
     choices: np.ndarray, puzzles: pd.DataFrame, n_permutations: int = N_PERMUTATIONS, seed: int = 0
 ) -> pd.DataFrame:
-    """What the best of all heads gets by luck: answers shuffled, the maximum over heads taken, many
-    times.
+    """What the best of all heads gets by luck.
 
-    The shuffles stay within puzzles of the same difficulty, and of one group and the same
-    candidates where that leaves something to shuffle (`exchangeable`), so heads keep their
-    correlations and their constant answers (a max-statistic permutation test).
+    Answers are shuffled and the maximum over heads is taken, many times. The shuffles stay within
+    puzzles of the same difficulty, and of one group and the same candidates where that leaves
+    something to shuffle (`exchangeable`), so heads keep their correlations and their constant
+    answers (a max-statistic permutation test).
 
     Args:
         choices: (puzzle, head) candidate index, -1 for none. Puzzles of one split.
         puzzles: answer, group, steps, distractors, in the same order, and candidates unless all
             puzzles share them.
+        n_permutations: how often answers are shuffled.
+        seed: of the shuffles.
 
     Returns:
         steps, distractors (missing = all of them), n, q50, q95 (shares), n_permutations, and of
-        every head the mean
-        and the standard deviation of its number of right answers over the shuffles: null_mean,
-            null_sd (lists).
+        every head the mean and the standard deviation of its number of right answers over the
+        shuffles: null_mean, null_sd (lists).
 
     >>> import numpy as np
     >>> import pandas as pd
@@ -94,19 +94,20 @@ def luck_line(
     [100.0, 0.6, 0.65]
     """
     rng = np.random.default_rng(seed)
-    sums: dict[tuple, np.ndarray] = {}
-    sizes: dict[tuple, int] = {}
+    sums: dict[tuple[int | None, int | None], np.ndarray] = {}
+    sizes: dict[tuple[int | None, int | None], int] = {}
     frame = puzzles.assign(row=np.arange(len(puzzles)))
-    for (steps, distractors), cell in frame.groupby(["steps", "distractors"], dropna=False):
+    for _, cell in frame.groupby(["steps", "distractors"], dropna=False):
         rows = cell["row"].to_numpy()
         shuffled = shuffled_answers(
             cell["answer"].to_numpy(), exchangeable(cell), n_permutations, rng
         )
         n_right = _right_counts(shuffled, choices[rows])
-        known = tuple(None if pd.isna(value) else int(value) for value in (steps, distractors))
-        for key in {(s, d) for s in (known[0], None) for d in (known[1], None)}:
-            sums[key] = sums.get(key, 0) + n_right
-            sizes[key] = sizes.get(key, 0) + len(rows)
+        stated = cell[["steps", "distractors"]].iloc[0]
+        steps, distractors = (None if pd.isna(value) else int(value) for value in stated)
+        for own in {(s, d) for s in (steps, None) for d in (distractors, None)}:
+            sums[own] = sums.get(own, 0) + n_right
+            sizes[own] = sizes.get(own, 0) + len(rows)
     lines = []
     for (steps, distractors), n_right in sums.items():
         best = n_right.max(axis=1).astype(float) / sizes[steps, distractors]
@@ -122,12 +123,12 @@ def luck_line(
 
 
 def _right_counts(answers: np.ndarray, choices: np.ndarray) -> np.ndarray:
-    """(permutation, head) how often head and shuffled answer agree, as one matrix product a
-    candidate.
+    """(permutation, head) how often head and shuffled answer agree.
+
+    As one matrix product a candidate.
     """
     counts = np.zeros((len(answers), choices.shape[1]), dtype=np.float32)
     for candidate in np.unique(answers):
-        counts += (answers == candidate).astype(np.float32) @ (choices == candidate).astype(
-            np.float32
-        )
+        is_answer, is_choice = answers == candidate, choices == candidate
+        counts += is_answer.astype(np.float32) @ is_choice.astype(np.float32)
     return counts

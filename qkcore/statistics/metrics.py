@@ -10,17 +10,22 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy import special, stats
 
 CONFIDENCE = 0.95
 FALSE_DISCOVERY_RATE = 0.05
 
 
-def accuracy_interval(n_right, n, confidence: float = CONFIDENCE) -> tuple[np.ndarray, np.ndarray]:
+def accuracy_interval(
+    n_right: ArrayLike, n: ArrayLike, confidence: float = CONFIDENCE
+) -> tuple[np.ndarray, np.ndarray]:
     """Wilson's interval of a share (E. B. Wilson 1927, without continuity correction).
 
     Args:
-        n_right, n: counts, scalars or arrays of one shape; n > 0.
+        n_right: counts, a scalar or an array.
+        n: likewise, of the same shape, of how many; above 0.
+        confidence: 0 to 1.
 
     Returns:
         (low, high), each of that shape.
@@ -47,8 +52,9 @@ def with_accuracy(counts: pd.DataFrame) -> pd.DataFrame:
 
 
 def balanced_accuracy(n_right_by_answer: np.ndarray, n_by_answer: np.ndarray) -> np.ndarray:
-    """The mean over answers of the share that is right: one half for a head that always says the
-    same of two.
+    """The mean over answers of the share that is right.
+
+    One half for a head that always says the same of two.
 
     Args:
         n_right_by_answer: (..., answer).
@@ -71,11 +77,11 @@ def balanced_accuracy(n_right_by_answer: np.ndarray, n_by_answer: np.ndarray) ->
 
 
 def auc(evidence: np.ndarray, is_first: np.ndarray) -> np.ndarray:
-    """How well each head's evidence orders the puzzles, whatever its offset: the area under the ROC
-    curve.
+    """How well each head's evidence orders the puzzles, whatever its offset.
 
-    The chance that a puzzle whose answer is the first candidate has more evidence for it than one
-    whose answer is the second; ties count half (Mann and Whitney 1947).
+    The area under the ROC curve: the chance that a puzzle whose answer is the first candidate has
+    more evidence for it than one whose answer is the second; ties count half (Mann and Whitney
+    1947).
 
     Args:
         evidence: (head, puzzle) score of the first candidate minus score of the second.
@@ -108,19 +114,19 @@ def above_chance(
     null_sd: np.ndarray,
     rate: float = FALSE_DISCOVERY_RATE,
 ) -> np.ndarray:
-    """Which heads are above chance, so that of those named at most `rate` are expected to be there
-    by luck.
+    """Which heads are above chance, with false discoveries held to a rate.
 
-    A head is compared with itself on shuffled answers (`luck.luck_line`), by the normal
-    distribution of its number of right answers: so what it gains by leaning to one answer, or by
-    treating statements about one context alike, counts for nothing. The false discovery rate is
-    controlled by Benjamini and Yekutieli (Annals of Statistics 29, 2001), which holds for heads
-    that depend on each other in any way.
+    Of those named at most `rate` are expected to be there by luck. A head is compared with itself
+    on shuffled answers (`luck.luck_line`), by the normal distribution of its number of right
+    answers: so what it gains by leaning to one answer, or by treating statements about one context
+    alike, counts for nothing. The false discovery rate is controlled by Benjamini and Yekutieli
+    (Annals of Statistics 29, 2001), which holds for heads that depend on each other in any way.
 
     Args:
         n_right: (head,) right answers.
-        null_mean, null_sd: (head,) mean and standard deviation of that number when answers are
-            shuffled.
+        null_mean: (head,) mean of that number when answers are shuffled.
+        null_sd: (head,) likewise its standard deviation.
+        rate: 0 to 1.
 
     Returns:
         (head,) bool.
@@ -138,6 +144,7 @@ def select_heads(
     Args:
         validation: layer, head and the column `by`, counted on **validation** puzzles: a head
             chosen and reported on the same puzzles looks better than it is.
+        k: how many.
         by: "accuracy" or "balanced_accuracy".
 
     >>> import pandas as pd
@@ -154,8 +161,9 @@ def select_heads(
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Head accuracy minus model accuracy on the same puzzles, as shares, with a 95 % interval and a
-    p-value.
+    """Head accuracy minus model accuracy on the same puzzles, as shares.
+
+    With a 95 % interval and a p-value.
     """
 
     gap: float
@@ -189,8 +197,8 @@ def gap(is_head_right: np.ndarray, is_model_right: np.ndarray) -> Gap:
     """`paired_test` of two columns of right and wrong.
 
     Args:
-        is_head_right, is_model_right: (puzzle,) bool, the same puzzles in the same order; at least
-            one.
+        is_head_right: (puzzle,) bool, at least one.
+        is_model_right: (puzzle,) bool, the same puzzles in the same order.
     """
     n_only_head = int((is_head_right & ~is_model_right).sum())
     n_only_model = int((~is_head_right & is_model_right).sum())
@@ -207,7 +215,7 @@ def transfer(validation: Sequence[pd.DataFrame], test: Sequence[pd.DataFrame]) -
 
     Returns:
         A row a pair: chosen_on, tested_on (indices of sets), layer, head, n, n_right, accuracy,
-            low, high.
+        low, high.
     """
     rows = []
     for chosen_on, choosing in enumerate(validation):

@@ -17,6 +17,7 @@ def majority_vote(said: np.ndarray, n_candidates: int) -> np.ndarray:
 
     Args:
         said: (puzzle, head) candidate index or -1.
+        n_candidates: of all puzzles.
 
     Returns:
         (puzzle,) candidate index or -1.
@@ -29,10 +30,10 @@ def majority_vote(said: np.ndarray, n_candidates: int) -> np.ndarray:
 
 
 def weighted_vote(scores: np.ndarray, scales: np.ndarray) -> np.ndarray:
-    """Each candidate's sum of scores over heads, each head's centred on its puzzle and in units of
-    its spread.
+    """Each candidate's sum of scores over heads.
 
-    With two candidates that is the sum of scaled margins, whose sign answers.
+    Each head's scores are centred on its puzzle and in units of its spread. With two candidates
+    that is the sum of scaled margins, whose sign answers.
 
     Args:
         scores: (puzzle, head, candidate); candidates that a puzzle does not have are NaN.
@@ -53,8 +54,9 @@ def centred(scores: np.ndarray) -> np.ndarray:
 
 
 def spreads(scores: np.ndarray) -> np.ndarray:
-    """How large a head's scores are, once centred: their root mean square over puzzles and
-    candidates.
+    """How large a head's scores are, once centred.
+
+    Their root mean square over puzzles and candidates.
 
     Args:
         scores: (puzzle, head, candidate) on **validation** puzzles.

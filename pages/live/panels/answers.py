@@ -1,6 +1,9 @@
-"""Who gets the puzzle right: the truth, the model, the head in view and the vote, each with how
-certain that is.
+"""Who gets the puzzle right: the truth, the model, the head in view and the vote.
+
+Each with how certain that is.
 """
+
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -17,7 +20,10 @@ def show_answers(view: View) -> None:
     """Headline, table, and the proof."""
     rows = answer_rows(view.result.scores, *view.place, view.by, view.own_leads)
     st.subheader("Who gets it right", anchor=False)
-    st.markdown(f"{_truth_sentence(view)} {' '.join(map(_sentence, rows.itertuples()))}")
+    said = [
+        _sentence(*row) for row in zip(rows["who"], rows["answer"], rows["verdict"], strict=True)
+    ]
+    st.markdown(f"{_truth_sentence(view)} {' '.join(said)}")
     st.dataframe(_table(view, rows), hide_index=True, width="stretch", column_config=_columns())
     st.caption(
         f"{view.name}: {view.how}. Test puzzles are those of the run in the sidebar; an answer is "
@@ -32,8 +38,9 @@ def _truth_sentence(view: View) -> str:
     puzzle, found = view.puzzle, view.truth
     if puzzle.answer is None:
         return "Nobody has said which answer is right, and it does not follow."
-    is_found = found.solution is not None and found.answer == puzzle.answer
-    in_steps = f" ({_steps(found.solution.steps)})" if is_found else ""
+    in_steps = ""
+    if found.solution is not None and found.answer == puzzle.answer:
+        in_steps = f" ({_steps(found.solution.steps)})"
     return f"The right answer is **{escaped(puzzle.candidates[puzzle.answer])}**{in_steps}."
 
 
@@ -41,9 +48,9 @@ def _steps(n: int | None) -> str:
     return "nothing follows" if n is None else f"{n} step{'s' * (n != 1)}"
 
 
-def _sentence(row) -> str:
-    verdict = f": **{row.verdict}**" if row.verdict else ""
-    return f"{row.who[:1].upper()}{row.who[1:]} says **{escaped(row.answer)}**{verdict}."
+def _sentence(who: str, answer: str, verdict: str) -> str:
+    judged = f": **{verdict}**" if verdict else ""
+    return f"{who[:1].upper()}{who[1:]} says **{escaped(answer)}**{judged}."
 
 
 def _table(view: View, rows: pd.DataFrame) -> pd.DataFrame:
@@ -66,7 +73,7 @@ def _table(view: View, rows: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _columns() -> dict:
+def _columns() -> dict[str, Any]:
     return {
         "More certain than": st.column_config.TextColumn(
             help="Share of the run's test puzzles that were answered with a smaller lead."
@@ -92,11 +99,8 @@ def _show_proof(view: View) -> None:
     if found.solution.verdict is None:
         st.caption("Neither the statement nor its opposite follows from the context.")
         return
-    verdict = (
-        "The statement follows"
-        if found.solution.verdict
-        else "The opposite of the statement follows"
-    )
+    what = "The statement" if found.solution.verdict else "The opposite of the statement"
+    verdict = f"{what} follows"
     if puzzle.answer is not None and found.answer not in (None, puzzle.answer):
         st.warning(f"{verdict} from the context, but another answer was given as the right one.")
     with st.expander(f"Proof: {verdict.lower()}, {_steps(found.solution.steps)}"):

@@ -1,5 +1,6 @@
-"""What if the puzzle were a little different? Each change scored, with before and after side by
-side.
+"""What if the puzzle were a little different?
+
+Each change is scored, with before and after side by side.
 """
 
 import pandas as pd
@@ -65,7 +66,7 @@ def _show_summary(view: View, table: pd.DataFrame) -> None:
 
 def _show_table(view: View, table: pd.DataFrame) -> None:
     """A row a change; who flips is said in words."""
-    shown = {"Change": table["change"], "Truth": table["truth"]}
+    shown: dict[str, pd.Series | list[str]] = {"Change": table["change"], "Truth": table["truth"]}
     if table["kind"].eq("dropped").any():
         sentences, proof = view.result.alignment.sentences, view.truth.proof
         shown["In the proof"] = [

@@ -1,5 +1,7 @@
 """The fields in which a puzzle is typed, the examples, and the button that asks."""
 
+from typing import Literal, TypedDict
+
 import streamlit as st
 
 from pages.live.examples import EXAMPLES
@@ -27,7 +29,14 @@ from qkcore.attention.memory import memory_needed, size_text
 from qkcore.puzzles.generate import MAX_DISTRACTORS, MAX_STEPS, STYLES
 from qkcore.wording import escaped
 
-KEPT = {"persist_state": "session"}  # fields keep what was typed while other pages are looked at
+
+class Kept(TypedDict):
+    """Fields keep what was typed while other pages are looked at."""
+
+    persist_state: Literal["session"]
+
+
+KEPT: Kept = {"persist_state": "session"}
 
 
 def show_examples() -> None:

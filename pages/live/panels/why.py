@@ -55,15 +55,12 @@ def show_why(view: View) -> None:
 
 
 def _picked(view: View) -> tuple[np.ndarray, str, bool]:
-    """The products to show, in words whose they are, and whether the first token counts in the
-    scale.
-    """
+    """The products to show, in words whose they are, and whether the scale has the first token."""
     candidates, alignment = view.puzzle.candidates, view.result.alignment
     first = view.puzzle.answer or 0
-    scores = view.result.scores.qk[view.place]
-    second = max(
-        (one for one in range(len(candidates)) if one != first), key=lambda one: scores[one]
-    )
+    scores = view.result.scores.qk[view.place].tolist()
+    others = [one for one in range(len(candidates)) if one != first]
+    second = max(others, key=scores.__getitem__)
     names = [f"{candidates[first]} minus {candidates[second]}", *candidates]
     left, right = st.columns(2, vertical_alignment="bottom")
     # The names are in the key: the browser keeps a box whose key stays, and with it the words of
