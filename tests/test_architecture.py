@@ -101,8 +101,3 @@ def test_every_page_is_registered_and_none_lies_directly_in_pages():
     assert not list(ROOT.glob("pages/*.py"))
     names = [Path(path).stem for path in found]
     assert len(names) == len(set(names))
-
-
-def test_nothing_on_screen_is_raw_html():
-    for path in [ROOT / "app.py", *PAGES]:
-        assert "unsafe_allow_html" not in path.read_text()

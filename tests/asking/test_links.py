@@ -111,6 +111,7 @@ def test_a_link_of_another_version_says_so():
         {"template": "{context.__class__}{statement}:"},
         {"template": 5},
         {"template": "{chat}{chat"},
+        {"template": "{chat}{chat}default"},
     ],
 )
 def test_fields_that_no_puzzle_has_are_refused(changes):

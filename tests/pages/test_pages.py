@@ -4,6 +4,8 @@ import duckdb
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from pages.main.stored import ask_known
+from qkcore.results.reader import StoreError
 from qkcore.results.schema import SCHEMA, SCHEMA_VERSION
 from qkcore.results.store import ResultStore
 from qkcore.wording import WORD_JOINER, accuracy_text
@@ -177,6 +179,25 @@ def test_a_run_without_validation_puzzles_chooses_no_head_by_itself(tmp_path, mo
     assert not at.exception
     assert "No validation puzzles" in said(at)
     assert "for want of validation puzzles to choose on" in said(at)
+
+
+@pytest.mark.parametrize("page", ["pages/results/difficulty.py", "pages/results/head_grid.py"])
+def test_a_run_without_validation_puzzles_is_compared_with_no_surface_rule(
+    page, tmp_path, monkeypatch
+):
+    tests = [puzzle for puzzle in planted_puzzles() if puzzle.split == "test"]
+    at = opened(monkeypatch, store_of(tmp_path, tests), page)
+    assert not at.exception
+    assert "Dotted: the luck line" in said(at)
+    assert "Dashed" not in said(at)
+    assert "None" not in said(at)
+
+
+def test_what_a_page_needs_and_is_no_longer_there_is_said_in_a_sentence(planted_path, monkeypatch):
+    monkeypatch.setenv("QKSCOPE_STORE", str(planted_path))
+    assert ask_known(ResultStore.chance, "planted-1", "test") == 0.5
+    with pytest.raises(StoreError, match="have changed while this page was drawn; reload it"):
+        ask_known(ResultStore.chance, "planted-2", "test")
 
 
 def test_names_with_markup_are_shown_as_typed(tmp_path, monkeypatch):

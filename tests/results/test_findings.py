@@ -26,6 +26,7 @@ from qkcore.results.findings import (
     run_gaps,
     transfers,
 )
+from qkcore.results.reader import StoreError
 from qkcore.results.store import ResultStore
 from qkcore.statistics.metrics import paired_test
 from tests.messy import CANDIDATES, HEADS, add_run, among, messy_puzzles, messy_store, records
@@ -230,6 +231,11 @@ def test_a_head_is_as_good_everywhere_as_its_worst_validation_accuracy(store, ev
     for row in table.itertuples():
         rows = among(everything[row.puzzle_set.removesuffix("-set")], "test")
         assert (row.n, row.n_right) == (len(rows), n_right(rows, (row.layer, row.head)))
+
+
+def test_a_run_without_validation_puzzles_has_no_say_in_which_heads_are_good(store):
+    with pytest.raises(StoreError, match="'bare' has no validation puzzles"):
+        heads_good_everywhere(store, ("two", "bare"))
 
 
 def test_rivals_are_the_other_runs_on_the_same_puzzles(store):
