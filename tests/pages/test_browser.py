@@ -83,13 +83,19 @@ def chromium():
         browser.close()
 
 
-@pytest.fixture
-def page(chromium):
-    context = chromium.new_context(viewport={"width": 1280, "height": 1000})
+def tab(chromium, width=1280, height=1000, **options):
+    """An empty tab of a visitor's own; closing its context is the caller's business."""
+    context = chromium.new_context(viewport={"width": width, "height": height}, **options)
     page = context.new_page()
     page.set_default_timeout(30_000)
+    return page
+
+
+@pytest.fixture
+def page(chromium):
+    page = tab(chromium)
     yield page
-    context.close()
+    page.context.close()
 
 
 def settle(page):
@@ -144,51 +150,48 @@ def test_hovering_a_cell_shows_its_accuracy_with_n(page, address):
     assert re.search(r"L1 H2[\s\S]*\d+\.\d\s% \(\d+\.\d to \d+\.\d, n = 60\)", tooltip.inner_text())
 
 
-def test_a_filter_stays_in_the_link(page, address):
-    page.goto(f"{address}/head-grid?steps=2")
+LISTED = re.findall(r'title="([^"]+)"', (ROOT / "pages/main/main.py").read_text())
+PAGES = [title for title in LISTED if title != "Try a puzzle"]  # which has a file of its own
+
+
+def turn_to(page, title):
+    """Click a page in the list, which a phone folds away, and wait until it has come."""
+    is_folded = page.get_by_test_id("stExpandSidebarButton").count()
+    if is_folded:
+        page.get_by_test_id("stExpandSidebarButton").click()
+    link = page.get_by_test_id("stSidebarNav").get_by_role("link", name=title, exact=True)
+    if link.get_attribute("aria-current") != "page":
+        before = page.locator("h1").inner_text()
+        link.click()
+        page.locator("h1", has_not_text=before).wait_for()
+    if is_folded:
+        page.get_by_test_id("stSidebarCollapseButton").get_by_role("button").click()
     settle(page)
-    assert "n = 20)" in page.get_by_test_id("stMain").inner_text()
 
 
-PATHS = [
-    "/",
-    *(
-        f"/{name}"
-        for name in "head-grid difficulty head-vs-model transfer puzzles compare method".split()
-    ),
-]
-
-
-def opened(chromium, address):
-    """A page that settles at the address; closing its context is the caller's business."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 900})
-    page = context.new_page()
-    page.set_default_timeout(30_000)
-    page.goto(address)
-    settle(page)
-    return page
-
-
-@pytest.mark.parametrize("path", PATHS)
-def test_a_phone_in_dark_shows_every_page_without_sideways_scrolling_or_error(
-    path, chromium, family_address
-):
-    context = chromium.new_context(viewport={"width": 390, "height": 800}, color_scheme="dark")
-    page = context.new_page()
-    errors = []
+@pytest.fixture(scope="module")
+def phone(chromium, family_address):
+    """(page, errors) on a small screen that asks for dark; one visitor looks at all pages."""
+    page, errors = tab(chromium, width=390, height=800, color_scheme="dark"), []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda message: errors.append(message.text) if is_error(message) else None)
-    page.goto(family_address + path)
+    page.goto(family_address)
     settle(page)
+    yield page, errors
+    page.context.close()
+
+
+@pytest.mark.parametrize("title", PAGES)
+def test_a_phone_in_dark_shows_every_page_without_sideways_scrolling_or_error(title, phone):
+    page, errors = phone
+    turn_to(page, title)
     assert page.locator("h1").is_visible()
-    width = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
+    assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= 390
     background = page.evaluate(
         "getComputedStyle(document.querySelector('[data-testid=stApp]')).backgroundColor"
     )
-    context.close()
-    assert width <= 390
-    assert not errors
     assert sum(map(int, re.findall(r"\d+", background)[:3])) < 150  # dark
+    assert not errors
 
 
 def is_error(message) -> bool:
@@ -198,26 +201,36 @@ def is_error(message) -> bool:
     return message.type == "error" and "404" not in message.text
 
 
-@pytest.mark.parametrize("path", PATHS)
-def test_axe_finds_no_serious_violation_in_light_or_dark(path, chromium, family_address):
+@pytest.fixture(scope="module")
+def screen(chromium, family_address):
+    """A page on a large screen; one visitor looks at all pages."""
+    page = tab(chromium)
+    page.goto(family_address)
+    settle(page)
+    yield page
+    page.context.close()
+
+
+@pytest.mark.parametrize("title", PAGES)
+def test_axe_finds_no_serious_violation_in_light_or_dark(title, screen):
     from axe_playwright_python.sync_playwright import Axe
 
-    page = opened(chromium, family_address + path)
+    turn_to(screen, title)
     serious = []
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)
-        page.wait_for_timeout(500)
-        found = Axe().run(page).response["violations"]
+        screen.emulate_media(color_scheme=scheme)
+        screen.wait_for_timeout(500)
+        found = Axe().run(screen).response["violations"]
         grave = [one for one in found if one["impact"] in ("serious", "critical")]
         serious += [
             (scheme, one["id"], [node["html"][:200] for node in one["nodes"]]) for one in grave
         ]
-    page.context.close()
     assert not serious
 
 
-def test_an_export_is_downloaded_and_read_back(chromium, family_address):
-    page = opened(chromium, f"{family_address}/head-grid?run=planted-1")
+def test_an_export_is_downloaded_and_read_back(page, family_address):
+    page.goto(f"{family_address}/head-grid?run=planted-1")
+    settle(page)
     page.get_by_text("Table, downloads and Python").first.click()
     with page.expect_download() as waiting:
         page.get_by_role("button", name="CSV", exact=True).first.click()
@@ -225,22 +238,22 @@ def test_an_export_is_downloaded_and_read_back(chromium, family_address):
     with page.expect_download() as waiting:
         page.get_by_role("button", name="SVG", exact=True).first.click()
     picture = Path(waiting.value.path()).read_text()
-    page.context.close()
     assert len(frame) == 12
     assert frame.loc[frame["accuracy"].idxmax(), ["layer", "head"]].tolist() == [1, 2]
     assert picture.startswith("<svg")
 
 
-def test_a_measure_and_a_filter_come_back_with_the_link(chromium, family_address):
-    page = opened(chromium, f"{family_address}/head-grid?run=planted-1&measure=AUC&steps=2")
+def test_a_measure_and_a_filter_come_back_with_the_link(page, family_address):
+    page.goto(f"{family_address}/head-grid?run=planted-1&measure=AUC&steps=2")
+    settle(page)
     text = page.get_by_test_id("stMain").inner_text()
-    page.context.close()
     assert "n = 20)" in text.replace("\xa0", " ")
     assert "AUC asks only how a head orders puzzles" in text
 
 
-def test_a_row_of_the_puzzles_table_opens_that_puzzle(chromium, family_address):
-    page = opened(chromium, f"{family_address}/puzzles?run=planted-1")
+def test_a_row_of_the_puzzles_table_opens_that_puzzle(page, family_address):
+    page.goto(f"{family_address}/puzzles?run=planted-1")
+    settle(page)
     before = page.get_by_role("heading", level=3).first.inner_text()
     table = page.get_by_test_id("stDataFrame").first
     table.locator("canvas").first.wait_for()
@@ -249,8 +262,6 @@ def test_a_row_of_the_puzzles_table_opens_that_puzzle(chromium, family_address):
     page.mouse.click(box["x"] + 18, box["y"] + 38 + 35 * 2)  # the checkbox of a row further down
     settle(page)
     heading = page.get_by_role("heading", level=3).first.inner_text()
-    url = page.url
-    page.context.close()
     assert re.fullmatch(r"g\d+-[01]", heading)
     assert heading != before
-    assert f"puzzle_id={heading}" in url
+    assert f"puzzle_id={heading}" in page.url

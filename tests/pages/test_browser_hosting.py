@@ -2,28 +2,24 @@
 read.
 """
 
-import re
-
 import pytest
 
-from tests.pages.test_browser import chromium, settle  # noqa: F401
+from tests.pages.test_browser import LISTED, chromium, settle, tab, turn_to  # noqa: F401
 from tests.pages.test_hosting import image  # noqa: F401
 
 pytestmark = pytest.mark.browser
 
 
 def test_no_page_asks_a_browser_for_what_the_headers_forbid(image, chromium):  # noqa: F811
-    address, app, *_ = image
+    address, *_ = image
     said = []
-    page = chromium.new_page()
+    page = tab(chromium)
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
-    for place in [
-        "",
-        *re.findall(r'url_path="([\w-]+)"', (app / "pages/main/main.py").read_text()),
-    ]:
-        page.goto(f"{address}/{place}")
-        settle(page)
-    page.close()
+    page.goto(address)
+    settle(page)
+    for title in LISTED:
+        turn_to(page, title)
+    page.context.close()
     # Streamlit looks for its own addresses below a page's first, which is no error.
     assert not [one for one in said if "404" not in one]

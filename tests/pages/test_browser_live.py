@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.pages.test_browser import ROOT, cell, chromium, page, server_on, settle  # noqa: F401 - fixtures
+from tests.pages.test_browser import ROOT, cell, chromium, page, server_on, settle, tab  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.browser
 
@@ -99,10 +99,21 @@ def test_what_was_typed_is_there_again_after_another_page(live):
     assert "The right answer is true (1 step)" in main_text(live)
 
 
-def test_changes_show_who_flips(live):
+def test_changes_show_who_flips_and_axe_finds_no_serious_violation_in_light_or_dark(live):
+    from axe_playwright_python.sync_playwright import Axe
+
     live.get_by_role("button", name="Try these changes").click()
     live.get_by_text("draws for each number of distractors").wait_for()
     assert "model changes its answer" in main_text(live)
+    for scheme in ("light", "dark"):
+        live.emulate_media(color_scheme=scheme)
+        live.wait_for_timeout(500)
+        found = Axe().run(live).response["violations"]
+        assert not [
+            (one["id"], one["nodes"][0]["html"])
+            for one in found
+            if one["impact"] in ("serious", "critical")
+        ], scheme
 
 
 def test_the_whole_page_works_by_keyboard(live):
@@ -138,29 +149,17 @@ def test_two_visitors_at_once_are_both_served(demo_address, chromium):  # noqa: 
         one.context.close()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_phone_shows_the_page_without_sideways_scrolling(scheme, demo_address, chromium):  # noqa: F811
-    context = chromium.new_context(viewport={"width": 390, "height": 800}, color_scheme=scheme)
-    page = context.new_page()  # noqa: F811
+def test_a_phone_shows_the_page_without_sideways_scrolling_in_light_and_dark(
+    demo_address,
+    chromium,  # noqa: F811
+):
+    page = tab(chromium, width=390, height=800)  # noqa: F811
     page.set_default_timeout(120_000)
     page.goto(f"{demo_address}/try-a-puzzle")
     scored(page)
-    width = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
-    context.close()
-    assert width <= 390
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_no_serious_violation(scheme, live):
-    from axe_playwright_python.sync_playwright import Axe
-
-    live.get_by_role("button", name="Try these changes").click()
-    live.get_by_text("draws for each number of distractors").wait_for()
-    live.emulate_media(color_scheme=scheme)
-    live.wait_for_timeout(500)
-    found = Axe().run(live).response["violations"]
-    assert not [
-        (one["id"], one["nodes"][0]["html"])
-        for one in found
-        if one["impact"] in ("serious", "critical")
-    ]
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)
+        page.wait_for_timeout(500)
+        width = page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth")
+        assert width <= 390, scheme
+    page.context.close()

@@ -265,42 +265,68 @@ def test_streamlits_own_settings_are_those_of_a_hosted_demo():
     assert config["client"] == {"showErrorDetails": "none", "toolbarMode": "viewer"}
 
 
-def broken_page(app: Path, text: str) -> None:
-    (app / "pages/results/head_grid.py").write_text(text)
+BREAKING = """import streamlit as st
+def fail(): raise ValueError('Max is a wumpus')
+"""
+BROKEN = {"head-grid": "fail()\n", "difficulty": "st.button('Break', on_click=fail)\n"}
 
 
-@pytest.mark.parametrize("where", ["page", "callback"])
-def test_a_visitor_sees_one_sentence_and_the_log_no_word_of_the_puzzle(
-    where, planted_path, tmp_path
-):
-    app = copied_tree(tmp_path / "app")
-    broken_page(
-        app,
-        "import streamlit as st\n"
-        "def fail(): raise ValueError('Max is a wumpus')\n"
-        + ("fail()\n" if where == "page" else "st.button('Break', on_click=fail)\n"),
-    )
-    (tmp_path / "home").mkdir()
-    with running(
-        app, tmp_path / "home", tmp_path / "log", QKSCOPE_STORE=str(planted_path)
-    ) as address:
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory, planted_path):
+    """(address, log) of a server with a page that breaks, and one that breaks at a click."""
+    folder = tmp_path_factory.mktemp("broken")
+    app = copied_tree(folder / "app")
+    for place, line in BROKEN.items():
+        name = f"{place.replace('-', '_')}.py"
+        (app / "pages/results" / name).write_text(BREAKING + line)
+    (folder / "home").mkdir()
+    store = {"QKSCOPE_STORE": str(planted_path)}
+    with running(app, folder / "home", folder / "log", **store) as address:
+        yield address, folder / "log"
 
-        async def visit():
-            async with Visitor(address) as visitor:
-                view = await visitor.open("head-grid")
-                if where == "callback":
-                    view = await visitor.set("button", "Break", True)
-                return view, await visitor.open("")
 
-        broken, next_page = asyncio.run(visit())
-    assert "Something went wrong here, and the log of this demo has noted it." in broken.text
-    assert not broken.exceptions
-    assert "wumpus" not in broken.text
+@pytest.mark.parametrize("place", BROKEN)
+def test_a_visitor_sees_one_sentence_and_the_log_no_word_of_the_puzzle(place, broken):
+    address, log = broken
+
+    async def visit():
+        async with Visitor(address) as visitor:
+            view = await visitor.open(place)
+            if place == "difficulty":
+                view = await visitor.set("button", "Break", True)
+            return view, await visitor.open("")
+
+    view, next_page = asyncio.run(visit())
+    assert "Something went wrong here, and the log of this demo has noted it." in view.text
+    assert not view.exceptions
+    assert "wumpus" not in view.text
     assert "L1 H2" in next_page.text
-    log = (tmp_path / "log").read_text()
-    assert "ValueError" in log
-    assert "head_grid.py" in log
-    assert "Max is a wumpus" not in log.replace("raise ValueError('Max is a wumpus')", "")
+    logged = log.read_text()
+    assert "ValueError" in logged
+    assert f"{place.replace('-', '_')}.py" in logged
+    assert "Max is a wumpus" not in logged.replace("raise ValueError('Max is a wumpus')", "")
+
+
+def test_a_model_that_a_visitor_sends_past_the_select_box_is_not_loaded(image, tmp_path):
+    """A websocket client may send any value for a select box; callbacks see it before the page
+    does.
+    """
+    folder = str(shutil.copytree(ROOT / "data/reference", tmp_path / "somewhere"))
+
+    async def visit():
+        for sent in (folder, "../reference", "http://127.0.0.1:9/x", "org/other", "another model"):
+            async with Visitor(image[0]) as visitor:
+                await visitor.open("try-a-puzzle")
+                view = await visitor.fill(
+                    {("selectbox", "Model"): sent, ("button", "Score this puzzle"): True}
+                )
+                assert any(
+                    re.search(r"is not offered here|No model is named", one) for one in view.alerts
+                ), sent
+                assert not view.exceptions
+                assert view.widgets["selectbox", "Model"].raw_value == "data/reference"
+
+    asyncio.run(visit())
 
 
 def test_a_host_that_runs_app_py_as_a_plain_script_gets_the_frame(planted_path, monkeypatch):
