@@ -1,6 +1,6 @@
 """QKScope's dashboard: `streamlit run app.py`.
 
-Only starts it; the frame is the main script pages/main/main.py. Were this file the main script, it
+Only starts it; the main script is pages/main/main.py. Were this file the main script, it
 would lie beside a folder named pages, and a server that has just started would greet a link to any
 page but the first with "Page not found" (Streamlit takes such a folder for its older kind of
 multipage app until the first `st.navigation`).
@@ -19,12 +19,12 @@ from pages.server.failures import say_sorry
 from pages.server.headers import SecurityHeaders
 from pages.server.opened import get_ready
 
-FRAME = Path(__file__).parent / "pages" / "main" / "main.py"
+MAIN = Path(__file__).parent / "pages" / "main" / "main.py"
 
 app = st.App(
-    FRAME, lifespan=get_ready, middleware=[Middleware(SecurityHeaders)], on_script_error=say_sorry
+    MAIN, lifespan=get_ready, middleware=[Middleware(SecurityHeaders)], on_script_error=say_sorry
 )
 
-# A host that runs this file as a plain script, as older ones do, gets the frame all the same.
+# A host that runs this file as a plain script, as older ones do, gets the pages all the same.
 if get_script_run_ctx(suppress_warning=True) is not None:
-    runpy.run_path(str(FRAME))
+    runpy.run_path(str(MAIN))

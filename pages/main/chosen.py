@@ -114,7 +114,7 @@ def show_link() -> None:
 
 
 def chosen() -> Chosen:
-    """What the frame has chosen, for pages."""
+    """What the sidebar has chosen, for pages."""
     it: Chosen = st.session_state.chosen
     return it
 

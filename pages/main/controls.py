@@ -1,7 +1,7 @@
 """Controls whose values live in the link, whatever page they stand on.
 
 A control's key is its name in the address; names that are public already must not change
-(tests/test_links_stay.py).
+(tests/pages/test_results_pages.py holds them).
 """
 
 from collections.abc import Callable, Sequence

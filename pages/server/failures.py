@@ -23,7 +23,7 @@ def say_sorry(error: Exception) -> bool:
 
 
 def log_and_say_sorry(error: Exception) -> None:
-    """For an error that the frame has caught: Streamlit does not hear of it."""
+    """For an error that the main script has caught: Streamlit does not hear of it."""
     LOG.error("A page failed.\n%s", without_words(error))
     say_sorry(error)
 

@@ -52,7 +52,7 @@ class Figures:
 
 
 def pages() -> list[str]:
-    """The results pages by their place in the address, as the frame lists them."""
+    """The results pages by their place in the address, as the main script lists them."""
     listed = re.findall(r'url_path="([\w-]+)"', (ROOT / "pages/main/main.py").read_text())
     return ["", *(page for page in listed if page != LIVE)]
 
