@@ -2,14 +2,24 @@
 PYTHON ?= python3.11
 STORE ?= data/qkscope.duckdb
 PORT ?= 8501
+WORKERS ?= logical
+PYTEST = .venv/bin/python -m pytest --numprocesses $(WORKERS) --maxprocesses 4
 
-.PHONY: app test lint format demo model clean
+.PHONY: app test check lint format demo model clean
 
 app: .venv/app-ready  ## the dashboard on the bundled demo store, or on STORE=...
 	.venv/bin/python -m qkcore app --store "$(STORE)" --port $(PORT)
 
-test: .venv/test-ready  ## all tests; browser tests are skipped where there is no Chromium
-	.venv/bin/python -m pytest
+test: .venv/test-ready  ## all tests, by a worker a core; browser tests are skipped where there is no Chromium
+	$(PYTEST)
+
+# Rooms whose tests need no model, page or browser. Left out, besides the rooms that do: asking (its tests read
+# prompts with tokenizers and models), and the hundreds of made-up runs of statistics/test_simulation.py.
+CHECKED = puzzles statistics results charts
+check: lint  ## lint, and within a minute what can be tested without a model, a page or a browser
+	$(PYTEST) $(CHECKED:%=tests/%) tests/sharing tests/test_readme.py tests/test_wording.py \
+		$(CHECKED:%=qkcore/%) qkcore/asking qkcore/wording.py qkcore/bundled.py \
+		--ignore tests/statistics/test_simulation.py
 
 lint: .venv/test-ready  ## code rules, formatting, imports and types
 	.venv/bin/ruff check .

@@ -6,7 +6,7 @@ page but the first with "Page not found" (Streamlit takes such a folder for its 
 multipage app until the first `st.navigation`).
 """
 
-import runpy  # noqa: TID251 -- it runs the frame, whose name stands here
+import runpy  # noqa: TID251 -- it runs the main script, whose name stands here
 from pathlib import Path
 
 import streamlit as st

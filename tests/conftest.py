@@ -14,6 +14,22 @@ settings.register_profile("project", deadline=None, derandomize=True)
 settings.load_profile("project")
 
 
+@pytest.hookimpl(optionalhook=True)  # without pytest-xdist there is one worker
+def pytest_xdist_make_scheduler(config, log):
+    """Hands a whole file to a worker, so that what its tests share is made once.
+
+    All that drives a browser counts as one file: two browsers at once would make each other wait.
+    """
+    from xdist.scheduler import LoadFileScheduling
+
+    class ByFile(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:  # the method that the schedulers differ in
+            file = super()._split_scope(nodeid)
+            return "browser" if "/test_browser" in file else file
+
+    return ByFile(config, log)
+
+
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory):
     """A random Qwen3 saved as people save theirs."""

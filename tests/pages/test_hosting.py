@@ -25,6 +25,7 @@ from pathlib import Path
 import pytest
 
 from tests import ROOT
+from tests.command_lines import command_of
 from tests.pages.visitor import Visitor
 
 DOCKERFILE = [
@@ -367,9 +368,7 @@ def test_a_bundle_is_what_visitors_see_and_a_changed_one_is_not(
 GUIDE = (ROOT / "docs/hosting.md").read_text()
 
 
-def test_commands_of_the_guide_parse():
-    from qkcore.__main__ import _parser
-
+def test_commands_of_the_guide_parse(monkeypatch):
     lines = [
         line.strip()
         for line in GUIDE.splitlines()
@@ -378,7 +377,7 @@ def test_commands_of_the_guide_parse():
     assert lines
     for line in lines:
         words = shlex.split(line)
-        assert _parser().parse_args(words[words.index("qkcore") + 1 :]).command in words
+        assert command_of(words[words.index("qkcore") + 1 :], monkeypatch) in words
 
 
 def test_the_guide_and_the_image_agree():

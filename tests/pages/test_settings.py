@@ -2,6 +2,7 @@
 lists them all.
 """
 
+import ast
 import os
 import re
 from dataclasses import fields
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pages.server.settings import Settings, SettingsError, settings
-from tests import ROOT
+from tests import ROOT, files_of
 
 
 @pytest.fixture(autouse=True)
@@ -95,8 +96,22 @@ def test_names_that_are_somebody_elses_are_left_alone(name, monkeypatch):
     assert settings() == Settings()
 
 
-def test_every_setting_says_what_it_is_for():
-    assert all(len(one.metadata["meaning"]) > 15 for one in fields(Settings))
+@pytest.mark.parametrize("one", fields(Settings), ids=lambda one: one.name)
+def test_a_setting_is_explained_in_part_of_a_sentence_that_says_more_than_its_name(one):
+    meaning = one.metadata["meaning"]
+    assert re.fullmatch(r"[a-z][^|\n]*[^|\n.]", meaning)  # fits in a cell of a table
+    assert len(set(re.findall(r"[a-z]+", meaning.lower())) - set(one.name.split("_"))) >= 3
+    assert [other.metadata["meaning"] for other in fields(Settings)].count(meaning) == 1
+
+
+def test_every_setting_is_heeded_somewhere():
+    heeded = {
+        node.attr
+        for path in files_of("pages/**/*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute)
+    }
+    assert {one.name for one in fields(Settings)} <= heeded
 
 
 def test_the_documentation_lists_every_setting_with_its_defaults():

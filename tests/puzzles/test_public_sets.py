@@ -513,6 +513,7 @@ def published_items(file: Path) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("format", READERS)
 def test_every_sample_file_gives_all_its_items_once(format):
     n_each = 2 if format == "prontoqa" else 1
+    assert sample_files(format)
     for file in sample_files(format):
         items = published_items(file)
         puzzles = READERS[format](file)
