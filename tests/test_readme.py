@@ -14,8 +14,7 @@ BLOCKS = re.findall(r"(?:^    .*\n)+", README, flags=re.MULTILINE)
 LINES = [line.strip() for block in BLOCKS for line in block.splitlines()]
 
 
-COMMANDS = re.findall(r"^(?:.*-m qkcore|qkscope) (.+)$", "
-".join(LINES), flags=re.MULTILINE)
+COMMANDS = re.findall(r"^(?:.*-m qkcore|qkscope) (.+)$", "\n".join(LINES), flags=re.MULTILINE)
 
 
 @pytest.mark.parametrize("line", COMMANDS)
