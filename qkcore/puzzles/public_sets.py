@@ -155,7 +155,7 @@ def _multilogieval_puzzles(documents: Documents, path: Path, label: str) -> Iter
             yield _puzzle(f"{label}/sample{number}", context, statement, YES_NO, answer, steps)
 
 
-def _multilogieval_steps(document: dict, path: Path) -> int:
+def _multilogieval_steps(document: dict[str, object], path: Path) -> int:
     folder = next(
         (part for part in reversed(path.resolve().parts) if DEPTH_FOLDER.fullmatch(part)), None
     )

@@ -1,7 +1,7 @@
-"""What goes wrong while visitors are there: stores replaced, deleted or cut short, a model that is
-gone, a dead worker.
+"""What goes wrong while visitors are there.
 
-Each ends in a sentence at most, and in the page as it was once the cause is gone.
+Stores replaced, deleted or cut short, a model that is gone, a dead worker. Each ends in a sentence
+at most, and in the page as it was once the cause is gone.
 """
 
 import asyncio
@@ -43,8 +43,9 @@ def store(hosted, tmp_path):
 
 
 def while_browsing(address: str, do, then=lambda: None) -> list[str]:
-    """What a visitor reads before something is done, after it at the next click, and after what
-    then is done.
+    """What a visitor reads before something is done, and after it at the next click.
+
+    And after what then is done.
     """
 
     async def visit():
@@ -204,8 +205,9 @@ def test_a_hosted_demo_offers_the_models_it_names_and_no_other(monkeypatch, plan
 
 
 def test_a_model_that_a_visitor_sends_past_the_select_box_is_not_loaded(planted_path, tmp_path):
-    """A websocket client may send any value for a select box; callbacks see it before the page
-    does.
+    """A websocket client may send any value for a select box.
+
+    Callbacks see it before the page does.
     """
     folder = str(shutil.copytree(ROOT / "data/reference", tmp_path / "somewhere"))
     (tmp_path / "home").mkdir()

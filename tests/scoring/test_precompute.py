@@ -192,8 +192,9 @@ def long_run(tiny_folder, tmp_path):
 
 
 def start_and_stop(line, parts, how):
-    """Start the command, send the signal when its second part is done; returns (exit status,
-    stderr).
+    """Start the command, and send the signal when its second part is done.
+
+    Returns (exit status, stderr).
     """
     with subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 60
