@@ -8,7 +8,7 @@ import json
 import sys
 from argparse import Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qkcore.puzzles.puzzle import Puzzle, PuzzleError, context_group, load_puzzles, save_puzzles
 from qkcore.wording import head_name
@@ -163,7 +163,7 @@ def _named(puzzle: Puzzle, choice: int) -> str | None:
 
 def _read_puzzle(text: str, candidates: str | None) -> Puzzle:
     """A puzzle from one JSON object, or from lines "Context: ..." and "Statement: ..."."""
-    row: dict = {}
+    row: dict[str, Any] = {}
     if text.lstrip().startswith("{"):
         try:
             row = json.loads(text)
@@ -207,12 +207,12 @@ def check(options: Namespace) -> None:
         "Context: Max is a cat. Every cat is happy.\nStatement: Max is happy.", None
     )
     prompt = prompts_of(lm, [puzzle], template)[0]
-    geometry, check = lm.geometry, lm.check
-    place = (
-        "the statement's last; the chat's turn markers follow it"
-        if prompt.is_chat
-        else "the last before the cue"
-    )
+    geometry, check, most = lm.geometry, lm.check, lm.geometry.max_positions
+    place, asked_as = "the last before the cue", "plain text"
+    if prompt.is_chat:
+        place = "the statement's last; the chat's turn markers follow it"
+        asked_as = "a chat, in the words of the tokenizer's template"
+    shares = "yes" if geometry.is_side_by_side else "no, each has a pass of its own"
     rotation = "no score before rotary" if check.rotation is None else f"{check.rotation:.1e}"
     lines = {
         "model": f"{lm.name} ({geometry.model_type}), revision {lm.revision}",
@@ -220,19 +220,13 @@ def check(options: Namespace) -> None:
         "layers": f"{geometry.n_layers}, each {geometry.n_heads} heads and {geometry.n_kv_heads} "
         "kv heads",
         "head size": f"{geometry.head_size} dims of a query and a key",
-        "positions": "no limit stated"
-        if geometry.max_positions is None
-        else f"at most {geometry.max_positions:,}",
+        "positions": "no limit stated" if most is None else f"at most {most:,}",
         "sliding window": "none" if geometry.window is None else f"{geometry.window:,} positions",
         "scores": " and ".join(
             {"pre": "before rotary", "post": "after rotary"}[rope] for rope in geometry.ropes
         ),
-        "candidates share a pass": "yes"
-        if geometry.is_side_by_side
-        else "no, each has a pass of its own",
-        "asked as": "a chat, in the words of the tokenizer's template"
-        if prompt.is_chat
-        else "plain text",
+        "candidates share a pass": shares,
+        "asked as": asked_as,
         "prompt": repr([lm.tokenizer.decode([token]) for token in prompt.tokens]),
         "key token": f"{lm.tokenizer.decode([prompt.tokens[prompt.key_at]])!r}, {place}",
         "candidates": repr(

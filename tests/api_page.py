@@ -97,7 +97,8 @@ def _constants(value: Callable, text: str) -> str:
 
 
 def _in_words(value: Any) -> str:
-    """
+    """A default as people read it.
+
     >>> _in_words({"a": 1, "b": 2}), _in_words(4096)
     ("'a', 'b'", '4,096')
     """
@@ -134,9 +135,10 @@ def _call(method: Callable) -> str:
 
 
 def _section(title: str, text: str) -> str:
-    """Arguments and errors one by one, what is returned as a paragraph.
+    r"""Arguments and errors one by one, what is returned as a paragraph.
 
-    >>> print(_section("Args", "    n: how many,\\n        at most.\\n    k, m: others.\\n"))
+    >>> print(_section("Args", "    n: how many,\n        at most.\n    k, m: others.\n"))
+
     Args:
     - `n`: how many, at most.
     - `k, m`: others.

@@ -1,5 +1,6 @@
-"""A store where everything that can be uneven is, and what its scores say, counted one puzzle at a
-time.
+"""A store where everything that can be uneven is, and what its scores say.
+
+They are counted one puzzle at a time.
 
 Two, three and four candidates, in both orders, ties, scores of any size, puzzles that do not say
 their steps or distractors, an answer that occurs at some difficulties only, parts of unlike width,
@@ -64,8 +65,9 @@ def messy_puzzles(
 
 
 def messy_scores(puzzles: list[Puzzle], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """qk (puzzle, layer * head, candidate) and logits (puzzle, candidate), NaN where a puzzle has
-    no such candidate.
+    """qk (puzzle, layer * head, candidate) and logits (puzzle, candidate).
+
+    NaN where a puzzle has no such candidate.
     """
     rng = np.random.default_rng(seed)
     most = max(len(puzzle.candidates) for puzzle in puzzles)

@@ -13,8 +13,9 @@ PLANTED = (1, 2)  # right on nine puzzles in ten; every other head guesses
 
 
 def planted_puzzles(n_groups: int = 60) -> list[Puzzle]:
-    """Two puzzles a group, one true and one false; steps 1 to 3, distractors 0 and 1, half of the
-    groups test.
+    """Two puzzles a group, one true and one false.
+
+    Steps 1 to 3, distractors 0 and 1, half of the groups test.
     """
     return [
         Puzzle(
@@ -34,8 +35,9 @@ def planted_puzzles(n_groups: int = 60) -> list[Puzzle]:
 
 
 def planted_scores(puzzles: list[Puzzle], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """qk (puzzle, layer * head, candidate) and logits (puzzle, candidate): the model is right on
-    two in three.
+    """qk (puzzle, layer * head, candidate) and logits (puzzle, candidate).
+
+    The model is right on two in three.
     """
     rng = np.random.default_rng(seed)
     qk = rng.normal(size=(len(puzzles), N_LAYERS * N_HEADS, 2)).astype(np.float32)
@@ -112,8 +114,9 @@ def planted_example(run: Run) -> WorkedExample:
 
 
 def family_store(path: Path) -> Path:
-    """One model in three runs: planted-1 and planted-post on the same puzzles, planted-2 on another
-    set.
+    """One model in three runs.
+
+    planted-1 and planted-post on the same puzzles, planted-2 on another set.
     """
     planted_store(path, seed=2, run_id="planted-post", rope="post")
     planted_store(path, n_groups=48, seed=1, run_id="planted-2", puzzle_set="other-set")
@@ -123,8 +126,9 @@ def family_store(path: Path) -> Path:
 def guessing_store(
     path: Path, n_puzzles: int, n_layers: int, n_heads: int, seed: int = 0, run_id="guess"
 ) -> Path:
-    """A store of one run whose heads and model all guess; steps 1 to 6, distractors 0 to 5, two
-    puzzles a group.
+    """A store of one run whose heads and model all guess.
+
+    Steps 1 to 6, distractors 0 to 5, two puzzles a group.
     """
     puzzles = [
         Puzzle(

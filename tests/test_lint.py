@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
@@ -136,11 +137,10 @@ def test_types_are_checked(snippet, error, tmp_path):
 
 
 def test_types_are_checked_everywhere_and_nothing_is_ignored_whole():
-    import tomllib
-
     mypy = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["mypy"]
     assert mypy["files"] == ["qkcore", "pages", "app.py"]
     assert all(set(one) == {"module", "ignore_missing_imports"} for one in mypy["overrides"])
+    assert mypy["strict"] is True
     assert "ignore_errors" not in mypy
     assert (ROOT / "qkcore" / "py.typed").is_file()
 

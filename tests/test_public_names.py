@@ -1,5 +1,6 @@
-"""What `from qkcore import ...` promises: names that load when used, and a page that lists them
-with examples that run.
+"""What `from qkcore import ...` promises.
+
+Names that load when used, and a page that lists them with examples that run.
 """
 
 import ast

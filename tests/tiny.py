@@ -1,5 +1,6 @@
-"""Tiny models with random weights and tokenizers trained on the spot: real code paths in
-milliseconds.
+"""Tiny models with random weights and tokenizers trained on the spot.
+
+Real code paths in milliseconds.
 """
 
 import numpy as np

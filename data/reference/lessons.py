@@ -45,9 +45,8 @@ class Plan:
     share_wide: float = 0.0  # of contexts with many more distractors
     n_aside: int = 0  # statements about the adjectives of distractors, at most
     share_told: float = 0.0  # of contexts whose text goes on after each answer, with the proof
-    narrows: bool = (
-        False  # once a statement's word is reached, the temporary losses ask for nothing else
-    )
+    # Once a statement's word is reached, the temporary losses ask for nothing else
+    narrows: bool = False
 
 
 WIDE = (6, 14)  # distractors of a wide context, about as many premises as a PrOntoQA context has
@@ -69,9 +68,8 @@ class Lesson:
     answers: list[tuple[int, bool, int]] = field(default_factory=list)
     # (begin, end) of the text from each answer on
     told: list[tuple[int, int]] = field(default_factory=list)
-    # (place at a statement's end, what is
+    # (place at a statement's end, what is reached from its subject, is true)
     tails: list[tuple[int, list[Kinds], bool]] = field(default_factory=list)
-    # reached from its subject, is true)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +79,13 @@ class Batch:
     ids: Tensor  # (lesson, place)
     positions: Tensor  # (lesson, place)
     mask: Tensor  # (lesson, 1, place, place) True where a place may look
-    answers: (
-        Tensor  # (lesson, place) 1 for true, 0 for false, at each prompt's last token, else IGNORE
-    )
+    # (lesson, place) 1 for true, 0 for false, at each prompt's last token, else IGNORE
+    answers: Tensor
     steps: Tensor  # (lesson, place) steps of the statement at the same place
-    following: (
-        Tensor  # (lesson, place) the next token where the text goes on after an answer, else IGNORE
-    )
-    subjects: (
-        Tensor  # (lesson, place) number of the premise's subject at its last word, else IGNORE
-    )
+    # (lesson, place) the next token where the text goes on after an answer, else IGNORE
+    following: Tensor
+    # (lesson, place) number of the premise's subject at its last word, else IGNORE
+    subjects: Tensor
     objects: Tensor  # (lesson, place) number of what it says, else IGNORE
     tails: Tensor  # (tail, 2) lesson and place at which `reached` should be known
     verdicts: Tensor  # (tail,) 1 where the statement is true, else 0

@@ -25,9 +25,9 @@ _one_at_a_time = threading.Lock()
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    asked: tuple  # what settings and, of a file, which state of it
+    asked: tuple[object, ...]  # what settings and, of a file, which state of it
     at: float
-    folder: tempfile.TemporaryDirectory  # gone with this object
+    folder: tempfile.TemporaryDirectory[str]  # gone with this object
     store: Path | None
     error: str
 
@@ -61,7 +61,7 @@ def _is_worth_another_try(opened: _Opened) -> bool:
     return not opened.store.exists()
 
 
-def _open(given: Settings, asked: tuple) -> _Opened:
+def _open(given: Settings, asked: tuple[object, ...]) -> _Opened:
     folder = tempfile.TemporaryDirectory(prefix="qkscope-")
     store, error = None, ""
     try:
@@ -73,7 +73,7 @@ def _open(given: Settings, asked: tuple) -> _Opened:
     return _Opened(asked, time.monotonic(), folder, store, error)
 
 
-def _state(source: str) -> tuple:
+def _state(source: str) -> tuple[tuple[int, int, int], ...]:
     """Changes when the files of a bundle do."""
     found = []
     for path in (Path(source), Path(source) / "manifest.json", Path(source) / "results.duckdb"):

@@ -32,7 +32,7 @@ class Drawn:
     """What the browser is told of a chart. Not to be changed: others see it too."""
 
     make: Callable[[], alt.TopLevelMixin]  # the chart itself is large, and wanted by few
-    spec: dict
+    spec: dict[str, Any]
     data: dict[str, pa.Table]  # small enough to be kept
 
 
@@ -71,12 +71,12 @@ def _told_once(
     arguments: tuple[object, ...],
     named: dict[str, object],
     _make: Callable[..., alt.TopLevelMixin],
-) -> tuple[dict, dict[str, pa.Table]]:
+) -> tuple[dict[str, Any], dict[str, pa.Table]]:
     """Keeps neither the chart nor the arguments, which may hold every puzzle."""
     return _told(partial(_make, *arguments, **named))
 
 
-def _told(make: Callable[[], alt.TopLevelMixin]) -> tuple[dict, dict[str, pa.Table]]:
+def _told(make: Callable[[], alt.TopLevelMixin]) -> tuple[dict[str, Any], dict[str, pa.Table]]:
     """A chart's specification, not checked (tests have), and the frames that it names."""
     with (
         _one_at_a_time,

@@ -87,7 +87,7 @@ def shown(frame: pd.DataFrame, **titles: str) -> dict[str, Any]:
     }
 
 
-def _spec(chart: alt.TopLevelMixin) -> dict:
+def _spec(chart: alt.TopLevelMixin) -> dict[str, Any]:
     """On white, with the light theme's colours, whatever the page shows."""
     colours = (
         st.get_option(f"theme.light.chart{kind}Colors") for kind in ("Categorical", "Diverging")

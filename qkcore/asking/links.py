@@ -12,6 +12,7 @@ import json
 import shlex
 import zlib
 from dataclasses import dataclass
+from typing import Any
 
 from qkcore import InputError
 from qkcore.asking.readings import ROPES
@@ -127,7 +128,7 @@ def _unpacked(packed: bytes) -> bytes:
     return data
 
 
-def _checked(row: list) -> Shared:
+def _checked(row: list[Any]) -> Shared:
     """A `Shared` whose every field has its type."""
     context, statement, candidates, answer, model, rope, template, layer, head = row
     indices = all(type(one) is int and 0 <= one < MAX_INDEX for one in (layer, head))

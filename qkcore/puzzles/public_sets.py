@@ -203,7 +203,8 @@ def _pararule_puzzles(documents: Documents, path: Path, label: str) -> Iterator[
             with at(f"{path}, line {line}, question {number}"):
                 statement = text_in(question, "text")
                 answer = answer_in(question, "label", TRUE_FALSE)
-                meta = field_in(question, "meta", dict) if "meta" in question else {}
+                has_meta = isinstance(question, dict) and "meta" in question
+                meta = field_in(question, "meta", dict) if has_meta else {}
                 steps = _steps(meta.get("QDep"), "QDep", r"(\d{1,4})")
                 name = f"{label}/line{line}/question{number}"
                 yield _puzzle(name, context, statement, TRUE_FALSE, answer, steps)
@@ -221,7 +222,7 @@ def _multilogieval_puzzles(documents: Documents, path: Path, label: str) -> Iter
             yield _puzzle(f"{label}/sample{number}", context, statement, YES_NO, answer, steps)
 
 
-def _multilogieval_steps(document: dict, path: Path) -> int | None:
+def _multilogieval_steps(document: dict[str, object], path: Path) -> int | None:
     """The depth that the file states, else its folder's, else None."""
     folder = next(
         (part for part in reversed(path.resolve().parts) if DEPTH_FOLDER.fullmatch(part)), None

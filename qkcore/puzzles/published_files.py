@@ -17,7 +17,7 @@ from typing import TypeVar, overload
 from qkcore.puzzles.puzzle import PuzzleError, check_text, unique_keys
 
 Paths = str | Path | Iterable[str | Path]
-Kind = TypeVar("Kind", dict, list, str)
+Kind = TypeVar("Kind", dict[str, object], list[object], str)
 DEPTH_FOLDER = re.compile(r"d\d{1,4}_Data")  # where Multi-LogiEval keeps files of one depth
 
 
@@ -171,7 +171,7 @@ def _json(text: str, line: int, path: Path) -> object:
         ) from None
 
 
-def object_in(value: object) -> dict:
+def object_in(value: object) -> dict[str, object]:
     """The value, which must be a JSON object."""
     if not isinstance(value, dict):
         raise PuzzleError(f"must be a JSON object, found {reprlib.repr(value)}; get the file again")

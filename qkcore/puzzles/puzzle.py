@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 from qkcore import InputError
 
@@ -242,7 +243,7 @@ def _lines(path: Path) -> Iterable[tuple[int, str]]:
             yield number, line
 
 
-def _row(line: str) -> dict:
+def _row(line: str) -> dict[str, Any]:
     try:
         row = json.loads(line, object_pairs_hook=unique_keys)
     except json.JSONDecodeError as error:
@@ -274,7 +275,7 @@ def _row(line: str) -> dict:
     return row
 
 
-def unique_keys(pairs: list[tuple[str, object]]) -> dict:
+def unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
     """A JSON object whose fields are all different.
 
     For `json.loads(..., object_pairs_hook=unique_keys)`.
@@ -287,7 +288,7 @@ def unique_keys(pairs: list[tuple[str, object]]) -> dict:
     return row
 
 
-def _puzzle(row: dict, number: int) -> Puzzle:
+def _puzzle(row: dict[str, Any], number: int) -> Puzzle:
     named = row["candidates"]
     candidates = tuple(named) if isinstance(named, list) else named
     _check_candidates(candidates)

@@ -118,7 +118,7 @@ def _is_verdict(candidates: tuple[str, ...]) -> bool:
     return any(sorted(pair) == sorted(map(str.lower, candidates)) for pair in VERDICTS)
 
 
-def _majority(candidates: tuple[str, ...], seen: Counter) -> int:
+def _majority(candidates: tuple[str, ...], seen: Counter[str]) -> int:
     """The candidate that is most often the answer, the first of equals.
 
     >>> _majority(("true", "false"), Counter(false=3, true=2))

@@ -20,6 +20,7 @@ from qkcore.results.schema import SCHEMA_VERSION
 
 N_REMEMBERED = 32  # answers
 Form = Literal["df", "fetchnumpy", "to_arrow_table"]  # a method of duckdb's that gives the answer
+Named = tuple[tuple[str, object], ...]  # a query's parameters, hashable
 
 
 class StoreError(InputError):
@@ -92,7 +93,7 @@ class Reader:
         """Likewise, where lists are asked for: an Arrow table keeps them in one piece."""
         return self._answer("to_arrow_table", sql, _hashable(parameters))
 
-    def _answered(self, form: Form, sql: str, parameters: tuple) -> Any:  # noqa: ANN401 -- by form
+    def _answered(self, form: Form, sql: str, parameters: Named) -> Any:  # noqa: ANN401 -- by form
         """One query's answer in a form that duckdb has a method for."""
         named = {
             name: list(value) if isinstance(value, tuple) else value for name, value in parameters
@@ -111,7 +112,7 @@ class Reader:
             raise StoreError(_damaged(self._path, error)) from error
 
 
-def _hashable(parameters: dict[str, object]) -> tuple[tuple[str, object], ...]:
+def _hashable(parameters: dict[str, object]) -> Named:
     """Also takes the numbers of a frame, which are NumPy's, to Python's: DuckDB knows no others.
 
     >>> _hashable({"steps": [1, 2], "split": "test", "distractors": np.int32(3)})

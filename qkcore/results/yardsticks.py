@@ -32,11 +32,9 @@ def yardsticks(store: ResultStore, run_id: str) -> Yardsticks:
     """Read a run's measures."""
     is_test = _is_test(store, run_id)
     voters, scales = voters_and_scales(store, run_id)
-    voted = (
-        weighted_vote(head_scores(store, run_id, voters), scales)[is_test]
-        if voters
-        else np.zeros((0, 2))
-    )
+    voted = np.zeros((0, 2))
+    if voters:
+        voted = weighted_vote(head_scores(store, run_id, voters), scales)[is_test]
     return Yardsticks(
         voters=tuple(voters),
         scales=scales,

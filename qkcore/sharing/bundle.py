@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from qkcore import __version__
 from qkcore.results.reader import StoreError
@@ -23,6 +23,8 @@ from qkcore.results.schema import SCHEMA_VERSION
 from qkcore.results.store import ResultStore
 from qkcore.sharing.excerpt import chosen_runs, copy_runs
 from qkcore.sharing.fetch import FetchError, fetch, is_address, shown_address
+
+Manifest = dict[str, Any]  # what a bundle says of itself, as JSON has it
 
 BUNDLE_VERSION = 1
 MANIFEST, STORE = "manifest.json", "results.duckdb"
@@ -53,7 +55,7 @@ def write_bundle(
     run_ids: Sequence[str] = (),
     with_texts: bool = True,
     licences: Mapping[str, str] | None = None,
-) -> dict:
+) -> Manifest:
     """Make a bundle of these runs of a store; returns its manifest with its "fingerprint".
 
     None named: all of them. A path that ends in .zip becomes a file, any other a folder. Licences
@@ -90,7 +92,7 @@ def write_bundle(
     return manifest | {"fingerprint": fingerprint}
 
 
-def _manifest(store: Path, licences: Mapping[str, str]) -> dict:
+def _manifest(store: Path, licences: Mapping[str, str]) -> Manifest:
     with ResultStore.open(store) as opened:
         runs = opened.runs()
         sets = opened.frame(
@@ -203,7 +205,9 @@ def _read_manifest_file(name: str, path: Path) -> bytes:
         return file.read(MAX_MANIFEST_BYTES)
 
 
-def _unpacked(name: str, path: Path, store: Path, sha256: str, max_bytes: int) -> tuple[dict, Path]:
+def _unpacked(
+    name: str, path: Path, store: Path, sha256: str, max_bytes: int
+) -> tuple[Manifest, Path]:
     """The manifest, and the store unpacked; nothing else in the file is looked at."""
     try:
         with zipfile.ZipFile(path) as file:
@@ -247,7 +251,7 @@ def _too_large(name: str, max_bytes: int) -> str:
     )
 
 
-def _checked_manifest(raw: bytes, name: str, sha256: str) -> dict:
+def _checked_manifest(raw: bytes, name: str, sha256: str) -> Manifest:
     found = hashlib.sha256(raw).hexdigest()
     if sha256 and found != sha256.lower():
         raise BundleError(
@@ -274,7 +278,7 @@ def _checked_manifest(raw: bytes, name: str, sha256: str) -> dict:
     return manifest
 
 
-def _check_store(name: str, store: Path, manifest: dict, max_bytes: int) -> None:
+def _check_store(name: str, store: Path, manifest: Manifest, max_bytes: int) -> None:
     stated = manifest["files"][STORE]
     if not store.is_file():
         raise BundleError(f"{name} is no complete bundle: it has no {STORE}; copy it again")

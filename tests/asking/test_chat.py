@@ -1,5 +1,6 @@
-"""Puzzles asked through a tokenizer's chat template: positions against an oracle that reads the
-whole conversation.
+"""Puzzles asked through a tokenizer's chat template.
+
+Positions against an oracle that reads the whole conversation.
 """
 
 import hashlib

@@ -25,8 +25,9 @@ def wrapped(tokenizer, **options):
 
 
 def bpe_that_merges_full_stop_and_newline():
-    """Byte-level BPE with the splitting of today's large models: punctuation takes the newlines
-    after it along.
+    """Byte-level BPE with the splitting of today's large models.
+
+    Punctuation takes the newlines after it along.
     """
     tokenizer = Tokenizer(models.BPE())
     pattern = Regex(r"[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+")
@@ -45,8 +46,9 @@ def bpe_that_merges_full_stop_and_newline():
 
 
 def sentencepiece_like(begins_with_bos=True):
-    """Unigram over text in which spaces are "▁" and one is put in front; newlines are characters of
-    their own.
+    """Unigram over text in which spaces are "▁" and one is put in front.
+
+    Newlines are characters of their own.
     """
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first", split=True)

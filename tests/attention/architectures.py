@@ -243,8 +243,9 @@ POST_ONLY = {
 
 
 def made(model_type: str, config: dict, seed: int = 0) -> torch.nn.Module:
-    """A random model in float32; vectors such as norms and biases are moved off their neutral start
-    too.
+    """A random model in float32.
+
+    Vectors such as norms and biases are moved off their neutral start too.
     """
     torch.manual_seed(seed)
     model = AutoModelForCausalLM.from_config(
@@ -271,8 +272,9 @@ def attentions(model: torch.nn.Module) -> list[torch.nn.Module]:
 def recomputed(
     layout: str, module: torch.nn.Module, x: torch.Tensor, config
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """(query, key) before rotary, (token, head, dim) and (token, kv head, dim), from x (token,
-    feature).
+    """(query, key) before rotary, from x (token, feature).
+
+    (token, head, dim) and (token, kv head, dim).
     """
     n_heads = config.num_attention_heads
     if layout == "separate":
@@ -322,8 +324,9 @@ def recomputed(
 
 
 def _normed(module: torch.nn.Module, part: str, states: torch.Tensor, config) -> torch.Tensor:
-    """Norms of queries or keys that stand between projection and rotary, before or after the cut
-    into heads.
+    """Norms of queries or keys that stand between projection and rotary.
+
+    Before or after the cut into heads.
     """
     n_heads = config.num_attention_heads
     n = n_heads if part == "q" else getattr(config, "num_key_value_heads", None) or n_heads
@@ -335,8 +338,9 @@ def _normed(module: torch.nn.Module, part: str, states: torch.Tensor, config) ->
 
 
 def _latent(module: torch.nn.Module, x: torch.Tensor, config) -> tuple[torch.Tensor, torch.Tensor]:
-    """DeepSeek's latent attention: dims without position, then those with; of the key, these serve
-    all heads.
+    """DeepSeek's latent attention: dims without position, then those with.
+
+    Of the key, these serve all heads.
     """
     n_heads, n_plain, n_rotary = (
         config.num_attention_heads,

@@ -1,5 +1,6 @@
-"""docs/models.md, from what the tests cover: python -m tests.attention.coverage_table >
-docs/models.md
+"""docs/models.md, from what the tests cover.
+
+python -m tests.attention.coverage_table > docs/models.md
 """
 
 from qkcore.attention.geometry import UnsupportedModelError

@@ -1,5 +1,6 @@
-"""Every model type in docs/models.md: scored like an oracle that knows its weights, or refused with
-the reason.
+"""Every model type in docs/models.md is scored like an oracle that knows its weights.
+
+Or it is refused with the reason.
 """
 
 from functools import cache
@@ -82,8 +83,9 @@ def test_scores_before_rotary_equal_those_of_the_modules_own_weights(name):
 # before is after.
 @pytest.mark.parametrize("name", [name for name in SUPPORTED if name != "falcon (ALiBi)"])
 def test_scores_after_rotary_are_what_the_models_own_attention_weights_come_from(name):
-    """Between two keys of a row, log weights differ by scaling * (score - score), whatever softmax
-    did to both.
+    """Between two keys of a row, log weights differ by scaling * (score - score).
+
+    Whatever softmax did to both.
     """
     lm = vouched(name)
     model_type, config, _ = SUPPORTED[name]
@@ -139,8 +141,9 @@ def to_logit(lm, layer, scores):
 
 
 def bias_of(name, positions, n_heads):
-    """ALiBi's difference between two keys (arXiv 2108.12409): a slope a head times the distance of
-    the keys.
+    """ALiBi's difference between two keys (arXiv 2108.12409).
+
+    A slope a head times the distance of the keys.
     """
     if "ALiBi" not in name:
         return 0.0

@@ -143,8 +143,9 @@ def test_heads_mixed_up_before_rotary_are_refused_by_the_self_check(monkeypatch)
 
 
 def test_states_that_pass_for_those_before_rotary_and_are_not_are_never_scored_as_such(monkeypatch):
-    """A rotary function that nobody saw: what is read is rotated already, and must not go by the
-    name of "pre".
+    """A rotary function that nobody saw.
+
+    What is read is rotated already, and must not go by the name of "pre".
     """
     monkeypatch.setattr(recording.Recording, "note_rotation", lambda *_, **__: None)
     lm = vouch_for(tiny_model("llama"), tiny_tokenizer(), "tiny")
@@ -170,8 +171,9 @@ def test_the_model_stays_usable_and_unrecorded_outside_of_capture(saved):
 
 @pytest.fixture
 def hub(monkeypatch):
-    """Counts the questions to the hub; each gets the next of the answers (the last one again and
-    again).
+    """Counts the questions to the hub.
+
+    Each gets the next of the answers (the last one again and again).
     """
     asked, answers = [], []
 

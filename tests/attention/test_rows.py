@@ -1,5 +1,6 @@
-"""Statements about one context in one row: the same scores, fewer tokens; and what happens when
-memory runs out.
+"""Statements about one context in one row: the same scores, fewer tokens.
+
+And what happens when memory runs out.
 """
 
 import logging

@@ -1,9 +1,8 @@
-"""Sliding windows that the self-check's short text does not fill, with prompts several times as
-long.
+"""Sliding windows that the self-check's short text does not fill.
 
-The oracle is an ordinary call for each statement and candidate, with the model's own masks, of a
-model that nobody has prepared; queries and keys come from the weights of its modules
-(tests.attention.architectures).
+Prompts are several times as long. The oracle is an ordinary call for each statement and candidate,
+with the model's own masks, of a model that nobody has prepared; queries and keys come from the
+weights of its modules (tests.attention.architectures).
 """
 
 from dataclasses import replace
@@ -61,8 +60,9 @@ def tokenizer():
 
 
 def asked():
-    """Statements about one context: packed into one row, several candidates side by side after
-    each.
+    """Statements about one context, packed into one row.
+
+    Several candidates stand side by side after each.
     """
     return [
         puzzle(
@@ -121,8 +121,9 @@ def test_a_window_wrong_by_one_position_passes_the_self_check_and_would_fail_her
 
 @pytest.mark.parametrize("model_type", TYPES)
 def test_the_oracles_own_window_is_as_wide_as_configured(model_type):
-    """Counted in the weights that eager attention returns: the last token sees so many, where the
-    layer slides.
+    """Counted in the weights that eager attention returns.
+
+    The last token sees so many, where the layer slides.
     """
     config = TYPES[model_type][0]
     model = made(model_type, config | {"attn_implementation": "eager"})
@@ -134,8 +135,9 @@ def test_the_oracles_own_window_is_as_wide_as_configured(model_type):
 
 
 def test_a_window_that_a_model_states_and_does_not_heed_limits_its_prompts():
-    """Moshi's configuration names a window, and its mask has none: up to the window that makes no
-    difference.
+    """Moshi's configuration names a window, and its mask has none.
+
+    Up to the window that makes no difference.
     """
     config = OWN_HEAD_DIM | dict(sliding_window=200)
     lm = vouch_for(made("moshi", config), tokenizer(), "moshi")

@@ -1,5 +1,6 @@
-"""How fast the results pages are: python -m tests.bench.bench_app [--big FILE.duckdb] [--out
-FILE.json]
+"""How fast the results pages are.
+
+    python -m tests.bench.bench_app [--big FILE.duckdb] [--out FILE.json]
 
 On the demo store and on one of 10,000 puzzles x 80 layers x 64 heads, which is made first (about a
 minute) and kept if --big names where. For each page, in one process: time spent in the store's
@@ -98,8 +99,9 @@ def bare_query(store: Path) -> float:
 
 
 def cold_server(store: Path) -> dict[str, float]:
-    """Seconds from opening the head grid on a server that has just started to its first chart; MiB
-    after every page.
+    """Seconds from opening the head grid to its first chart, and MiB after every page.
+
+    On a server that has just started.
     """
     from playwright.sync_api import sync_playwright
 

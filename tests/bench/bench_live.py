@@ -1,4 +1,6 @@
-"""How long a visitor of "Try a puzzle" waits: python -m tests.bench.bench_live [--out FILE.json]
+"""How long a visitor of "Try a puzzle" waits.
+
+    python -m tests.bench.bench_live [--out FILE.json]
 
 With the bundled model and the demo store, warm, on the server: from the click to the finished page,
 in Streamlit's own runner, each time with a puzzle that was not asked before; what-if with five

@@ -1,5 +1,6 @@
-"""How long the luck line takes: python -m tests.bench.bench_luck [--puzzles 10000] [--heads 5120]
-[--permutations 1000]
+"""How long the luck line takes.
+
+    python -m tests.bench.bench_luck [--puzzles 10000] [--heads 5120] [--permutations 1000]
 
 Guessing heads on puzzles of 1 to 6 steps and 0 to 5 distractors, in groups of two, half validation
 and half test, as they are counted when a run is published. Prints seconds and peak memory, and as a

@@ -1,5 +1,6 @@
-"""What scoring costs beside a bare forward pass: python -m tests.bench.bench_scoring [--out
-FILE.json]
+"""What scoring costs beside a bare forward pass.
+
+    python -m tests.bench.bench_scoring [--out FILE.json]
 
 A 12-layer, 12-head random Llama of about 110M parameters, 32 prompts of 140 to 260 tokens, two
 threads. Every ratio is of times measured in turn in one process, the best of several rounds each,
@@ -29,8 +30,9 @@ CANDIDATES = {2: ("true", "false"), 5: ("true", "false", "yes", "no", "unknown")
 
 
 def big_model() -> CausalLM:
-    """About 110M parameters; the vocabulary is that of a real model, so the output layer has its
-    usual share.
+    """About 110M parameters.
+
+    The vocabulary is that of a real model, so the output layer has its usual share.
     """
     config = LlamaConfig(
         vocab_size=32_000,
@@ -61,8 +63,9 @@ def puzzles_of(n: int, n_candidates: int = 2) -> list:
 
 
 def bare(lm: CausalLM, puzzles: list) -> None:
-    """The prompts in the same batches through the model, with the logits of the last token and
-    nothing else.
+    """The prompts in the same batches through the model.
+
+    With the logits of the last token and nothing else.
     """
     for one in passes(prompts_of(lm, puzzles), [None]):
         with torch.inference_mode():

@@ -1,5 +1,6 @@
-"""How far does one get on generated puzzles without logic? Surface rules, order cues and n-gram
-classifiers.
+"""How far does one get on generated puzzles without logic?
+
+With surface rules, order cues and n-gram classifiers:
 
     python -m tests.bench.bench_shortcuts [--n 6000] [--seeds 1 2 3] [--out shortcuts.json]
 
@@ -70,8 +71,9 @@ def _letters(it: Reading) -> bool | None:
 
 
 def _lone_words(it: Reading) -> bool | None:
-    """Is the premise whose words occur nowhere else nearer to the entity exactly if it is nearer to
-    "is P"?
+    """Is the lone premise nearer to the entity exactly if it is nearer to "is P"?
+
+    Lone is the one whose words occur nowhere else.
     """
     counts = Counter(words[-1].removesuffix("es") for words in it.sentences)
     lone = [i for i, words in enumerate(it.sentences) if counts[words[-1].removesuffix("es")] == 1]

@@ -1,5 +1,6 @@
-"""How many visitors a server bears: `python -m tests.bench.load --visitors 50 --live 5 --seconds
-180`.
+"""How many visitors a server bears.
+
+    python -m tests.bench.load --visitors 50 --live 5 --seconds 180
 
 Visitors are websocket sessions as browsers hold them (tests/pages/visitor.py), so the figures are
 the server's; drawing is the browser's business. Each looks at a page, reads for a while (--pause)
@@ -7,8 +8,8 @@ and goes on to another page or head; the live ones score a new puzzle each time.
 first and is not counted. With --puzzles N one visitor scores N puzzles in a row instead. Start the
 server first, on the machine it is to be sized for, without the limit on each visitor:
 
-    QKSCOPE_HOSTED=1 QKSCOPE_PER_MINUTE=100000 .venv/bin/python -m streamlit run app.py
-    --server.address localhost
+    export QKSCOPE_HOSTED=1 QKSCOPE_PER_MINUTE=100000
+    .venv/bin/python -m streamlit run app.py --server.address localhost
 
 Only a server on this machine is asked, and never for longer than half an hour. Exit status 1 if a
 target is missed.
@@ -139,8 +140,9 @@ async def watch(server: psutil.Process, until: float, figures: Figures) -> None:
 
 
 def growth(memory: list[tuple[float, float]], seconds: float = 120) -> float:
-    """By what share memory grew over the last seconds: its last tenth against its first tenth, by
-    median.
+    """By what share memory grew over the last seconds.
+
+    Their last tenth against their first tenth, by median.
 
     >>> growth([(t, 100 + t / 12) for t in range(121)])
     0.09
@@ -185,8 +187,9 @@ def report(figures: Figures) -> bool:
 
 
 async def warm_up(address: str) -> None:
-    """See each page once and score one puzzle: what a server does for its first visitors only is
-    not measured.
+    """See each page once and score one puzzle.
+
+    What a server does for its first visitors only is not measured.
     """
     figures = Figures()
     async with Visitor(address, timeout=180) as visitor:

@@ -1,11 +1,10 @@
-"""The same scores by other means, for comparison: hooks, TransformerLens, nnsight; a full pass for
-each candidate.
+"""The same scores by other means, for comparison: hooks, TransformerLens, nnsight.
 
-The two libraries are no dependencies of the project: `library_ways` gives those that can be
-imported. Each way takes the puzzles and returns (layer, head, candidate) scores before rotary, so
-that they can be compared before being timed. Written for a Llama without grouped keys, as
-generously as their interfaces allow: only queries and keys are kept, and hooks and nnsight compute
-the logits of one token a row.
+Each takes a full pass for each candidate. The two libraries are no dependencies of the project:
+`library_ways` gives those that can be imported. Each way takes the puzzles and returns (layer,
+head, candidate) scores before rotary, so that they can be compared before being timed. Written for
+a Llama without grouped keys, as generously as their interfaces allow: only queries and keys are
+kept, and hooks and nnsight compute the logits of one token a row.
 """
 
 import copy
@@ -91,8 +90,9 @@ def _copy_of(lm: CausalLM) -> torch.nn.Module:
 
 
 def hooked(lm: CausalLM) -> Way:
-    """Plain hooks that keep what q_proj and k_proj give, in whole passes as people usually run
-    them: all logits too.
+    """Plain hooks that keep what q_proj and k_proj give.
+
+    In whole passes as people usually run them: all logits too.
     """
     model = _copy_of(lm)
     kept: dict[str, list[Tensor]] = {"q_proj": [], "k_proj": []}

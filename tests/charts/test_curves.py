@@ -1,5 +1,6 @@
-"""Curves and bars hold the numbers they were given. (What they look like is for eyes; see
-tests/charts/test_grids.py.)
+"""Curves and bars hold the numbers they were given.
+
+(What they look like is for eyes; see tests/charts/test_grids.py.)
 """
 
 import numpy as np

@@ -1,5 +1,6 @@
-"""The table of settings in docs/hosting.md, from the settings themselves: `python -m
-tests.pages.settings_table`.
+"""The table of settings in docs/hosting.md, from the settings themselves.
+
+python -m tests.pages.settings_table
 """
 
 from dataclasses import Field, fields

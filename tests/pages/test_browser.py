@@ -99,8 +99,9 @@ def page(chromium):
 
 
 def settle(page):
-    """Wait until the last run of the script has ended; a widget tells the server after a moment
-    only.
+    """Wait until the last run of the script has ended.
+
+    A widget tells the server after a moment only.
     """
     page.wait_for_selector("[data-testid='stApp'][data-test-connection-state='CONNECTED']")
     page.wait_for_timeout(400)
@@ -195,8 +196,9 @@ def test_a_phone_in_dark_shows_every_page_without_sideways_scrolling_or_error(ti
 
 
 def is_error(message) -> bool:
-    """Streamlit asks for its own health below a page's address first, and is told 404; all else
-    counts.
+    """Streamlit asks for its own health below a page's address first, and is told 404.
+
+    All else counts.
     """
     return message.type == "error" and "404" not in message.text
 

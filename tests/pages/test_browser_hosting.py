@@ -1,5 +1,6 @@
-"""The image's server in a real Chromium, which obeys the security headers that other tests only
-read.
+"""The image's server in a real Chromium.
+
+It obeys the security headers that other tests only read.
 """
 
 import pytest

@@ -1,7 +1,7 @@
-"""What goes wrong while visitors are there: stores replaced, deleted or cut short, a model that is
-gone, a dead worker.
+"""What goes wrong while visitors are there.
 
-Each ends in a sentence at most, and in the page as it was once the cause is gone.
+Stores replaced, deleted or cut short, a model that is gone, a dead worker. Each ends in a sentence
+at most, and in the page as it was once the cause is gone.
 """
 
 import asyncio
@@ -41,8 +41,9 @@ def store(hosted, tmp_path):
 
 
 def while_browsing(address: str, do, then=lambda: None) -> list[str]:
-    """What a visitor reads before something is done, after it at the next click, and after what
-    then is done.
+    """What a visitor reads before something is done, and after it at the next click.
+
+    And after what then is done.
     """
 
     async def visit():

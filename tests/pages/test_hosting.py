@@ -1,8 +1,7 @@
-"""The Dockerfile does what it says, without a container engine: its files are copied, its commands
-run.
+"""The Dockerfile does what it says, without a container engine.
 
-Also what a hosted demo promises its visitors: headers, shut addresses, one sentence when something
-breaks.
+Its files are copied, its commands run. Also what a hosted demo promises its visitors: headers, shut
+addresses, one sentence when something breaks.
 """
 
 import asyncio
@@ -93,8 +92,9 @@ def free_port() -> int:
 
 @contextmanager
 def running(app: Path, home: Path, log: Path, **environment):
-    """The address of a server started by the image's CMD in that tree, healthy by the image's
-    HEALTHCHECK.
+    """The address of a server started by the image's CMD in that tree.
+
+    It is healthy by the image's HEALTHCHECK.
     """
     port = str(free_port())
     here = lambda words: [{"python": sys.executable}.get(w, w.replace("8501", port)) for w in words]  # noqa: E731
@@ -131,8 +131,9 @@ def visited(address: str, *pages: str) -> list:
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory, planted_path):
-    """(address, folder of the app, home, log, what was there before) of a server as the image would
-    run it.
+    """A server as the image would run it.
+
+    (address, folder of the app, home, log, what was there before).
     """
     folder = tmp_path_factory.mktemp("image")
     app = copied_tree(folder / "app")
@@ -309,8 +310,9 @@ def test_a_visitor_sees_one_sentence_and_the_log_no_word_of_the_puzzle(place, br
 
 
 def test_a_model_that_a_visitor_sends_past_the_select_box_is_not_loaded(image, tmp_path):
-    """A websocket client may send any value for a select box; callbacks see it before the page
-    does.
+    """A websocket client may send any value for a select box.
+
+    Callbacks see it before the page does.
     """
     folder = str(shutil.copytree(ROOT / "data/reference", tmp_path / "somewhere"))
 

@@ -29,8 +29,9 @@ SECTIONS = ["Who gets it right", "Every head on this puzzle", "What if", "Take i
 
 @pytest.fixture
 def open_page(monkeypatch):
-    """Opens the page on a store, with what the address says; on the demo store and a run of it by
-    default.
+    """Opens the page on a store, with what the address says.
+
+    By default on the demo store and a run of it.
     """
 
     def open_page(store=DEMO, shared=None, **query) -> AppTest:
@@ -103,8 +104,9 @@ def test_a_random_puzzle_has_the_steps_and_words_asked_for(open_page):
 
 
 def stored(n: int):
-    """Puzzles of the demo store with their stored scores: (Shared, (layer * head, candidate)
-    scores, logits).
+    """Puzzles of the demo store with their stored scores.
+
+    (Shared, (layer * head, candidate) scores, logits).
     """
     with ResultStore.open(DEMO) as store:
         rows = store.frame(

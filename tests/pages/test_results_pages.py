@@ -1,5 +1,6 @@
-"""What each results page says, against plain DuckDB and NumPy on the raw scores; and what it lets
-people take away.
+"""What each results page says, against plain DuckDB and NumPy on the raw scores.
+
+And what it lets people take away.
 """
 
 import io
@@ -232,8 +233,9 @@ def test_every_snippet_runs_and_gives_what_the_page_shows(page, family_path, mon
 
 
 def same(answer: pd.DataFrame, table: pd.DataFrame) -> bool:
-    """Whether a table on the page shows the snippet's numbers: equal, or in percent, in the columns
-    they share.
+    """Whether a table on the page shows the snippet's numbers.
+
+    Equal, or in percent, in the columns they share.
     """
     shared = [
         name for name in answer if name in table and pd.api.types.is_numeric_dtype(table[name])

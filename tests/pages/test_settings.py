@@ -1,5 +1,6 @@
-"""How the dashboard is run: where a setting comes from, what is refused, and that the documentation
-lists them all.
+"""How the dashboard is run: where a setting comes from, and what is refused.
+
+And that the documentation lists them all.
 """
 
 import ast

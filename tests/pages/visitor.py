@@ -1,8 +1,8 @@
-"""A visitor without a browser: the websocket session that a browser tab would hold, in Streamlit's
-own messages.
+"""A visitor without a browser: the websocket session that a browser tab would hold.
 
-Good for many visitors at once and for pages as they come from a real server. Draws nothing and runs
-no JavaScript, so what only a browser can tell is in tests/pages/test_browser.py.
+It is in Streamlit's own messages. Good for many visitors at once and for pages as they come from a
+real server. Draws nothing and runs no JavaScript, so what only a browser can tell is in
+tests/pages/test_browser.py.
 """
 
 import asyncio
@@ -84,8 +84,9 @@ class Visitor:
         return await self.fill({(kind, label): value})
 
     async def fill(self, values: Mapping[tuple[str, str], object]) -> View:
-        """Give several widgets their values at once, by (kind, label), as somebody does who types
-        and then clicks.
+        """Give several widgets their values at once, by (kind, label).
+
+        As somebody does who types and then clicks.
         """
         for (kind, label), value in values.items():
             self._states[self.view.widgets[kind, label].id] = (VALUES[kind], value)

@@ -1,5 +1,6 @@
-"""Claims about generated puzzles that can be checked by hand, and an independent reader that
-confirms every label.
+"""Claims about generated puzzles that can be checked by hand.
+
+And an independent reader that confirms every label.
 """
 
 import re
@@ -57,8 +58,9 @@ def premises(puzzle: Puzzle) -> list[tuple[str, str, bool]]:
 
 
 def derivation(puzzle: Puzzle) -> tuple[bool, list[int]]:
-    """Forward chaining from the statement's entity: is the statement true, and which premises were
-    used, in order.
+    """Forward chaining from the statement's entity.
+
+    Is the statement true, and which premises were used, in order.
     """
     entity, wanted, wanted_positive = read(puzzle.statement)
     paths = {entity: []}
@@ -135,8 +137,9 @@ def test_a_context_depends_on_the_seed_and_its_cell_and_on_nothing_else():
 
 @pytest.mark.parametrize("style", STYLES)
 def test_every_class_has_its_mirror_in_the_other_chain(style):
-    """Walk both chains at once: at each place both nodes occur equally often, and so do the two
-    entities.
+    """Walk both chains at once.
+
+    At each place both nodes occur equally often, and so do the two entities.
     """
     for puzzle in generate_puzzles([0, 1, 3, 6], [0, 1, 2, 5], 40, seed=7, style=style):
         if not puzzle.puzzle_id.endswith("a"):

@@ -289,8 +289,9 @@ def sentence(premise):
 
 
 def applications(premise):
-    """The premise for each subject that it may be about: (condition or None, conclusion) as
-    literals.
+    """The premise for each subject that it may be about.
+
+    (condition or None, conclusion) as literals.
     """
     condition, conclusion, whose, who = premise
     if condition is None:
@@ -341,8 +342,9 @@ def test_what_is_said_true_or_false_is_so_in_every_world(facts, rules, asked):
 
 
 def fewest(premises, asked):
-    """The least number of applications that give the asked literals, by trying all sets of them;
-    None if none does.
+    """The least number of applications that give the asked literals.
+
+    By trying all sets of them; None if none does.
     """
     all_ = [(premise, *one) for premise in premises for one in applications(premise)]
     facts = {

@@ -1,5 +1,6 @@
-"""Surface rules on puzzles that can be checked in the head, on generated ones, and on the published
-samples.
+"""Surface rules on puzzles that can be checked in the head.
+
+And on generated ones, and on the published samples.
 """
 
 import re
@@ -230,7 +231,8 @@ def test_no_rule_solves_generated_puzzles_at_any_number_of_steps(style):
 
 
 def ngrams(text: str) -> list[str]:
-    """
+    """Runs of one to three words.
+
     >>> ngrams("Max is red.")
     ['max', 'is', 'red', '.', 'max is', 'is red', 'red .', 'max is red', 'is red .']
     """
@@ -258,8 +260,9 @@ def ngram_counts(puzzles: list[Puzzle], columns: dict[str, int]) -> sparse.csr_a
 def logistic_regression(
     features: sparse.csr_array, is_true: np.ndarray, penalty: float = 1.0
 ) -> np.ndarray:
-    """(feature + 1,) weights and, last, the intercept; the squared weights are penalised, the
-    intercept is not.
+    """(feature + 1,) weights and, last, the intercept.
+
+    The squared weights are penalised, the intercept is not.
     """
     features = sparse.hstack([features, np.ones((len(is_true), 1))]).tocsr()
     sign = 2.0 * is_true - 1
@@ -278,8 +281,9 @@ def logistic_regression(
 def ngram_answers(
     seen: list[Puzzle], asked: list[Puzzle], only_presence: bool = False
 ) -> np.ndarray:
-    """(puzzle,) is each asked puzzle right? By logistic regression on the n-grams that recur in the
-    seen ones.
+    """(puzzle,) is each asked puzzle right?
+
+    By logistic regression on the n-grams that recur in the seen ones.
     """
     found = Counter(gram for puzzle in seen for gram in set(ngrams(TRUE_FALSE.render(puzzle))))
     columns = {

@@ -41,8 +41,9 @@ def everything(path):
 
 
 def spread_of(rows, head):
-    """Root mean square of a head's scores on the validation puzzles among the rows, each puzzle's
-    mean taken off.
+    """Root mean square of a head's scores on the validation puzzles among the rows.
+
+    Each puzzle's mean is taken off.
     """
     squares = [
         (s - sum(r.qk[head]) / len(r.qk[head])) ** 2

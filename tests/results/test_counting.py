@@ -1,5 +1,6 @@
-"""What is counted at publishing, against loops over puzzles; what stores answer from it:
-test_store_counts.py.
+"""What is counted at publishing, against loops over puzzles.
+
+What stores answer from it is in test_store_counts.py.
 """
 
 import numpy as np

@@ -1,5 +1,6 @@
-"""What pages say of a run, against the same worked out puzzle by puzzle in plain Python
-(tests/messy.py).
+"""What pages say of a run, against the same worked out puzzle by puzzle.
+
+That is in plain Python (tests/messy.py).
 """
 
 from dataclasses import replace
@@ -37,8 +38,9 @@ FILTERS = list(product((None, 1, 2), (None, 0, 2)))
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
-    """Runs of one model: messy, rival (on the same puzzles) and its post-rotary twin; two and four
-    on other sets.
+    """Runs of one model.
+
+    messy, rival (on the same puzzles) and its post-rotary twin; two and four on other sets.
     """
     path = messy_store(tmp_path_factory.mktemp("findings") / "family.duckdb")
     add_run(path, "rival", messy_puzzles(), "messy-set", seed=1, model="another")
@@ -127,9 +129,11 @@ def test_a_frame_of_measures_has_every_measure_that_is_offered(tmp_path, kind, a
 
 
 def test_heads_above_chance_are_compared_with_themselves_on_shuffled_answers(planted_path):
-    """Two statements share a context, one true, one false. Shuffled, a head that says the same of
-    both is right on one; a head that says different things is right on both or on neither: mean 1,
-    variance 1 a pair."""
+    """Two statements share a context, one true, one false.
+
+    Shuffled, a head that says the same of both is right on one; a head that says different things
+    is right on both or on neither: mean 1, variance 1 a pair.
+    """
     with duckdb.connect(":memory:") as connection:
         connection.execute(f"attach '{planted_path}' as s (read_only)")
         rows = connection.execute(

@@ -1,5 +1,6 @@
-"""What is said of one puzzle, against stored results that are known and numbers that a reader can
-check.
+"""What is said of one puzzle, against stored results that are known.
+
+And against numbers that a reader can check.
 """
 
 import numpy as np

@@ -1,5 +1,6 @@
-"""Every question to a store's counts, against the same counted puzzle by puzzle in plain Python
-(tests/messy.py).
+"""Every question to a store's counts, against the same counted puzzle by puzzle.
+
+That is in plain Python (tests/messy.py).
 """
 
 from collections import Counter

@@ -38,8 +38,9 @@ def test_the_product_at_the_key_token_is_the_score(lm, rope, candidates):
 
 
 def test_products_are_those_of_an_ordinary_pass_with_hooks(llama):
-    """The oracle projects hidden states by hand, candidate by candidate, without any of the
-    project's reading.
+    """The oracle projects hidden states by hand, candidate by candidate.
+
+    Without any of the project's reading.
     """
     one = puzzle()
     alignment = align(llama, one)

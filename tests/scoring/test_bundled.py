@@ -1,5 +1,6 @@
-"""What is bundled: the model really answers, the demo store really comes from it, and both are
-small.
+"""What is bundled: the model really answers, and the demo store really comes from it.
+
+Both are small.
 """
 
 import numpy as np

@@ -198,8 +198,9 @@ sys.exit(main())
 
 @pytest.fixture
 def stopped_run(tiny_folder, tmp_path):
-    """Stops a run of three parts after its second with a signal; returns (arguments, exit status,
-    stderr).
+    """Stops a run of three parts after its second with a signal.
+
+    Returns (arguments, exit status, stderr).
     """
     save_puzzles(several(2 * PART_SIZE + 2), tmp_path / "many.jsonl")
     arguments = ["--model", str(tiny_folder), "--puzzles", str(tmp_path / "many.jsonl")]

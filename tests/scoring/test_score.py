@@ -1,5 +1,6 @@
-"""Scores against an independent oracle: separate full passes, states from hooks on the model's own
-projections.
+"""Scores against an independent oracle.
+
+Separate full passes, with states from hooks on the model's own projections.
 """
 
 import numpy as np

@@ -106,8 +106,9 @@ def test_without_texts_no_word_of_a_puzzle_is_in_the_bundle(kind, two_runs, tmp_
 
 
 def test_each_column_of_words_in_the_schema_is_known_to_hold_a_puzzles_text_or_not():
-    """A new column of words must be named here, and in qkcore.sharing.excerpt if a puzzle can be
-    read in it.
+    """A new column of words must be named here.
+
+    And in qkcore.sharing.excerpt if a puzzle can be read in it.
     """
     harmless = set(
         "qkcore_version run_id model model_revision puzzle_set puzzle_set_sha256 dtype rope "

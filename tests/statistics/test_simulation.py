@@ -1,8 +1,7 @@
-"""Statistics on made-up runs of which the truth is known: what should hold in 95 of 100 cases is
-tried in hundreds.
+"""Statistics on made-up runs of which the truth is known.
 
-Limits on counts are quantiles of the binomial distribution: where a claim holds, one seed in some
-thousands would fail.
+What should hold in 95 of 100 cases is tried in hundreds. Limits on counts are quantiles of the
+binomial distribution: where a claim holds, one seed in some thousands would fail.
 """
 
 from functools import cache
@@ -48,8 +47,9 @@ def frame_of(is_right: np.ndarray) -> pd.DataFrame:
 @pytest.mark.parametrize("n", [20, 150, 1800])
 @pytest.mark.parametrize("accuracy", [0.5, 0.75, 0.97])
 def test_an_accuracys_interval_covers_it(n, accuracy):
-    """Exactly, over all outcomes: Wilson's covers 95 % on average, and never much less away from 0
-    and 1.
+    """Exactly, over all outcomes.
+
+    Wilson's covers 95 % on average, and never much less away from 0 and 1.
     """
     k = np.arange(n + 1)
     low, high = accuracy_interval(k, np.full(n + 1, n))
@@ -197,8 +197,9 @@ def test_of_the_heads_named_above_chance_few_are_there_by_luck():
 
 
 def choosing(accuracies: np.ndarray, n: int, n_runs: int, seed: int = 6) -> pd.DataFrame:
-    """The head chosen on n validation puzzles in each of many runs: its accuracy there, on n test
-    puzzles, in truth.
+    """The head chosen on n validation puzzles in each of many runs.
+
+    Its accuracy there, on n test puzzles, in truth.
     """
     rng, rows = np.random.default_rng(seed), []
     for _ in range(n_runs):
@@ -243,8 +244,9 @@ def test_the_p_of_a_head_chosen_on_other_puzzles_is_seldom_small_by_chance():
 
 
 def margins_of(accuracies, n: int, scales, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(puzzle, head, candidate) scores of independent heads of these accuracies and scales, and the
-    answers.
+    """(puzzle, head, candidate) scores of independent heads, and the answers.
+
+    The heads have these accuracies and scales.
     """
     rng = np.random.default_rng(seed)
     answer = rng.integers(0, 2, n)
@@ -297,8 +299,9 @@ N_STORES = 6
 
 @pytest.fixture(scope="module")
 def nothing(tmp_path_factory):
-    """What pages say of runs whose heads and model all guess: (gap, measures, ways to choose) of
-    each.
+    """What pages say of runs whose heads and model all guess.
+
+    (gap, measures, ways to choose) of each.
     """
     folder, said = tmp_path_factory.mktemp("nothing"), []
     for seed in range(N_STORES):

@@ -8,8 +8,9 @@ from qkcore.statistics.votes import centred, majority_vote, spreads, weighted_vo
 
 
 def scores_of(n_puzzles=120, n_heads=4, seed=0):
-    """(puzzle, head, candidate) small whole numbers, so ties abound; every third puzzle has two
-    candidates of four.
+    """(puzzle, head, candidate) small whole numbers, so ties abound.
+
+    Every third puzzle has two candidates of four.
     """
     scores = (
         np.random.default_rng(seed).integers(-2, 3, size=(n_puzzles, n_heads, 4)).astype(np.float32)

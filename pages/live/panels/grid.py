@@ -36,11 +36,9 @@ def show_grid(view: View) -> None:
         f"{what}; the table below has the numbers",
     )
     good = " Dashed: the heads that vote, best on validation puzzles." if voters else ""
-    usual = (
-        "its usual size on the run's puzzles"
-        if view.by
-        else "the usual size of all heads on this puzzle"
-    )
+    usual = "the usual size of all heads on this puzzle"
+    if view.by:
+        usual = "its usual size on the run's puzzles"
     st.caption(
         f"Blue and +: the head's margin is for {towards}. Orange and −: against it. Paler is less "
         f"certain: each margin is divided by {usual}. Solid: the head in view.{good}"
