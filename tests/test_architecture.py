@@ -103,6 +103,11 @@ def test_every_page_is_registered_and_none_lies_directly_in_pages():
     assert len(names) == len(set(names))
 
 
+def test_a_pattern_that_no_file_matches_is_a_failure():
+    with pytest.raises(AssertionError, match="gone"):
+        files_of("pages/**/*.py", "gone/*.py")
+
+
 def test_nothing_on_screen_is_raw_html():
     for path in [ROOT / "app.py", *PAGES]:
         assert "unsafe_allow_html" not in path.read_text()
