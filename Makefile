@@ -13,13 +13,13 @@ app: .venv/app-ready  ## the dashboard on the bundled demo store, or on STORE=..
 test: .venv/test-ready  ## all tests, by a worker a core; browser tests are skipped where there is no Chromium
 	$(PYTEST)
 
-# Rooms whose tests need no model, page or browser. Left out, besides the rooms that do: asking (its tests read
-# prompts with tokenizers and models), and the hundreds of made-up runs of statistics/test_simulation.py.
+# Left out: rooms and files that need a model, a page, a browser or a server, and what tries thousands of made-up
+# puzzles (puzzles/test_shortcuts.py) or hundreds of made-up runs (statistics/test_simulation.py).
 CHECKED = puzzles statistics results charts
-check: lint  ## lint, and within a minute what can be tested without a model, a page or a browser
-	$(PYTEST) $(CHECKED:%=tests/%) tests/sharing tests/test_readme.py tests/test_wording.py \
-		$(CHECKED:%=qkcore/%) qkcore/asking qkcore/wording.py qkcore/bundled.py \
-		--ignore tests/statistics/test_simulation.py
+check: lint  ## lint, and in a minute what can be tested without a model, a page or a browser
+	$(PYTEST) $(CHECKED:%=tests/%) tests/test_readme.py tests/test_wording.py \
+		$(CHECKED:%=qkcore/%) qkcore/asking qkcore/sharing qkcore/wording.py qkcore/bundled.py \
+		--ignore tests/puzzles/test_shortcuts.py --ignore tests/statistics/test_simulation.py
 
 lint: .venv/test-ready  ## code rules, formatting, imports and types
 	.venv/bin/ruff check .

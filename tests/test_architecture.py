@@ -101,3 +101,8 @@ def test_every_page_is_registered_and_none_lies_directly_in_pages():
     assert not list(ROOT.glob("pages/*.py"))
     names = [Path(path).stem for path in found]
     assert len(names) == len(set(names))
+
+
+def test_a_pattern_that_no_file_matches_is_a_failure():
+    with pytest.raises(AssertionError, match="gone"):
+        files_of("pages/**/*.py", "gone/*.py")

@@ -24,7 +24,7 @@ import pandas as pd
 from qkcore.puzzles.generate import STYLES, generate_puzzles
 from qkcore.puzzles.puzzle import Puzzle
 from qkcore.puzzles.surface import SURFACE_RULES, surface_choices
-from tests.puzzles.test_surface import ngram_answers
+from tests.puzzles.test_shortcuts import ngram_answers
 
 DISTRACTORS = range(6)
 

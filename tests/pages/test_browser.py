@@ -58,7 +58,7 @@ def server_on(store):
 
 
 def wait_until_healthy(address, server):
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         assert server.poll() is None, "the server ended"
         try:
@@ -66,7 +66,7 @@ def wait_until_healthy(address, server):
                 return address
         except OSError:
             time.sleep(0.2)
-    raise AssertionError("the server did not become healthy within a minute")
+    raise AssertionError("the server did not become healthy within two minutes")
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def tab(chromium, width=1280, height=1000, **options):
     """An empty tab of a visitor's own; closing its context is the caller's business."""
     context = chromium.new_context(viewport={"width": width, "height": height}, **options)
     page = context.new_page()
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(60_000)
     return page
 
 

@@ -112,10 +112,10 @@ def running(app: Path, home: Path, log: Path, **environment):
         subprocess.Popen(command, cwd=app, env=around, stdout=output, stderr=output) as server,
     ):
         try:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 120
             while subprocess.run(health, capture_output=True).returncode:
                 assert server.poll() is None, log.read_text()
-                assert time.monotonic() < deadline, "not healthy within a minute"
+                assert time.monotonic() < deadline, "not healthy within two minutes"
             yield f"http://127.0.0.1:{port}"
         finally:
             server.terminate()

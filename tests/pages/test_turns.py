@@ -18,7 +18,7 @@ def all_turns_are_free() -> bool:
 
     def build(_):
         with turns.in_turn():
-            inside.wait(10)
+            inside.wait(20)
 
     with ThreadPoolExecutor(turns.AT_ONCE) as pool:
         try:
@@ -52,7 +52,8 @@ def test_no_more_than_two_pages_are_built_at_once():
         thread.start()
     for thread in threads:
         thread.join()
-    assert most == turns.AT_ONCE
+    assert most <= turns.AT_ONCE
+    assert all_turns_are_free()
 
 
 def test_a_page_that_fails_or_stops_gives_its_turn_back():

@@ -55,7 +55,7 @@ class View:
 class Visitor:
     """One tab. `async with Visitor(address) as visitor: view = await visitor.open("head-grid")`."""
 
-    def __init__(self, address: str, timeout: float = 60) -> None:
+    def __init__(self, address: str, timeout: float = 120) -> None:
         self._address, self._timeout = address, timeout
         self._page, self._query, self._states = "", "", {}
         self.view = View()
