@@ -1,6 +1,4 @@
-"""Thousands of generated puzzles have no shortcut: no surface rule solves them, and no classifier
-over n-grams learns to.
-"""
+"""Generated puzzles have no shortcut: no rule and no classifier over n-grams learns them."""
 
 import re
 from collections import Counter
@@ -34,7 +32,9 @@ def test_no_rule_solves_generated_puzzles_at_any_number_of_steps(style):
 
 
 def ngrams(text: str) -> list[str]:
-    """>>> ngrams("Max is red.")
+    """Runs of one to three words.
+
+    >>> ngrams("Max is red.")
     ['max', 'is', 'red', '.', 'max is', 'is red', 'red .', 'max is red', 'is red .']
     """
     words = re.findall(r"\w+|[^\w\s]", text.lower())
@@ -60,8 +60,9 @@ def ngram_counts(rows: list[Counter], columns: dict[str, int]) -> sparse.csr_arr
 def logistic_regression(
     features: sparse.csr_array, is_true: np.ndarray, penalty: float = 1.0
 ) -> np.ndarray:
-    """(feature + 1,) weights and, last, the intercept; the squared weights are penalised, the
-    intercept is not.
+    """(feature + 1,) weights and, last, the intercept.
+
+    The squared weights are penalised, the intercept is not.
     """
     features = sparse.hstack([features, np.ones((len(is_true), 1))]).tocsr()
     sign = 2.0 * is_true - 1
@@ -80,8 +81,9 @@ def logistic_regression(
 def ngram_answers(
     seen: list[Puzzle], asked: list[Puzzle], only_presence: bool = False
 ) -> np.ndarray:
-    """(puzzle,) is each asked puzzle right? By logistic regression on the n-grams that recur in the
-    seen ones.
+    """(puzzle,) is each asked puzzle right?
+
+    By logistic regression on the n-grams that recur in the seen ones.
     """
     rows, asked_rows = (
         [Counter(ngrams(TRUE_FALSE.render(puzzle))) for puzzle in puzzles]
