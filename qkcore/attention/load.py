@@ -9,9 +9,7 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -19,6 +17,8 @@ from torch import nn
 
 from qkcore.attention.capture import attach
 from qkcore.attention.geometry import Geometry, UnsupportedModelError, read_geometry
+from qkcore.attention.gguf_files import Converted, converted, is_gguf
+from qkcore.attention.quiet import without_bars
 from qkcore.attention.selfcheck import SelfCheck, self_check
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -41,11 +41,13 @@ class CausalLM:
     check: SelfCheck
     name: str  # as people know it: the Hugging Face id, or the folder's name
     revision: str  # changes whenever the weights do
+    quantisation: str | None = None  # what the weights were dequantised from, such as "Q4_K"
 
     @property
     def dtype(self) -> str:
-        """The parameters' type, such as "float32"."""
-        return str(self.model.dtype).removeprefix("torch.")
+        """The parameters' type, such as "float32", or "float32 from Q4_K" where it was another."""
+        own = str(self.model.dtype).removeprefix("torch.")
+        return own if self.quantisation is None else f"{own} from {self.quantisation}"
 
     @property
     def device(self) -> torch.device:
@@ -91,17 +93,22 @@ def vouch_for(model: nn.Module, tokenizer, name: str, revision: str = "unsaved")
 
 
 def load_model(
-    model: str | os.PathLike, dtype: str | None = None, device: str | None = None
+    model: str | os.PathLike[str],
+    dtype: str | None = None,
+    device: str | None = None,
+    cache: Path | None = None,
 ) -> CausalLM:
-    """Load a folder or a Hugging Face id and check it.
+    """Load a folder, a GGUF file or a Hugging Face id, and check it.
 
     Args:
-        model: a folder with config.json, model.safetensors and tokenizer.json, or an id such as
-            "Qwen/Qwen3-0.6B". A folder of that name wins.
+        model: a folder with config.json, model.safetensors and tokenizer.json; a path that ends in
+            .gguf; an id such as "Qwen/Qwen3-0.6B"; or "ORG/REPO:FILE.gguf". A folder or file of
+            that name wins.
         dtype: "float32", "bfloat16" or "float16"; by default float32 on the CPU, else the
             checkpoint's own.
         device: "cpu", "cuda", "cuda:1", "mps", or "auto" to spread a large model over what there
             is; by default cuda where there is one.
+        cache: where converted GGUF files lie; by default `gguf_files.cache_folder()`.
 
     Raises:
         UnsupportedModelError: when it cannot be loaded, or not be scored rightly.
@@ -115,22 +122,11 @@ def load_model(
     _check_device(device)
     if dtype is not None and dtype not in DTYPES:
         raise UnsupportedModelError(f"dtype {dtype!r} is not known; use one of {', '.join(DTYPES)}")
-    folder = Path(model)
-    if folder.is_dir():
-        if not (folder / "config.json").is_file():
-            raise UnsupportedModelError(
-                f"{folder} holds no config.json; name a folder saved by save_pretrained"
-            )
-    elif (
-        folder.exists()
-        or folder.is_absolute()
-        or str(model).startswith((".", "~"))
-        or str(model).count("/") > 1
-    ):
-        raise UnsupportedModelError(
-            f"{model} is not a folder; name a folder with config.json or a Hugging Face id"
-        )
     torch_dtype = DTYPES[dtype] if dtype else (torch.float32 if device == "cpu" else "auto")
+    if is_gguf(model) and not Path(model).is_dir():
+        return _from_gguf(converted(model, cache), torch_dtype, device)
+    folder = Path(model)
+    _check_name(str(model), folder)
     if not folder.is_dir():
         _check_reachable(str(model))
     loaded, tokenizer = _from_pretrained(str(model), torch_dtype, device)
@@ -141,6 +137,31 @@ def load_model(
         else getattr(loaded.config, "_commit_hash", None)
     )
     return vouch_for(loaded, tokenizer, name, revision or "unknown")
+
+
+def _from_gguf(made: Converted, dtype: torch.dtype | str, device: str) -> CausalLM:
+    loaded, tokenizer = _from_pretrained(str(made.folder), dtype, device)
+    lm = vouch_for(loaded, tokenizer, made.name, f"sha256:{made.sha256[:16]}")
+    return replace(lm, quantisation=made.quantisation)
+
+
+def _check_name(model: str, folder: Path) -> None:
+    """Refuse what is neither a model's folder nor can be an id."""
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise UnsupportedModelError(
+                f"{folder} holds no config.json; name a folder saved by save_pretrained"
+            )
+    elif (
+        folder.exists()
+        or folder.is_absolute()
+        or model.startswith((".", "~"))
+        or model.count("/") > 1
+    ):
+        raise UnsupportedModelError(
+            f"{model} is not a folder; name a folder with config.json, a .gguf file or a Hugging "
+            "Face id"
+        )
 
 
 def _check_device(device: str) -> None:
@@ -197,7 +218,7 @@ def _from_pretrained(model: str, dtype: torch.dtype | str, device: str):
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
-        with _without_bar(Path(model).is_dir()):
+        with without_bars(Path(model).is_dir()):
             loaded, notes = AutoModelForCausalLM.from_pretrained(
                 model,
                 dtype=dtype,
@@ -232,21 +253,6 @@ def _from_pretrained(model: str, dtype: torch.dtype | str, device: str):
             "they would be random"
         )
     return loaded, tokenizer
-
-
-@contextmanager
-def _without_bar(is_folder: bool) -> Iterator[None]:
-    """No progress bar while a folder is read; a download keeps its own."""
-    from transformers.utils import logging
-
-    is_hidden = is_folder and logging.is_progress_bar_enabled()
-    if is_hidden:
-        logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if is_hidden:
-            logging.enable_progress_bar()
 
 
 def _folder_revision(folder: Path) -> str:
