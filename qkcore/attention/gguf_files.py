@@ -84,9 +84,10 @@ def converted(model: str | os.PathLike[str], cache: Path | None = None) -> Conve
         cache.mkdir(parents=True, exist_ok=True)
         sha256 = _sha256(path, cache)
         folder = cache / sha256[:16]
-        with _only_converter(cache / f"{sha256[:16]}.lock"):
-            if not (folder / ABOUT).is_file():
-                _convert(path, name, sha256, folder)
+        if not (folder / ABOUT).is_file():  # looked at first: the cache may be read-only by now
+            with _only_converter(cache / f"{sha256[:16]}.lock"):
+                if not (folder / ABOUT).is_file():
+                    _convert(path, name, sha256, folder)
     except OSError as error:
         raise UnsupportedModelError(_sentence(error, cache)) from error
     about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
