@@ -125,8 +125,8 @@ def _add_precompute(added) -> None:
     parser.add_argument(
         "--batch-tokens",
         type=int,
-        default=4096,
-        help="padded tokens a pass; less needs less memory",
+        default=None,
+        help="padded tokens a pass; less needs less memory (default: what suits the device)",
     )
     parser.add_argument(
         "--without-texts",
