@@ -2,9 +2,9 @@
 
 A model is named by a path that ends in .gguf or as ORG/REPO:FILE.gguf on the Hugging Face hub. The
 folder lies in a cache, under the file's hash; it is written whole or not at all, and two processes
-that want the same file take turns. Weights are read by transformers' own loader, in float32: what a
-quantised weight stands for fits no smaller type. Before the folder is put in its place the model
-has to read English (qkcore.attention.english_check).
+that want the same file take turns. What a file means is read by qkcore.attention.gguf_reading, in
+float32: what a quantised weight stands for fits no smaller type. Before the folder is put in its
+place the model has to read English (qkcore.attention.english_check).
 """
 
 import errno
@@ -15,12 +15,12 @@ import os
 import re
 import shutil
 import sys
-from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from tqdm import tqdm
 
@@ -28,10 +28,11 @@ from qkcore.attention.geometry import UnsupportedModelError
 from qkcore.attention.quiet import without_bars
 
 if TYPE_CHECKING:
-    from gguf import GGUFReader
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 ON_HUB = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+):(?P<file>[^:]+\.gguf)", re.IGNORECASE)
 ABOUT = "qkscope.json"  # in a converted folder: what it was made of; written last
+CONVERSION = 1  # raised when a file is read otherwise: older folders are made again
 BYTES = 4  # of a converted weight
 SPARE = 1.1  # of the room that weights take, for the tokenizer and the file system
 CHUNK = 2**24
@@ -61,7 +62,7 @@ def is_gguf(model: str | os.PathLike[str]) -> bool:
 def cache_folder() -> Path:
     """Where converted models lie: QKSCOPE_CACHE, else the platform's usual place for caches."""
     if named := os.environ.get("QKSCOPE_CACHE"):
-        return Path(named).expanduser()
+        return Path(os.path.expanduser(named))
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches" / "qkscope"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "qkscope"
@@ -83,21 +84,25 @@ def converted(model: str | os.PathLike[str], cache: Path | None = None) -> Conve
     try:
         cache.mkdir(parents=True, exist_ok=True)
         sha256 = _sha256(path, cache)
-        folder = cache / sha256[:16]
-        if not (folder / ABOUT).is_file():  # looked at first: the cache may be read-only by now
-            with _only_converter(cache / f"{sha256[:16]}.lock"):
-                if not (folder / ABOUT).is_file():
-                    _convert(path, name, sha256, folder)
+        # Looked at before the lock is: the cache may be read-only by now.
+        made = _made(cache, sha256, name)
+        if made is None:
+            with _lock(cache / f"{sha256[:16]}.lock"):
+                made = _made(cache, sha256, name)
+                if made is None:
+                    _remove_leftovers(cache, sha256)
+                    made = _convert(path, name, sha256, cache / sha256[:16])
     except OSError as error:
         raise UnsupportedModelError(_sentence(error, cache)) from error
-    about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-    return Converted(folder=folder, **about | {"name": name})
+    return made
 
 
 def _found(model: str) -> tuple[Path, str]:
     """(file, name) of a model; a download where it is on the hub."""
-    path = Path(model).expanduser()
-    if path.is_file():
+    path = Path(os.path.expanduser(model))
+    if os.path.isfile(path):
+        if not os.access(path, os.R_OK):
+            raise UnsupportedModelError(f"{model} may not be read by this user")
         return path, path.stem
     on_hub = ON_HUB.fullmatch(model)
     if on_hub is None:
@@ -118,12 +123,14 @@ def _found(model: str) -> tuple[Path, str]:
 
 
 def _sha256(path: Path, cache: Path) -> str:
-    """The file's hash; looked up where a file of this place, size and time was hashed before."""
+    """The file's hash; looked up where a file of this place, size and times was hashed before."""
     state = path.stat()
-    key = f"{path.resolve()} {state.st_size} {state.st_mtime_ns}"
+    key = f"{path.resolve()} {state.st_size} {state.st_mtime_ns} {state.st_ctime_ns}"
     known = cache / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.sha256"
-    if known.is_file() and re.fullmatch(r"[0-9a-f]{64}", found := known.read_text().strip()):
-        return found
+    with suppress(OSError):
+        found = known.read_text(encoding="utf-8", errors="replace").strip()
+        if re.fullmatch(r"[0-9a-f]{64}", found):
+            return found
     digest = hashlib.sha256()
     with (
         path.open("rb") as file,
@@ -132,134 +139,122 @@ def _sha256(path: Path, cache: Path) -> str:
         while chunk := file.read(CHUNK):
             digest.update(chunk)
             bar.update(len(chunk))
-    _write(known, digest.hexdigest())
+    with suppress(OSError):  # a cache that has the folder may be read-only
+        _write(known, digest.hexdigest())
     return digest.hexdigest()
 
 
+def _made(cache: Path, sha256: str, name: str) -> Converted | None:
+    """The folder of a file that was converted before, by this version of the reading."""
+    folder = cache / sha256[:16]
+    try:
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        version = about.pop("conversion")
+        made = Converted(**about | {"folder": folder, "name": name})
+    except (FileNotFoundError, ValueError, TypeError, KeyError, AttributeError):
+        return None  # not there, or of another version
+    return made if (version, made.sha256) == (CONVERSION, sha256) else None
+
+
 @contextmanager
-def _only_converter(lock: Path) -> Iterator[None]:
+def _lock(path: Path) -> Iterator[None]:
     """Two processes that want the same file take turns: the second finds it converted."""
-    with lock.open("w") as file:
+    with path.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             print("Another process is converting this file; waiting for it.", file=sys.stderr)
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def _convert(path: Path, name: str, sha256: str, folder: Path) -> None:
+def _remove_leftovers(cache: Path, sha256: str) -> None:
+    """Remove what killed processes left: of this file, whose lock we hold, and of all others that
+    nobody is converting.
+    """
+    for leftover in cache.glob(".*.tmp"):
+        owner = leftover.name.split(".")[1]
+        if owner == sha256[:16]:
+            shutil.rmtree(leftover)
+        elif leftover.is_dir() and (lock := cache / f"{owner}.lock").is_file():
+            with lock.open() as file, suppress(BlockingIOError):
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(leftover)
+
+
+def _convert(path: Path, name: str, sha256: str, folder: Path) -> Converted:
     """Write the folder beside its place, and move it there when it is whole."""
-    for leftover in folder.parent.glob(f".{folder.name}.*.tmp"):  # of one that was killed
-        shutil.rmtree(leftover)
-    if folder.exists():  # without ABOUT: not ours, or of a version that wrote it otherwise
-        shutil.rmtree(folder)
+    from qkcore.attention.english_check import require_english
+    from qkcore.attention.gguf_reading import look_at, read_model, read_tokenizer
+
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    with tqdm(total=5, desc=f"Converting {path.name}", unit="step") as progress:
-        quantisation, n_weights = _looked_at(path, name)
-        if (free := shutil.disk_usage(folder.parent).free) < (need := SPARE * BYTES * n_weights):
-            raise UnsupportedModelError(
-                f"converting {name} takes {need / 1e9:.1f} GB in {folder.parent}, where "
-                f"{free / 1e9:.1f} GB are free; make room, or name another folder in QKSCOPE_CACHE"
-            )
+    bar = tqdm(total=5, desc=f"Converting {path.name}", unit="step")
+    with bar as progress, without_bars():
+        header = look_at(path, name)
+        _check_room(folder.parent, name, SPARE * BYTES * header.n_weights)
         progress.update()
+        tokenizer = read_tokenizer(path, name, header)
+        progress.update()
+        model = read_model(path, name, header)
+        progress.update()
+        found = require_english(name, model, tokenizer)
+        progress.update()
+        made = Converted(folder, name, sha256, header.quantisation, found.text, found.shuffled)
         try:
             temporary.mkdir()
-            about = _written(path, name, temporary, progress)
-            found = {"name": name, "sha256": sha256, "quantisation": quantisation} | about
-            _write(temporary / ABOUT, json.dumps(found, indent=2))
+            _save(tokenizer, temporary)
+            _save(model, temporary)
+            about = {"conversion": CONVERSION} | asdict(made)
+            del about["folder"]
+            _write(temporary / ABOUT, json.dumps(about, indent=2) + "\n")
+            if folder.exists():  # of an older version
+                shutil.rmtree(folder)
             temporary.replace(folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         progress.update()
+    return made
 
 
-def _looked_at(path: Path, name: str) -> tuple[str, int]:
-    """(type of most weights, number of weights) of a file that can be converted."""
-    reader = _reader(path, name)
-    fields = reader.fields
-    if "split.count" in fields and int(fields["split.count"].contents()) > 1:
+def _check_room(folder: Path, name: str, need: float) -> None:
+    if (free := shutil.disk_usage(folder).free) < need:
         raise UnsupportedModelError(
-            f"{name} is one of {int(fields['split.count'].contents())} parts of a model; put them "
-            "together with llama.cpp's llama-gguf-split --merge, and name the whole file"
+            f"converting {name} takes {_gb(need)} in {folder}, where {_gb(free)} are free; make "
+            "room, or name another folder in QKSCOPE_CACHE"
         )
-    architecture = str(fields["general.architecture"].contents())
-    from transformers.modeling_gguf_pytorch_utils import GGUF_SUPPORTED_ARCHITECTURES as KNOWN
-
-    if architecture.replace("-", "") not in {one.replace("-", "") for one in KNOWN}:
-        raise UnsupportedModelError(
-            f"{name} is of architecture {architecture!r}, which transformers cannot read from "
-            "GGUF files; use the model's own folder or Hugging Face id"
-        )
-    sizes: Counter[str] = Counter()
-    for tensor in reader.tensors:
-        sizes[tensor.tensor_type.name] += int(tensor.n_elements)
-    return sizes.most_common(1)[0][0], sizes.total()
 
 
-def _reader(path: Path, name: str) -> "GGUFReader":
-    from gguf import GGUFReader
+def _gb(n_bytes: float) -> str:
+    return f"{n_bytes / 1e9:.{1 if n_bytes >= 1e9 else 3}f} GB"
 
+
+def _save(what: "PreTrainedModel | PreTrainedTokenizerBase", folder: Path) -> None:
+    """Save a model or a tokenizer as others' caches are: readable by whom the umask lets read."""
     try:
-        reader = GGUFReader(path)
-        if "general.architecture" not in reader.fields or not reader.tensors:
-            raise ValueError("it names no architecture, or holds no weights")
-    except (ValueError, IndexError, KeyError, OverflowError, UnicodeDecodeError, MemoryError) as e:
-        reason = (str(e).strip() or type(e).__name__).splitlines()[0]
-        raise UnsupportedModelError(
-            f"{name} is damaged, cut short or no GGUF file ({reason}); get it again"
-        ) from e
-    return reader
-
-
-def _written(path: Path, name: str, folder: Path, progress: "tqdm[int]") -> dict[str, float]:
-    """Write tokenizer and weights; returns what the English check found."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    from qkcore.attention.english_check import english_check, refuse_misread, refuse_unread
-
-    place = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
-    with without_bars():
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(**place)
-            tokenizer.save_pretrained(folder)
-            progress.update()
-            model, notes = AutoModelForCausalLM.from_pretrained(
-                **place, dtype="float32", output_loading_info=True
-            )
-        except (OSError, ValueError, KeyError, AttributeError, TypeError, RuntimeError) as error:
-            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-                raise
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise UnsupportedModelError(
-                f"{name} cannot be read by transformers from its GGUF file: {reason}"
-            ) from error
-        if absent := sorted(notes["missing_keys"]):
-            raise UnsupportedModelError(
-                f"{name}: {len(absent)} weights are missing in its GGUF file (first: {absent[0]}); "
-                "they would be random"
-            )
-        progress.update()
-        model.eval()
-        found = english_check(model, tokenizer)
-        refuse_unread(name, found)
-        refuse_misread(name, model, tokenizer, found)
-        progress.update()
-        # It is no longer quantised; transformers would refuse to save it.
-        del model.config.quantization_config
-        model.hf_quantizer, model.is_quantized = None, False
-        model.save_pretrained(folder)
-    return {"nats_text": found.text, "nats_shuffled": found.shuffled}
+        what.save_pretrained(folder)
+    except OSError:
+        raise
+    except Exception as error:  # of libraries in Rust, which know no OSError
+        if found := re.search(r"\(os error (\d+)\)", str(error)):
+            raise OSError(int(found[1]), os.strerror(int(found[1]))) from error
+        raise
+    for path in folder.glob("*.safetensors"):  # made for the owner only
+        shutil.copymode(folder / "config.json", path)
 
 
 def _write(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _sentence(error: OSError, cache: Path) -> str:
-    if error.errno == errno.ENOSPC:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"the disk is full in {cache}; make room, or name another folder in QKSCOPE_CACHE"
-    return f"{error.filename or cache}: {error.strerror or error}; name a folder in QKSCOPE_CACHE"
+    where = Path(error.filename or cache)
+    reason = f"{where}: {error.strerror or error}"
+    return reason + ("; name a folder in QKSCOPE_CACHE" if where.is_relative_to(cache) else "")

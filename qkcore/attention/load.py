@@ -226,6 +226,7 @@ def _check_reachable(model: str) -> None:
 def _from_pretrained(model: str, dtype: torch.dtype | str, device: str):
     """(model, tokenizer), or one sentence for whatever Hugging Face raises."""
     os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
+    from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -250,6 +251,7 @@ def _from_pretrained(model: str, dtype: torch.dtype | str, device: str):
         TypeError,
         RuntimeError,
         SafetensorError,
+        StrictDataclassError,
     ) as error:
         first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
         where = (
