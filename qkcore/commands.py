@@ -201,6 +201,7 @@ def _read_puzzle(text: str, candidates: str | None) -> Puzzle:
 def check(options: Namespace) -> None:
     """Load a model and show how it is read."""
     lm, template = _load(options)
+    from qkcore.attention.english_check import english_check
     from qkcore.scoring.score import prompts_of
 
     puzzle = _read_puzzle(
@@ -232,6 +233,7 @@ def check(options: Namespace) -> None:
         "candidates": repr(
             [[lm.tokenizer.decode([token]) for token in ids] for ids in prompt.candidates]
         ),
+        "plain English": f"{english_check(lm.model, lm.tokenizer)}",
         "self-check": f"passed; differences are at most {check.tolerance:.0e} of the largest value",
         "  attention rebuilt": f"{check.attention:.1e}",
         "  before and after rotary": rotation,

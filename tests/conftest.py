@@ -9,6 +9,9 @@ from hypothesis import settings
 
 from tests.stores import family_store, planted_store
 
+# Pages are tested with the bundled model, which loads in no time; tests of the real one say so.
+os.environ.setdefault("QKSCOPE_REAL_MODEL", "false")
+
 # The same examples each time, and no failure because a machine is busy.
 settings.register_profile("project", deadline=None, derandomize=True)
 settings.load_profile("project")

@@ -22,6 +22,7 @@ from qkcore import InputError
 from qkcore.asking.links import Shared
 from qkcore.asking.templates import PromptError, template_named
 from qkcore.attention.memory import memory_needed, size_text
+from qkcore.bundled import REAL_MODEL
 from qkcore.puzzles.puzzle import Puzzle
 from qkcore.puzzles.variants import KINDS, Variant, variants
 from qkcore.results.scores import Scores
@@ -75,12 +76,14 @@ def _load(name: str, say: Callable[[str], None]) -> "CausalLM":
     from qkcore.attention.load import load_model
 
     logging.disable_progress_bar()
-    return load_model(model_path(name))
+    if name == REAL_MODEL or name.lower().endswith(".gguf"):
+        say("loading the model (a GGUF file is converted the first time, which takes a minute)")
+    return load_model(model_path(name), cache=Path(cache) if (cache := settings().cache) else None)
 
 
 def _memory_by_hub(name: str, say: Callable[[str], None]) -> int | None:
     """What Hugging Face says of a model's size, if it is one of theirs and can be reached."""
-    if Path(name).is_dir():
+    if Path(name).is_dir() or name == REAL_MODEL or name.lower().endswith(".gguf"):
         return None
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError

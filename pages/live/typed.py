@@ -20,6 +20,7 @@ from qkcore import InputError
 from qkcore.asking.links import MAX_CANDIDATES, LinkError, Shared, decode, typed_puzzle
 from qkcore.asking.readings import READINGS
 from qkcore.asking.templates import DEFAULT
+from qkcore.bundled import names_of
 from qkcore.puzzles.generate import generate_puzzles
 from qkcore.puzzles.puzzle import Puzzle
 from qkcore.puzzles.variants import Truth, truth
@@ -99,7 +100,7 @@ def run_of(model: str) -> pd.Series | None:
     Its revision is compared once the model is loaded.
     """
     it: Chosen | None = st.session_state.get("chosen")
-    if it is None or it.run["model"] not in (model, Path(model).name):
+    if it is None or it.run["model"] not in names_of(model):
         return None
     return it.run
 
@@ -136,7 +137,7 @@ def typed_candidates() -> tuple[str, ...]:
 
 def typed_model() -> str:
     """The model that is picked or typed."""
-    model: str = st.session_state.get("live model", settings().models[0])
+    model: str = st.session_state.get("live model", settings().offered[0])
     other: str = st.session_state.get("live other model", "")
     return other.strip() if model == OTHER_MODEL else model
 
@@ -244,7 +245,7 @@ def _fill_and_ask(puzzle: Puzzle) -> None:
     found = _fill(puzzle)
     state[LAYER], state[HEAD] = 0, 0
     state["live template"] = AS_THE_RUN
-    state["live model"] = state.get("live model", settings().models[0])
+    state["live model"] = state.get("live model", settings().offered[0])
     ask_typed(found)
 
 
@@ -258,7 +259,7 @@ def _fill_from_link(shared: Shared) -> None:
     is_as_run = run is not None and read_and_asked == (run["rope"], run["template"])
     state["live template"] = AS_THE_RUN if is_as_run else shared.template
     state["live reading"] = AS_THE_RUN if is_as_run else READINGS[shared.rope]
-    if shared.model not in settings().models:
+    if shared.model not in settings().offered:
         state[PROBLEM] = _take_other_model(shared.model)
     else:
         state["live model"] = shared.model

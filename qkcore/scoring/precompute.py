@@ -28,7 +28,7 @@ from qkcore.results.parts import PART_SIZE, Part, is_done, part_path, write_part
 from qkcore.results.publish import Run, check_accepts, collect, publish
 from qkcore.results.scores import Scores
 from qkcore.results.store import ResultStore
-from qkcore.scoring.score import MAX_BATCH_TOKENS, Budget, prompts_of, score_prompts
+from qkcore.scoring.score import budget_for, prompts_of, score_prompts
 from qkcore.scoring.worked_example import worked_example
 
 # The version that last changed a number: part of a run's name, so that newer ones go on with it.
@@ -47,7 +47,7 @@ def precompute(
     puzzle_set: str,
     rope: str = "pre",
     template: Template | None = None,
-    max_batch_tokens: int = MAX_BATCH_TOKENS,
+    max_batch_tokens: int | None = None,
     show_progress: bool = True,
     with_texts: bool = True,
 ) -> str:
@@ -149,8 +149,8 @@ def _is_published(store: Path, run_id: str) -> bool:
         return run_id in set(opened.runs()["run_id"])
 
 
-def _check_input(puzzles: Sequence[Puzzle], max_batch_tokens: int) -> None:
-    if max_batch_tokens < 1:
+def _check_input(puzzles: Sequence[Puzzle], max_batch_tokens: int | None) -> None:
+    if max_batch_tokens is not None and max_batch_tokens < 1:
         raise InputError(f"{max_batch_tokens} tokens a batch hold nothing; give 1 or more")
     for puzzle in puzzles:
         if puzzle.answer is None:
@@ -179,7 +179,7 @@ def _score_parts(
     prompts: Sequence[Prompt],
     folder: Path,
     rope: str,
-    max_batch_tokens: int,
+    max_batch_tokens: int | None,
     show_progress: bool,
 ) -> list[Path]:
     """Write the parts that are missing; returns where all of them are."""
@@ -196,7 +196,7 @@ def _score_parts(
     if n_done:
         print(f"{n_done:,} of {n_all:,} puzzles were scored before; going on.", file=sys.stderr)
     # Shared by all parts: memory that ran out once is not tried again.
-    budget = Budget(max_batch_tokens)
+    budget = budget_for(lm, max_batch_tokens)
     with tqdm(total=n_all, initial=n_done, unit="puzzle", disable=not show_progress) as progress:
         for index in missing:
             start = time.monotonic()

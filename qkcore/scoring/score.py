@@ -29,7 +29,10 @@ from qkcore.puzzles.puzzle import Puzzle
 from qkcore.results.scores import Scores
 from qkcore.scoring.arithmetic import qk_scores
 
-MAX_BATCH_TOKENS = 4_096
+# Tokens a pass, by device: on a CPU small batches stay in its caches, a GPU wants many
+# (tests/bench/bench_batches.py). Fixed, not timed: the same run gives the same bits again.
+BATCH_TOKENS = {"cpu": 512, "mps": 4_096, "cuda": 16_384}
+MAX_BATCH_TOKENS = 4_096  # of any other device
 log = logging.getLogger(__name__)
 
 
@@ -65,6 +68,11 @@ class Budget:
             self.max_tokens,
         )
         return True
+
+
+def budget_for(lm: CausalLM, max_tokens: int | None = None) -> Budget:
+    """So many tokens a pass, or what suits the model's device."""
+    return Budget(max_tokens or BATCH_TOKENS.get(lm.device.type, MAX_BATCH_TOKENS))
 
 
 def prompts_of(
@@ -108,7 +116,7 @@ def score_puzzles(
     *,
     rope: str = "pre",
     template: Template | None = None,
-    max_batch_tokens: int | Budget = MAX_BATCH_TOKENS,
+    max_batch_tokens: int | Budget | None = None,
 ) -> Iterator[Scores]:
     """Score puzzles, one result each in their order.
 
@@ -122,7 +130,7 @@ def score_puzzles(
         template: the prompt for all of them; by default each puzzle's `default_template`. A `Chat`
             asks through the tokenizer's chat template.
         max_batch_tokens: padded tokens in one forward pass, or a `Budget` of them that several
-            calls share. Decides speed and memory only.
+            calls share; by default what suits the device. Decides speed and memory only.
 
     Raises:
         PromptError: naming the first puzzle that cannot be asked, before anything is computed.
@@ -158,7 +166,7 @@ def score_prompts(
     prompts: Sequence[Prompt],
     *,
     rope: str = "pre",
-    max_batch_tokens: int | Budget = MAX_BATCH_TOKENS,
+    max_batch_tokens: int | Budget | None = None,
 ) -> Iterator[Scores]:
     """`score_puzzles` of puzzles that have been located, by `prompts_of`."""
     if rope not in ROPES:
@@ -169,7 +177,7 @@ def score_prompts(
             "is no score before it; use rope 'post'"
         )
     given = max_batch_tokens
-    budget = given if isinstance(given, Budget) else Budget(given)
+    budget = given if isinstance(given, Budget) else budget_for(lm, given)
     scored = _score_prompts(lm, prompts, rope, budget)
     return (Scores(prompt.puzzle, *scored[index]) for index, prompt in enumerate(prompts))
 

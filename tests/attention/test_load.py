@@ -63,6 +63,12 @@ def test_half_precision_is_loaded_when_asked_for(saved):
         ),
         (lambda folder: (folder / "tokenizer.json").unlink(), "tokenizer|cannot be loaded"),
         (lambda folder: (folder / "config.json").write_text("{"), "cannot be loaded"),
+        (
+            lambda folder: (folder / "config.json").write_text(
+                '{"model_type": "qwen3", "hidden_size": "many"}'
+            ),
+            "cannot be loaded",
+        ),
     ],
 )
 def test_a_damaged_folder_is_refused_in_one_line(saved, spoil, message):

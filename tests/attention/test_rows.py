@@ -96,7 +96,24 @@ def test_batches_come_longest_first_and_within_the_budget(lm):
         lm, [puzzle(puzzle_id=str(n), context="Max is a cat. " * n) for n in (3, 9, 1, 7, 5)]
     )
     batches = list(batches_of(prompts, [[i] for i in range(5)], max_tokens=2 * prompts[1].n_tokens))
-    assert [[index for (index,) in batch] for batch in batches] == [[1, 3], [4, 0], [2]]
+    assert [[index for (index,) in batch] for batch in batches] == [[1], [3], [4], [0], [2]]
+
+
+def test_padding_is_at_most_a_twentieth_of_a_batch(lm):
+    lengths = [5, 9, 9, 10, 10, 10, 11, 11, 30, 30, 31, 31, 31, 32]
+    prompts = prompts_of(
+        lm, [puzzle(puzzle_id=str(n), context="Max is a cat. " * k) for n, k in enumerate(lengths)]
+    )
+    sizes = [prompt.n_tokens for prompt in prompts]
+    batches = list(
+        batches_of(prompts, [[i] for i in range(len(prompts))], max_tokens=4 * max(sizes))
+    )
+    assert sorted(index for batch in batches for (index,) in batch) == list(range(len(prompts)))
+    for batch in batches:
+        own = [sizes[index] for (index,) in batch]
+        assert sum(own) >= 0.95 * len(own) * max(own)
+        assert len(own) * max(own) <= 4 * max(sizes)
+    assert any(len(batch) == 4 for batch in batches)
 
 
 def limited_memory(monkeypatch, most_tokens):

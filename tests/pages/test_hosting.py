@@ -104,6 +104,7 @@ def running(app: Path, home: Path, log: Path, **environment):
     around = {
         "PATH": os.environ["PATH"],
         **environment_of_image(),
+        "QKSCOPE_REAL_MODEL": "false",  # the tests of it are elsewhere
         "HOME": str(home),
         **environment,
     }

