@@ -82,7 +82,7 @@ def ours(lm: CausalLM, puzzles: list) -> None:
 
 def check_agreement(lm: CausalLM, puzzles: list, ways: dict) -> None:
     """Stop when another way gives other scores: a ratio of times would then mean nothing."""
-    expected = [scores.qk for scores in score_puzzles(lm, puzzles)]
+    expected = [torch.tensor(scores.qk) for scores in score_puzzles(lm, puzzles)]
     for name, way in ways.items():
         difference = max(
             float((a - b).abs().max() / b.abs().max())

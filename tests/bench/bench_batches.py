@@ -1,0 +1,82 @@
+"""How many tokens a pass: `python -m tests.bench.bench_batches --model MODEL [--sets FOLDER]`.
+
+Scores the same puzzles with each of several fixed budgets, in turn and several times over, and
+prints the seconds of each as a multiple of the quickest, with the share of tokens that is padding.
+Sets: generated puzzles in both styles, and of a folder with the published samples (prontoqa_ood,
+pararule_plus) one file each. The default (BATCH_TOKENS of qkcore.scoring.score) is marked.
+"""
+
+import argparse
+import time
+from pathlib import Path
+from statistics import median
+
+from qkcore import generate_puzzles, import_puzzles, load_model
+from qkcore.asking.prompts import Prompt
+from qkcore.attention.load import CausalLM
+from qkcore.attention.rows import batches_of, groups_of, n_row_tokens
+from qkcore.scoring.score import budget_for, prompts_of, score_prompts
+
+BUDGETS = (256, 512, 1_024, 2_048, 4_096)
+FILES = {
+    "prontoqa": ("prontoqa", "prontoqa_ood/2hop_ProofsOnly_random_noadj.json"),
+    "pararule": ("pararule", "pararule_plus/PARARULE_Plus_Depth3_shuffled_test.jsonl"),
+}
+
+
+def sets_of(folder: Path | None, n: int) -> dict[str, list]:
+    """Puzzles by set, at most n of each."""
+    made = {
+        style: generate_puzzles(range(1, 5), range(0, 4), max(2, n // 16), style=style)
+        for style in ("made-up", "everyday")
+    }
+    for name, (format, path) in FILES.items() if folder else ():
+        made[name] = import_puzzles(format, [folder / path])
+    return {name: puzzles[:n] for name, puzzles in made.items()}
+
+
+def padding(prompts: list[Prompt], max_tokens: int) -> float:
+    """The share of all tokens in the passes that is padding."""
+    filled = passed = 0
+    for batch in batches_of(prompts, groups_of(prompts), max_tokens):
+        sizes = [n_row_tokens([prompts[index] for index in group]) for group in batch]
+        filled += sum(sizes)
+        passed += len(sizes) * max(sizes)
+    return 1 - filled / passed
+
+
+def seconds(lm: CausalLM, prompts: list[Prompt], max_tokens: int) -> float:
+    """For scoring all of them once."""
+    start = time.perf_counter()
+    for _ in score_prompts(lm, prompts, max_batch_tokens=max_tokens):
+        pass
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    """Print a line a set and budget."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="data/reference")
+    parser.add_argument("--sets", type=Path)
+    parser.add_argument("--n", type=int, default=48, help="puzzles of a set")
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    lm = load_model(options.model)
+    default = budget_for(lm).max_tokens
+    for name, puzzles in sets_of(options.sets, options.n).items():
+        prompts = prompts_of(lm, puzzles)
+        seconds(lm, prompts[:8], BUDGETS[0])  # warm
+        rounds = [[seconds(lm, prompts, one) for one in BUDGETS] for _ in range(options.rounds)]
+        typical = [median(column) for column in zip(*rounds, strict=True)]
+        for budget, took in zip(BUDGETS, typical, strict=True):
+            mark = " (default)" if budget == default else ""
+            print(
+                f"{name}: {budget:>5} tokens a pass{mark}: {took / min(typical):.2f} of the "
+                f"quickest, {1000 * took / len(prompts):.0f} ms a puzzle, "
+                f"{100 * padding(prompts, budget):.1f} % padding",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
