@@ -56,6 +56,9 @@ def look_at(path: Path, name: str) -> Header:
         architecture = said["general.architecture"]
         if not isinstance(architecture, str) or not reader.tensors:
             raise ValueError("it names no architecture, or holds no weights")
+        n_layers = int(said.get(f"{architecture}.block_count", 0))
+        if n_layers > len(reader.tensors):  # transformers would build them all
+            raise ValueError(f"it says {n_layers:,} layers, with {len(reader.tensors)} weights")
         n_parts = int(said.get("split.count", 1))
         tokens = reader.fields.get("tokenizer.ggml.tokens")
     except Exception as error:  # of whatever kind damaged bytes lead to

@@ -45,11 +45,7 @@ def write_gguf(path: Path, model, tokenizer, kind: str = "F16", **said) -> Path:
     for name, values, kind_of_it in tensors(model, kind):
         data = gguf.quants.quantize(values, kind_of_it)
         writer.add_tensor(name, data, raw_dtype=kind_of_it)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return path
+    return written(writer, path)
 
 
 def rounded(model, kind: str):
@@ -210,3 +206,26 @@ def say(writer: GGUFWriter, key: str, value) -> None:
         writer.add_array(key, value)
     elif value is not None:
         writer.add_string(key, value)
+
+
+def rewrite_gguf(source: Path, target: Path, change) -> Path:
+    """Copy a file with other weights: `change` takes a name and the rows as stored, (row, byte)."""
+    reader = gguf.GGUFReader(source)
+    writer = GGUFWriter(target, reader.fields["general.architecture"].contents())
+    for key, field in reader.fields.items():
+        if not key.startswith("GGUF.") and key != "general.architecture":
+            inner = field.types[-1] if field.types[0] == gguf.GGUFValueType.ARRAY else None
+            writer.add_key_value(key, field.contents(), field.types[0], sub_type=inner)
+    for tensor in reader.tensors:
+        data = change(tensor.name, np.array(tensor.data))
+        writer.add_tensor(tensor.name, data, raw_dtype=tensor.tensor_type)
+    return written(writer, target)
+
+
+def written(writer: GGUFWriter, path: Path) -> Path:
+    """The file, all of it."""
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
