@@ -137,11 +137,8 @@ def _call(method: Callable) -> str:
 def _section(title: str, text: str) -> str:
     r"""Arguments and errors one by one, what is returned as a paragraph.
 
-    >>> print(_section("Args", "    n: how many,\n        at most.\n    k, m: others.\n"))
-
-    Args:
-    - `n`: how many, at most.
-    - `k, m`: others.
+    >>> _section("Args", "    n: how many,\n        at most.\n    k, m: others.\n").splitlines()
+    ['Args:', '- `n`: how many, at most.', '- `k, m`: others.']
     """
     if title == "Returns":
         return f"Returns: {_joined(text)}"

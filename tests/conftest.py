@@ -35,8 +35,9 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 def pytest_collection_finish():
-    """What has been imported by now stays, so `gc.collect()`, of which a desk and some tests make
-    use, need not look through all of it each time.
+    """What has been imported by now stays, so `gc.collect()` need not look through all of it.
+
+    A desk and some tests make use of that.
     """
     gc.collect()
     gc.freeze()

@@ -44,6 +44,7 @@ class Installed:
     def started(self, *words: str, **more) -> subprocess.Popen:
         """A command of that environment, begun elsewhere."""
         around = {"PATH": os.environ["PATH"], "HOME": str(self.elsewhere)}
+        around["QKSCOPE_REAL_MODEL"] = "false"  # it would be converted first
         around |= {"STREAMLIT_SERVER_HEADLESS": "true", "PYTHONDONTWRITEBYTECODE": "1"}
         return subprocess.Popen(
             [str(self.commands / words[0]), *words[1:]],
@@ -120,8 +121,10 @@ def test_the_wheel_holds_the_core_and_the_dashboard_and_nothing_else(wheel):
     assert {name.split("/")[0] for name in names} == {"qkcore", "qkscope_app", info}
     assert not [name for name in names if re.search(NOT_IN_THE_WHEEL, name)]
     core = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("qkcore/**/*.py")}
-    assert {name for name in names if name.startswith("qkcore/")} == core | {"qkcore/py.typed"}
-    shown = [ROOT / "app.py", ROOT / ".streamlit/config.toml", *ROOT.glob("pages/**/*.py")]
+    core |= {"qkcore/py.typed", "qkcore/attention/english.txt"}
+    assert {name for name in names if name.startswith("qkcore/")} == core
+    shown = [ROOT / "app.py", ROOT / ".streamlit/config.toml", *ROOT.glob("pages/**/*.*")]
+    shown = [path for path in shown if "__pycache__" not in path.parts]
     data = [ROOT / "data/qkscope.duckdb", *model_files()]
     assert {name for name in names if name.startswith("qkscope_app/")} == {
         f"qkscope_app/{path.relative_to(ROOT).as_posix()}" for path in (*shown, *data)

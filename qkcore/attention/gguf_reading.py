@@ -23,6 +23,7 @@ from qkcore.attention.gguf_tokenizer import as_said
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+FILE = "model.gguf"  # what it is called where transformers reads it
 FREQUENCIES = "rope_freqs.weight"  # of Llama 3: by what each of its rotary frequencies is divided
 
 
@@ -101,7 +102,7 @@ def read_tokenizer(path: Path, name: str, header: Header) -> "PreTrainedTokenize
     with _one_sentence(name), _alone(path) as place:
         if not header.n_tokens:
             raise ValueError("it holds no tokenizer")
-        made = AutoTokenizer.from_pretrained(**place)
+        made = AutoTokenizer.from_pretrained(place, gguf_file=FILE, trust_remote_code=False)
         return as_said(made, header.architecture, header.of_tokenizer, header.n_tokens)
 
 
@@ -114,11 +115,17 @@ def read_model(path: Path, name: str, header: Header) -> "PreTrainedModel":
     from transformers import AutoConfig, AutoModelForCausalLM
 
     with _one_sentence(name), _alone(path) as place:
-        config = AutoConfig.from_pretrained(**place)
+        config = AutoConfig.from_pretrained(place, gguf_file=FILE, trust_remote_code=False)
         say_all(config, header.architecture, header.of_model, header.frequencies)
         # A pair, where loading info is asked for; its type does not say so.
         found: Any = AutoModelForCausalLM.from_pretrained(
-            **place, config=config, dtype="float32", output_loading_info=True
+            place,
+            gguf_file=FILE,
+            config=config,
+            dtype="float32",
+            use_safetensors=True,  # should the GGUF file be passed over
+            trust_remote_code=False,
+            output_loading_info=True,
         )
         model, notes = found
         # It is no longer quantised; transformers would refuse to save it.
@@ -168,15 +175,11 @@ def _below(prefix: str, said: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[dict[str, Any]]:
-    """Where transformers finds the file and nothing else: files beside it would be read as well."""
+def _alone(path: Path) -> Iterator[str]:
+    """A folder in which transformers finds the file, and nothing that it would read as well."""
     with TemporaryDirectory() as folder:
-        (Path(folder) / "model.gguf").symlink_to(path.resolve())
-        yield {
-            "pretrained_model_name_or_path": folder,
-            "gguf_file": "model.gguf",
-            "trust_remote_code": False,
-        }
+        (Path(folder) / FILE).symlink_to(path.resolve())
+        yield folder
 
 
 @contextmanager

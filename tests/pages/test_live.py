@@ -327,8 +327,8 @@ def models(monkeypatch):
 
     load_model, loaded = loading.load_model, weakref.WeakSet()
 
-    def noted(*arguments):
-        lm = load_model(*arguments)
+    def noted(*arguments, **named):
+        lm = load_model(*arguments, **named)
         loaded.add(lm.model)
         return lm
 
