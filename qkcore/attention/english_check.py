@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -78,7 +79,7 @@ def require_english(
     try:
         found = english_check(model, tokenizer)
         better = _read_better(model, tokenizer, found)
-    except (IndexError, RuntimeError, TypeError, ValueError) as error:
+    except Exception as error:  # of several libraries, and of whatever kind
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UnsupportedModelError(f"{name} fails on a short English text: {reason}") from error
     if better is not None:
@@ -132,12 +133,17 @@ def _reordered(order: Callable[[Tensor, int], Tensor]) -> Alteration:
     def alter(model: nn.Module) -> Iterator[tuple[Tensor, Tensor]]:
         for module in model.modules():
             head_dim = getattr(module, "head_dim", None)
-            for name in ("q_proj", "k_proj"):
+            for name in ("q_proj", "k_proj", "qkv_proj"):
                 projection = getattr(module, name, None)
-                if isinstance(projection, nn.Linear) and isinstance(head_dim, int):
-                    n_heads = projection.out_features // head_dim
-                    for weight in projection.parameters():
-                        yield weight, order(weight.data, n_heads)
+                if not isinstance(projection, nn.Linear) or not isinstance(head_dim, int):
+                    continue
+                n_heads = projection.out_features // head_dim
+                if name == "qkv_proj":  # values come last, one per kv head
+                    config: Any = module.config
+                    n_heads -= config.num_key_value_heads
+                for weight in projection.parameters():
+                    rows, others = weight.data.tensor_split([n_heads * head_dim])
+                    yield weight, torch.cat([order(rows, n_heads), others])
 
     return alter
 

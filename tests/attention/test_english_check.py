@@ -111,14 +111,25 @@ class Attention(nn.Module):
         self.norm = nn.LayerNorm(12, bias=False)
 
 
+class Fused(nn.Module):
+    """The same in one weight: two heads of queries, one of keys, one of values."""
+
+    head_dim = 6
+    config = SimpleNamespace(num_key_value_heads=1)
+
+    def __init__(self):
+        super().__init__()
+        self.qkv_proj = nn.Linear(5, 24)
+
+
 class Knowing(Table):
     """Has one table while its weights are the right ones, else another."""
 
-    def __init__(self, table, otherwise):
+    def __init__(self, table, otherwise, attention=Attention):
         super().__init__(table)
         self.otherwise = otherwise
         torch.manual_seed(0)
-        self.attention = Attention()
+        self.attention = attention()
         self.right = {name: weight.clone() for name, weight in self.named_parameters()}
         self.n_calls = 0
         self.fails_at = None
@@ -177,6 +188,15 @@ def test_a_model_that_reads_with_other_weights_was_misread(spoil, how):
         require_english("spoilt", model, by_words)
     assert "nats a token against" in str(no.value)
     assert all(torch.equal(weight, before[name]) for name, weight in model.named_parameters())
+
+
+@pytest.mark.parametrize(("order", "how"), [(in_pairs, "in halves"), (in_halves, "in pairs")])
+def test_rows_of_one_weight_for_all_are_put_back_and_those_of_values_left(order, how):
+    model = Knowing(knows_the_text(), -knows_the_text(), Fused)
+    for weight in model.attention.parameters():
+        weight.data[:18] = torch.from_numpy(order(weight.detach().numpy()[:18], 3))
+    with pytest.raises(UnsupportedModelError, match=f"rows of its queries and keys {how}"):
+        require_english("spoilt", model, by_words)
 
 
 def test_a_change_that_helps_and_does_not_make_it_read_is_no_reason():
