@@ -10,6 +10,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qkcore.asking.readings import READINGS
 from qkcore.puzzles.puzzle import Puzzle, PuzzleError, context_group, load_puzzles, save_puzzles
 from qkcore.wording import head_name
 
@@ -120,10 +121,10 @@ def score(options: Namespace) -> None:
     puzzle = _read_puzzle(sys.stdin.read(), options.candidates)
     lm, template = _load(options)
     from qkcore.asking.templates import template_name
-    from qkcore.scoring.score import prompts_of, score_puzzle
+    from qkcore.scoring.score import prompts_of, score_prompts
 
-    scores = score_puzzle(lm, puzzle, rope=options.rope, template=template)
-    prompt = prompts_of(lm, [puzzle], template)[0]
+    (prompt,) = prompts_of(lm, [puzzle], template)
+    (scores,) = score_prompts(lm, [prompt], rope=options.rope)
     choices = scores.choices.tolist()
     heads = [
         {
@@ -223,9 +224,7 @@ def check(options: Namespace) -> None:
         "head size": f"{geometry.head_size} dims of a query and a key",
         "positions": "no limit stated" if most is None else f"at most {most:,}",
         "sliding window": "none" if geometry.window is None else f"{geometry.window:,} positions",
-        "scores": " and ".join(
-            {"pre": "before rotary", "post": "after rotary"}[rope] for rope in geometry.ropes
-        ),
+        "scores": " and ".join(READINGS[rope] for rope in geometry.ropes),
         "candidates share a pass": shares,
         "asked as": asked_as,
         "prompt": repr([lm.tokenizer.decode([token]) for token in prompt.tokens]),

@@ -9,7 +9,7 @@ from qkcore.__main__ import main
 from qkcore.attention.load import load_model
 from qkcore.puzzles.puzzle import load_puzzles
 from qkcore.scoring.score import score_puzzle
-from tests.tiny import puzzle
+from tests.tiny import puzzle, tiny_model, tiny_tokenizer
 
 TYPED = "Context: Max is a wumpus. Every wumpus is a tumpus.\nStatement: Max is a tumpus.\n"
 
@@ -129,3 +129,10 @@ def test_a_store_in_a_missing_folder_is_refused_before_scoring(tiny_folder, tmp_
     ]
     assert main(["precompute", *arguments]) == 2
     assert "there is no folder" in capsys.readouterr().err
+
+
+def test_check_reads_as_much_english_as_a_model_reaches(tmp_path, capsys):
+    tiny_model("gpt2", n_positions=60).save_pretrained(tmp_path)
+    tiny_tokenizer().save_pretrained(tmp_path)
+    assert main(["check", "--model", str(tmp_path), "--template", "{context} {statement} So:"]) == 0
+    assert "nats a token" in capsys.readouterr().out

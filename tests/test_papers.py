@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 import qkcore
+from qkcore.bundled import REAL_MODEL_PACKAGE
 from tests import ROOT
 
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
@@ -45,3 +46,10 @@ def test_the_version_is_the_same_everywhere():
 def test_hooks_before_a_commit_are_local():
     hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())
     assert {repo["repo"] for repo in hooks["repos"]} == {"local"}
+
+
+@pytest.mark.parametrize("file", ["Makefile", "Dockerfile", "data/README.md"])
+def test_the_real_models_package_is_the_same_wherever_it_is_named(file):
+    package, version = REAL_MODEL_PACKAGE.split("==")
+    found = re.findall(rf"{package}[`\"=\s]+([\d.]+\d)", (ROOT / file).read_text())
+    assert set(found) == {version}

@@ -60,9 +60,13 @@ def english_check(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) ->
 
 
 def nats_per_token(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, text: str) -> float:
-    """Mean negative log likelihood of each token of a text but the first, given those before it."""
+    """Mean negative log likelihood of each token of a text but the first, given those before it.
+
+    Of as much of the text as the model reaches.
+    """
     device = input_embeddings(model).device
-    tokens = torch.tensor([tokenizer(text)["input_ids"]], device=device)
+    reach = getattr(getattr(model, "config", None), "max_position_embeddings", None)
+    tokens = torch.tensor([tokenizer(text)["input_ids"][:reach]], device=device)
     with torch.inference_mode():
         logits = model(input_ids=tokens, use_cache=False).logits[0, :-1].float()
     return float(nn.functional.cross_entropy(logits, tokens[0, 1:].to(logits.device)))
