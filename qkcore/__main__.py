@@ -57,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_generate,
         _add_import,
         _add_precompute,
+        _add_migrate,
         _add_bundle,
         _add_export,
         _add_score,
@@ -136,8 +137,23 @@ def _add_precompute(added: Added) -> None:
         action="store_true",
         help="keep ids and scores only, not the puzzles' texts",
     )
+    parser.add_argument(
+        "--scores",
+        choices=("float32", "float16"),
+        default="float32",
+        help="as what the store keeps raw scores; float16 takes half the room, and what that "
+        "changes is printed",
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.set_defaults(run=commands.precompute)
+
+
+def _add_migrate(added: Added) -> None:
+    parser = added.add_parser(
+        "migrate", help="count an older store's scores again, as this version does"
+    )
+    parser.add_argument("--store", type=Path, required=True, metavar="FILE.duckdb")
+    parser.set_defaults(run=commands.migrate)
 
 
 def _add_bundle(added: Added) -> None:

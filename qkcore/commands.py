@@ -87,8 +87,19 @@ def precompute(options: Namespace) -> None:
         max_batch_tokens=options.batch_tokens,
         show_progress=not options.quiet,
         with_texts=not options.without_texts,
+        scores=options.scores,
     )
     print(f"{options.store}: run {run_id}, {len(puzzles):,} puzzles")
+
+
+def migrate(options: Namespace) -> None:
+    """Bring a store of the schema before this one up to date."""
+    from qkcore.results.migrate import migrate as bring_up_to_date
+
+    run_ids = bring_up_to_date(options.store)
+    print(
+        f"{options.store}: {len(run_ids):,} {'run' if len(run_ids) == 1 else 'runs'} counted anew"
+    )
 
 
 def bundle(options: Namespace) -> None:

@@ -4,7 +4,7 @@ They are counted one puzzle at a time.
 
 Two, three and four candidates, in both orders, ties, scores of any size, puzzles that do not say
 their steps or distractors, an answer that occurs at some difficulties only, parts of unlike width,
-and another set in the same store that uses the same puzzle ids. `records` reads only tables scores
+and another set in the same store that uses the same puzzle ids. `records` reads only scores, logits
 and puzzles, with plain DuckDB, and loops in plain Python: the oracle of the questions to a store.
 """
 
@@ -147,18 +147,18 @@ def records(path: Path, run_id: str) -> list[Record]:
         rows = plain.execute(
             """
             select p.puzzle_id, p.split, p.steps, p.distractors, p.candidates, p.answer,
-                   list(x.qk order by x.candidate), list(x.logit order by x.candidate),
-                   any_value(r.n_heads)
-            from s.scores x, s.puzzles p, s.runs r
-            where x.run_id = ? and r.run_id = x.run_id
-              and p.puzzle_set = r.puzzle_set and p.puzzle_id = x.puzzle_id
+                   list(x.qk order by x.candidate, x.layer, x.head), any_value(l.logit)
+            from s.scores x, s.logits l, s.puzzles p, s.runs r
+            where x.run_id = ? and r.run_id = x.run_id and l.run_id = x.run_id
+              and p.puzzle_set = r.puzzle_set and p.place = x.place and l.place = x.place
             group by p.puzzle_id, p.split, p.steps, p.distractors, p.candidates, p.answer
             order by any_value(p.place)
             """,
             [run_id],
         ).fetchall()
     return [
-        Record(*row[:4], tuple(row[4]), row[5], _by_head(row[6], row[8]), row[7]) for row in rows
+        Record(*row[:4], tuple(row[4]), row[5], _by_head(row[6], len(row[4])), row[7])
+        for row in rows
     ]
 
 
@@ -176,8 +176,7 @@ def among(
     ]
 
 
-def _by_head(by_candidate: list[list[float]], n_heads: int) -> dict[tuple[int, int], list[float]]:
-    return {
-        divmod(index, n_heads): list(scores)
-        for index, scores in enumerate(zip(*by_candidate, strict=True))
-    }
+def _by_head(scores: list[float], n_candidates: int) -> dict[tuple[int, int], list[float]]:
+    """Of scores that come candidate after candidate, of all heads each."""
+    n = len(scores) // n_candidates
+    return {divmod(head, N_HEADS): scores[head::n] for head in range(n)}

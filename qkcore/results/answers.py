@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from qkcore.results.store import ResultStore, Steps
 from qkcore.statistics.marks import choices, margins
@@ -40,18 +41,12 @@ def model_logits(store: ResultStore, run_id: str) -> np.ndarray:
 
     Candidates that a puzzle lacks are NaN.
     """
-    found = store.arrays(
-        """
-        select place, candidate, logit
-        from store.scores s join store.runs r using (run_id)
-        join store.puzzles p on p.puzzle_set = r.puzzle_set and p.puzzle_id = s.puzzle_id
-        where run_id = $run_id
-        """,
-        run_id=run_id,
-    )
-    shape = (found["place"].max(initial=-1) + 1, max(2, found["candidate"].max(initial=-1) + 1))
-    logits = np.full(shape, np.nan, dtype=np.float32)
-    logits[found["place"], found["candidate"]] = found["logit"]
+    found = store.arrow(
+        "select logit from store.logits where run_id = $run_id order by place", run_id=run_id
+    )["logit"].combine_chunks()
+    n_candidates = np.diff(found.offsets.to_numpy())
+    logits = np.full((len(found), n_candidates.max(initial=2)), np.nan, dtype=np.float32)
+    logits[np.arange(logits.shape[1]) < n_candidates[:, None]] = found.flatten().to_numpy()
     return logits
 
 
@@ -65,26 +60,36 @@ def head_scores(store: ResultStore, run_id: str, heads: Sequence[tuple[int, int]
         with wanted as (
             select unnest($layers) as layer, unnest($heads) as head, unnest($columns) as "column"
         )
-        select place, "column", qk
-        from store.head_scores join wanted using (layer, head)
+        select first_place, "column", qk, qk_half, n_candidates
+        from store.head_scores join wanted using (layer, head) join store.runs using (run_id)
         where run_id = $run_id
+        order by "column", first_place
         """,
         run_id=run_id,
         layers=[layer for layer, _ in heads],
         heads=[head for _, head in heads],
         columns=list(range(len(heads))),
     )
-    place, column = (found[name].to_numpy() for name in ("place", "column"))
-    qk = found["qk"].combine_chunks()
-    n_candidates = np.diff(qk.offsets.to_numpy())
-    # One row of a head's scores after the other; which candidate each belongs to.
-    row = np.repeat(np.arange(len(qk)), n_candidates)
-    starts = np.cumsum(n_candidates) - n_candidates
-    candidate = np.arange(len(row)) - np.repeat(starts, n_candidates)
-    shape = (place.max(initial=-1) + 1, len(heads), n_candidates.max(initial=2))
-    scores = np.full(shape, np.nan, dtype=np.float32)
-    scores[place[row], column[row], candidate] = qk.flatten().to_numpy()
-    return scores
+    if not len(found):
+        return np.zeros((0, len(heads), 2), dtype=np.float32)
+    is_there = np.unique(found["column"].to_numpy())
+    known = stored_scores(found).reshape(len(is_there), -1, found["n_candidates"][0].as_py())
+    scores = np.full((len(heads), *known.shape[1:]), np.nan, dtype=np.float32)
+    scores[is_there] = known
+    return scores.swapaxes(0, 1)
+
+
+def stored_scores(rows: pa.Table) -> np.ndarray:
+    """(score,) float32 of rows of table head_scores, one row after the other.
+
+    Args:
+        rows: with qk and qk_half, of one run.
+    """
+    half = rows["qk_half"].combine_chunks().flatten()
+    if len(half):
+        return half.to_numpy().view(np.float16).astype(np.float32)
+    values: np.ndarray = rows["qk"].combine_chunks().flatten().to_numpy()
+    return values
 
 
 def vote(scores: np.ndarray, kind: str, is_validation: np.ndarray) -> np.ndarray:

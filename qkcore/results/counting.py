@@ -5,7 +5,7 @@ less run_id). Knows nothing of files.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -13,10 +13,13 @@ import pandas as pd
 import pyarrow as pa
 
 from qkcore.puzzles.puzzle import SPLITS, Puzzle
+from qkcore.puzzles.surface import SURFACE_RULES, surface_choices
+from qkcore.results.reader import StoreError
 from qkcore.statistics.luck import luck_line
 from qkcore.statistics.marks import choices
 from qkcore.statistics.metrics import auc
 
+CHUNK = 256  # puzzles of which a row of head_scores keeps the scores
 PUZZLE_COLUMNS = ("answer", "group", "steps", "distractors", "split", "candidates")
 
 
@@ -30,6 +33,7 @@ class Answers:
     logits: np.ndarray  # (puzzle, candidate) float32, likewise
     heads: np.ndarray  # (puzzle, layer * head) int8 candidate index, -1 for a tie
     model: np.ndarray  # (puzzle,) likewise
+    rules: np.ndarray | None  # (puzzle, rule) likewise, of `SURFACE_RULES`; None without texts
     n_heads: int  # of a layer
     seconds: float  # that scoring took
 
@@ -55,6 +59,7 @@ def answers_of(
     logits: np.ndarray,
     n_heads: int,
     seconds: float = 0.0,
+    has_texts: bool = True,
 ) -> Answers:
     """Mark every puzzle.
 
@@ -64,11 +69,54 @@ def answers_of(
         logits: (puzzle, candidate), likewise.
         n_heads: of a layer.
         seconds: that scoring took.
+        has_texts: whether the puzzles' texts are known, which surface rules read.
     """
     frame = pd.DataFrame([[getattr(puzzle, name) for name in PUZZLE_COLUMNS] for puzzle in puzzles])
     frame = frame.set_axis(PUZZLE_COLUMNS, axis="columns")
     frame = frame.astype({"steps": "Int64", "distractors": "Int64"})
-    return Answers(frame, qk, logits, choices(qk), choices(logits), n_heads, seconds)
+    rules = surface_choices(puzzles) if has_texts else None
+    return Answers(frame, qk, logits, choices(qk), choices(logits), rules, n_heads, seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Halving:
+    """What keeping scores as float16 does to them."""
+
+    n_changed: int  # answers of heads that became another, or a tie
+    n: int  # answers of heads
+    largest: float  # change of a head's accuracy over all puzzles, as a share
+
+    def __str__(self) -> str:
+        """The figures as people read them."""
+        return (
+            f"float16 changes {self.n_changed:,} of {self.n:,} answers, and no head's accuracy by "
+            f"more than {100 * self.largest:.2f} points"
+        )
+
+
+def halved(answers: Answers) -> tuple[Answers, Halving]:
+    """The answers as scores rounded to float16 give them, and what that changes.
+
+    Raises:
+        StoreError: when a score is too large for float16.
+    """
+    with np.errstate(over="ignore"):
+        qk = answers.qk.astype(np.float16).astype(np.float32)
+    if np.isinf(qk).any():
+        raise StoreError(
+            f"scores up to {np.nanmax(np.abs(answers.qk)):,.0f} do not fit float16, which ends at "
+            "65,504; keep them as float32"
+        )
+    heads = choices(qk)
+    right, was_right = (
+        (chosen == answers.answer[:, None]).mean(axis=0) for chosen in (heads, answers.heads)
+    )
+    effect = Halving(
+        n_changed=int((heads != answers.heads).sum()),
+        n=heads.size,
+        largest=float(np.abs(right - was_right).max(initial=0.0)),
+    )
+    return replace(answers, qk=qk, heads=heads), effect
 
 
 class _Cell(NamedTuple):
@@ -146,6 +194,26 @@ def _cell_table(cell: _Cell, counts: Mapping[str, object], n_rows: int) -> pa.Ta
     return pa.table({**columns, **counts})
 
 
+def surface_accuracy(answers: Answers) -> pa.Table:
+    """Table surface_accuracy, likewise for each rule; empty without texts."""
+    rules = {} if answers.rules is None else dict(zip(SURFACE_RULES, answers.rules.T, strict=True))
+    tables = [
+        _cell_table(
+            cell,
+            {
+                "rule": list(rules),
+                "n": np.full(len(rules), len(rows), dtype=np.int32),
+                "n_right": [
+                    int((said[rows] == answers.answer[rows]).sum()) for said in rules.values()
+                ],
+            },
+            len(rules),
+        )
+        for cell, rows in _cells(answers)
+    ]
+    return pa.concat_tables(tables)
+
+
 def luck(answers: Answers) -> pa.Table:
     """Table luck: `metrics.luck_line` of each split."""
     lines = []
@@ -186,22 +254,48 @@ def aucs(answers: Answers) -> pa.Table:
     return pa.table({"split": split, **columns, "auc": pa.array(areas, pa.list_(pa.float64()))})
 
 
-def head_scores(answers: Answers) -> Iterator[pa.Table]:
+def logits(answers: Answers) -> pa.Table:
+    """Table logits: the model's own, a row a puzzle."""
+    is_known = ~np.isnan(answers.logits)
+    ends = np.concatenate([[0], is_known.sum(axis=1).cumsum()]).astype(np.int32)
+    return pa.table(
+        {
+            "place": np.arange(len(ends) - 1, dtype=np.int32),
+            "logit": pa.ListArray.from_arrays(
+                pa.array(ends), pa.array(answers.logits[is_known].astype(np.float32))
+            ),
+        }
+    )
+
+
+def head_scores(answers: Answers, width: str = "float32") -> Iterator[pa.Table]:
     """Table head_scores, a layer at a time.
 
     So a large run needs little more memory than its scores.
+
+    Args:
+        answers: whose scores.
+        width: "float32" or "float16"; scores that are to be kept as the latter must be such
+            numbers already (`halved`).
     """
-    n_puzzles = len(answers.qk)
+    n_puzzles, _, n_candidates = answers.qk.shape
+    starts = np.arange(0, n_puzzles, CHUNK, dtype=np.int32)
+    sizes = np.diff([*starts, n_puzzles]) * n_candidates
     for first in range(0, answers.qk.shape[1], answers.n_heads):
         # (head, puzzle, candidate)
         qk = answers.qk[:, first : first + answers.n_heads].swapaxes(0, 1)
-        is_known = ~np.isnan(qk)
-        ends = np.concatenate([[0], is_known.sum(axis=-1).ravel().cumsum()]).astype(np.int32)
+        ends = np.concatenate([[0], np.tile(sizes, len(qk)).cumsum()]).astype(np.int32)
+        values = np.ascontiguousarray(qk).ravel()
+        half = width == "float16"
+        if half:
+            values = values.astype(np.float16).view(np.uint16)
         yield pa.table(
             {
                 "layer": np.full(len(ends) - 1, first // answers.n_heads, dtype=np.int32),
-                "head": np.repeat(np.arange(answers.n_heads, dtype=np.int32), n_puzzles),
-                "place": np.tile(np.arange(n_puzzles, dtype=np.int32), answers.n_heads),
-                "qk": pa.ListArray.from_arrays(pa.array(ends), pa.array(qk[is_known])),
+                "head": np.repeat(np.arange(len(qk), dtype=np.int32), len(starts)),
+                "first_place": np.tile(starts, len(qk)),
+                "qk_half" if half else "qk": pa.ListArray.from_arrays(
+                    pa.array(ends), pa.array(values)
+                ),
             }
         )

@@ -18,9 +18,12 @@ QUERIES = {
         where run_id = $run_id order by place
         """,
     "scores": """
-        select s.* exclude run_id from store.scores s join store.runs r using (run_id)
-        join store.puzzles p on p.puzzle_set = r.puzzle_set and p.puzzle_id = s.puzzle_id
-        where run_id = $run_id order by place, candidate
+        select puzzle_id, candidate, list(qk order by layer, head) as qk,
+               any_value(logit[candidate + 1]) as logit
+        from store.scores join store.logits using (run_id, place)
+        where run_id = $run_id
+        group by puzzle_id, place, candidate
+        order by place, candidate
         """,
     "head_accuracy": """
         select * exclude run_id from store.head_accuracy

@@ -19,15 +19,14 @@ import pyarrow as pa
 
 from qkcore import __version__
 from qkcore.puzzles.puzzle import Puzzle
-from qkcore.puzzles.surface import surface_accuracy
 from qkcore.results import counting
-from qkcore.results.parts import PART_SIZE, read_part, score_rows
+from qkcore.results.parts import read_part
 from qkcore.results.reader import StoreError
 from qkcore.results.schema import SCHEMA, SCHEMA_VERSION
 from qkcore.results.store import ResultStore
 
 RUN_TABLES = (
-    "runs scores head_scores head_accuracy model_accuracy surface_accuracy luck auc worked_examples"
+    "runs logits head_scores head_accuracy model_accuracy surface_accuracy luck auc worked_examples"
 ).split()
 
 
@@ -49,6 +48,7 @@ class Run:
     dtype: str
     rope: str
     template: str
+    scores: str = "float32"  # as what the store keeps them, or "float16"
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +198,7 @@ def _write(
         "created_at": datetime.now(UTC).replace(tzinfo=None),
         "n_puzzles": len(puzzles),
         "seconds": answers.seconds,
+        "n_candidates": answers.qk.shape[-1],
     }
     named = ", ".join(f"${name} as {name}" for name in row)
     connection.execute(f"insert into runs by name select {named}", row)
@@ -208,24 +209,18 @@ def _write(
     if with_texts or known == [(0,)]:
         connection.execute("delete from puzzles where puzzle_set = ?", [run.puzzle_set])
         _insert(connection, "puzzles", _puzzle_table(run.puzzle_set, puzzles, with_texts))
-    for table, rows in _counted(puzzles, answers):
+    for table, rows in _counted(run, answers):
         _insert(connection, table, rows, run.run_id)
 
 
-def _counted(
-    puzzles: Sequence[Puzzle], answers: counting.Answers
-) -> Iterator[tuple[str, pa.Table]]:
+def _counted(run: Run, answers: counting.Answers) -> Iterator[tuple[str, pa.Table]]:
     """Names and rows of the tables of a run, large ones in several pieces."""
-    for start in range(0, len(puzzles), PART_SIZE):
-        some = slice(start, start + PART_SIZE)
-        ids = [puzzle.puzzle_id for puzzle in puzzles[some]]
-        yield "scores", score_rows(ids, answers.qk[some], answers.logits[some])
-    for rows in counting.head_scores(answers):
+    yield "logits", counting.logits(answers)
+    for rows in counting.head_scores(answers, run.scores):
         yield "head_scores", rows
     yield "head_accuracy", counting.head_accuracy(answers)
     yield "model_accuracy", counting.model_accuracy(answers)
-    rules = pa.Table.from_pandas(surface_accuracy(puzzles), preserve_index=False)
-    yield "surface_accuracy", rules
+    yield "surface_accuracy", counting.surface_accuracy(answers)
     yield "luck", counting.luck(answers)
     yield "auc", counting.aucs(answers)
 

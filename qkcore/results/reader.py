@@ -65,7 +65,7 @@ class Reader:
         Raises:
             StoreError: as `open`.
         """
-        connection = _connect(Path(path))
+        connection = attached(Path(path))
         try:
             _check_version(connection, Path(path))
         except BaseException:
@@ -127,7 +127,12 @@ def _hashable(parameters: dict[str, object]) -> Named:
     )
 
 
-def _connect(path: Path) -> duckdb.DuckDBPyConnection:
+def attached(path: Path) -> duckdb.DuckDBPyConnection:
+    """A connection that has a store's file attached as `store`, for reading only.
+
+    Raises:
+        StoreError: when there is no such file, or DuckDB cannot open it.
+    """
     if path.is_dir():
         raise StoreError(
             f"{path} is a folder; name a file in it, such as {path / 'results.duckdb'}"
@@ -170,6 +175,12 @@ def _check_version(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
             f"{path} is a DuckDB file, but not a QKScope store (it has no table meta); check the "
             "path."
         ) from None
+    if rows == [(SCHEMA_VERSION - 1,)]:
+        raise StoreError(
+            f"{path} has schema version {SCHEMA_VERSION - 1}, this QKScope reads version "
+            f"{SCHEMA_VERSION}; bring it up to date with `python -m qkcore migrate --store {path}`; "
+            "nothing is scored anew."
+        )
     if rows != [(SCHEMA_VERSION,)]:
         raise StoreError(
             f"{path} has schema version {rows[0][0] if rows else 'none'}, this QKScope reads "

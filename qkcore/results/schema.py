@@ -1,6 +1,6 @@
 """The tables of a result store. Anyone with DuckDB can read them."""
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 SCHEMA = """
 create table meta (schema_version integer, qkcore_version varchar);
 create table runs (
@@ -10,7 +10,9 @@ create table runs (
     rope varchar,               -- 'pre' or 'post' rotary position embedding
     template varchar,           -- format string, or 'default': true-false or yes-no, by candidates
     qkcore_version varchar, created_at timestamp, n_puzzles integer,
-    seconds double              -- scoring time, all sittings together
+    seconds double,             -- scoring time, all sittings together
+    n_candidates integer,       -- of the puzzle with the most
+    scores varchar              -- 'float32' or 'float16': as what head_scores keeps them
 );
 create table puzzles (
     puzzle_set varchar, puzzle_id varchar,
@@ -20,17 +22,40 @@ create table puzzles (
     answer integer,             -- index into candidates, from 0
     steps integer, distractors integer, "group" varchar, split varchar
 );
-create table scores (
-    run_id varchar, puzzle_id varchar,
-    candidate integer,          -- index from 0
-    qk float[],                 -- layer-major: head h of layer l is qk[l * n_heads + h + 1]
-    logit float
+create table logits (           -- the model's own
+    run_id varchar,
+    place integer,              -- of the puzzle in its set
+    logit float[]               -- by candidate
 );
--- scores.qk once more, head by head, so that one head's answers are read at once
-create table head_scores (
-    run_id varchar, layer integer, head integer, place integer,
-    qk float[]                  -- by candidate
+create table head_scores (      -- see view scores
+    run_id varchar, layer integer, head integer,
+    first_place integer,        -- of some consecutive puzzles of the set
+    -- Puzzle after puzzle, runs.n_candidates of each; NaN where a puzzle has fewer
+    qk float[],                 -- null where runs.scores is 'float16'
+    qk_half usmallint[]         -- then these: the bits of float16 numbers
 );
+create macro float_of_half(bits) as
+    if(bits >= 32768, -1, 1) * case (bits >> 10) & 31
+        when 0 then (bits & 1023) * pow(2, -24)
+        when 31 then if(bits & 1023 = 0, 'infinity'::double, 'nan'::double)
+        else (1 + (bits & 1023) / 1024) * pow(2, ((bits >> 10) & 31) - 15) end;
+create view scores as
+    select run_id, layer, head, place, puzzle_id, candidate, qk
+    from (
+        select run_id, puzzle_set, layer, head,
+               first_place + (i - 1) // n_candidates as place,
+               (i - 1) % n_candidates as candidate,  -- index from 0
+               qk
+        from (
+            select run_id, puzzle_set, layer, head, first_place, n_candidates,
+                   unnest(coalesce(qk, [float_of_half(b)::float for b in qk_half]))
+                       as qk,
+                   generate_subscripts(coalesce(qk, qk_half), 1) as i
+            from head_scores join runs using (run_id)
+        )
+        where not isnan(qk)
+    )
+    join puzzles using (puzzle_set, place);
 create table head_accuracy (
     run_id varchar, split varchar, steps integer, distractors integer, layer integer, head integer,
     n integer, n_right integer,

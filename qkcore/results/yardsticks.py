@@ -10,7 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qkcore.results.answers import head_scores, model_logits, puzzles_of, voters_and_scales
+from qkcore.results.answers import (
+    head_scores,
+    model_logits,
+    puzzles_of,
+    stored_scores,
+    voters_and_scales,
+)
 from qkcore.results.store import ResultStore
 from qkcore.statistics.marks import leads
 from qkcore.statistics.votes import weighted_vote
@@ -65,21 +71,19 @@ def _is_test(store: ResultStore, run_id: str) -> np.ndarray:
 
 
 def _typical_leads(store: ResultStore, run_id: str) -> np.ndarray:
-    found = store.arrays(
+    found = store.arrow(
         """
-        with leads as (
-            select layer, head,
-                   case when len(qk) = 2 then abs(qk[1] - qk[2])
-                        else list_reverse_sort(qk)[1] - list_reverse_sort(qk)[2] end as lead
-            from store.head_scores
-            where run_id = $run_id
-        )
-        select layer, head, sqrt(avg(lead::double * lead)) as typical
-        from leads
-        group by layer, head
+        select layer, head, qk, qk_half, n_candidates
+        from store.head_scores join store.runs using (run_id)
+        where run_id = $run_id
+        order by layer, head, first_place
         """,
         run_id=run_id,
     )
-    typical = np.zeros((found["layer"].max(initial=-1) + 1, found["head"].max(initial=-1) + 1))
-    typical[found["layer"], found["head"]] = found["typical"]
+    places = np.stack([found["layer"].to_numpy(), found["head"].to_numpy()])
+    n_layers, n_heads = places.max(axis=1, initial=-1) + 1
+    if not len(found):
+        return np.zeros((0, 0))
+    by_head = stored_scores(found).reshape(n_layers, n_heads, -1, found["n_candidates"][0].as_py())
+    typical: np.ndarray = np.sqrt((leads(by_head).astype(float) ** 2).mean(axis=-1))
     return typical

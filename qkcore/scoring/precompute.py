@@ -24,6 +24,7 @@ from qkcore.asking.prompts import Prompt
 from qkcore.asking.templates import Chat, Template, template_name
 from qkcore.attention.load import CausalLM
 from qkcore.puzzles.puzzle import Puzzle, PuzzleError, puzzle_set_sha256
+from qkcore.results.counting import halved
 from qkcore.results.parts import PART_SIZE, Part, is_done, part_path, write_part
 from qkcore.results.publish import Run, check_accepts, collect, publish
 from qkcore.results.scores import Scores
@@ -50,10 +51,12 @@ def precompute(
     max_batch_tokens: int | None = None,
     show_progress: bool = True,
     with_texts: bool = True,
+    scores: str = "float32",
 ) -> str:
     """Score every puzzle and publish the run; returns its run_id.
 
-    Without texts, the store gets the puzzles' ids, difficulties and answers only.
+    Without texts, the store gets the puzzles' ids, difficulties and answers only. Raw scores are
+    kept as "float32" or "float16"; what the latter changes is printed.
 
     The same call again after an interruption scores only what is missing; after a finished run it
     does nothing.
@@ -75,7 +78,7 @@ def precompute(
     (32, 8)
     """
     store = Path(store)
-    settings = _describe(lm, puzzles, puzzle_set, rope, template)
+    settings = _describe(lm, puzzles, puzzle_set, rope, template, scores)
     check_accepts(store, puzzle_set, settings.puzzle_set_sha256)
     _check_input(puzzles, max_batch_tokens)
     if _is_published(store, settings.run_id):
@@ -88,6 +91,9 @@ def precompute(
         try:
             parts = _score_parts(lm, prompts, folder, rope, max_batch_tokens, show_progress)
             answers = collect(settings, puzzles, parts)
+            if scores == "float16":
+                answers, effect = halved(answers)
+                print(f"{effect}.", file=sys.stderr)
             has_test = any(puzzle.split == "test" for puzzle in puzzles)
             example = None
             if with_texts and has_test and answers.best_head:
@@ -111,6 +117,7 @@ def _describe(
     puzzle_set: str,
     rope: str,
     template: Template | None,
+    scores: str,
 ) -> Run:
     decisive = {
         "model_revision": lm.revision,
@@ -125,6 +132,8 @@ def _describe(
         "version": NUMBERS,
         "part_size": PART_SIZE,
     }
+    if scores != "float32":
+        names["scores"] = scores
     # A chat's words may lie in a file outside of the revision, or hold a date.
     if isinstance(template, Chat) and puzzles:
         text = template.prompt_text(lm.tokenizer, puzzles[0]).text
@@ -138,6 +147,7 @@ def _describe(
         n_layers=lm.geometry.n_layers,
         n_heads=lm.geometry.n_heads,
         n_kv_heads=lm.geometry.n_kv_heads,
+        scores=scores,
         **decisive,
     )
 

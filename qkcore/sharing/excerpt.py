@@ -70,7 +70,7 @@ def _columns_of_tables() -> dict[str, list[str]]:
             """
             select table_name, list(column_name order by column_index)
             from duckdb_columns()
-            where not internal
+            where table_name in (select table_name from duckdb_tables())
             group by table_name
             order by table_name
             """

@@ -118,8 +118,9 @@ def stored(n: int):
                 limit $n
             )
             select context, statement, candidates, answer,
-                   list(qk order by candidate) as qk, list(logit order by candidate) as logits
+                   list(qk order by layer, head, candidate) as qk, any_value(logit) as logits
             from picked join store.scores using (puzzle_id)
+            join store.logits using (run_id, place)
             where run_id = $run_id
             group by puzzle_id, context, statement, candidates, answer
             """,
@@ -130,7 +131,7 @@ def stored(n: int):
         texts = (row.context, row.statement, tuple(row.candidates))
         yield (
             replace(TRUE, puzzle=typed_puzzle(*texts, row.answer)),
-            np.stack(row.qk).T,
+            np.reshape(row.qk, (-1, len(row.candidates))),
             np.array(row.logits),
         )
 

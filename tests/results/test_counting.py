@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from qkcore.results import counting
+from qkcore.results.reader import StoreError
 from qkcore.statistics.luck import luck_line
 from tests.messy import CANDIDATES, HEADS, N_HEADS, messy_puzzles, messy_scores, the_largest
 
@@ -135,11 +136,33 @@ def test_a_luck_line_for_each_split_and_difficulty_from_that_splits_puzzles():
             assert n == len(among)
 
 
-def test_head_scores_leave_out_the_candidates_that_a_puzzle_lacks():
+def test_the_scores_of_a_head_are_kept_in_pieces_of_consecutive_puzzles(monkeypatch):
+    monkeypatch.setattr(counting, "CHUNK", 64)
     qk, _ = messy_scores(PUZZLES)
     rows = [row for table in counting.head_scores(ANSWERS) for row in table.to_pylist()]
-    assert len(rows) == len(PUZZLES) * len(HEADS)
+    assert len(rows) == len(HEADS) * -(-len(PUZZLES) // 64)
     for row in rows:
-        own = qk[row["place"], HEADS.index((row["layer"], row["head"]))]
-        assert row["qk"] == known(own)
-        assert len(row["qk"]) == len(PUZZLES[row["place"]].candidates)
+        column = HEADS.index((row["layer"], row["head"]))
+        own = qk[row["first_place"] : row["first_place"] + 64, column]
+        np.testing.assert_array_equal(np.float32(row["qk"]), own.ravel())
+
+
+def test_scores_can_be_kept_in_half_the_width_and_what_that_changes_is_said():
+    qk = np.array([[[1.0, 1.0001], [3.0, 1.0]], [[5.0, 2.0], [1.0, 2.0]]], dtype=np.float32)
+    answers = counting.answers_of(PUZZLES[:2], qk, np.zeros((2, 2), dtype=np.float32), n_heads=2)
+    halved, effect = counting.halved(answers)
+    assert halved.qk[0, 0].tolist() == [1.0, 1.0]  # float16 cannot tell them apart
+    assert halved.heads.tolist() == [[-1, 0], [0, 1]]
+    assert answers.heads.tolist() == [[1, 0], [0, 1]]
+    was_right = PUZZLES[0].answer == 1
+    assert (effect.n_changed, effect.n, effect.largest) == (1, 4, 0.5 * was_right)
+    (rows,) = counting.head_scores(halved, "float16")
+    bits = np.array(rows["qk_half"].to_pylist(), dtype=np.uint16)
+    assert bits.view(np.float16).tolist() == halved.qk.swapaxes(0, 1).reshape(2, 4).tolist()
+
+
+def test_scores_that_do_not_fit_half_the_width_are_refused():
+    with pytest.raises(
+        StoreError, match="do not fit float16, which ends at 65,504; keep them as float32"
+    ):
+        counting.halved(ANSWERS)

@@ -138,12 +138,14 @@ def test_heads_above_chance_are_compared_with_themselves_on_shuffled_answers(pla
         connection.execute(f"attach '{planted_path}' as s (read_only)")
         rows = connection.execute(
             """
-            select "group", list(qk order by candidate) as qk, any_value(answer) as answer
+            select "group", list(qk order by candidate, layer, head) as qk,
+                   any_value(answer) as answer
             from s.scores join s.puzzles using (puzzle_id) where split = 'test'
             group by "group", puzzle_id order by "group", puzzle_id
             """
         ).df()
-    choices = np.stack([np.stack(list(qk)).argmax(axis=0) for qk in rows["qk"]])  # (puzzle, head)
+    qk = np.stack(list(rows["qk"])).reshape(len(rows), 2, -1)  # (puzzle, candidate, head)
+    choices = qk.argmax(axis=1)  # (puzzle, head)
     n_pairs, n_unlike = len(choices) // 2, (choices[::2] != choices[1::2]).sum(axis=0)
     right = (choices == rows["answer"].to_numpy()[:, None]).sum(axis=0)
     with ResultStore.open(planted_path) as store:

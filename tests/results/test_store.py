@@ -15,6 +15,7 @@ from qkcore.statistics.exams import accuracy_by
 from qkcore.statistics.marks import choices
 from tests.stores import (
     N_HEADS,
+    N_LAYERS,
     PLANTED,
     planted_puzzles,
     planted_run,
@@ -51,13 +52,15 @@ def test_accuracies_equal_those_counted_from_the_scores_with_plain_duckdb(path, 
     with duckdb.connect(str(path), read_only=True) as plain:
         rows = plain.execute(
             """
-            select p.answer, list(s.qk order by s.candidate), list(s.logit order by s.candidate)
+            select p.answer, list(s.qk order by s.candidate, s.layer, s.head), any_value(l.logit)
             from scores s join runs using (run_id) join puzzles p using (puzzle_set, puzzle_id)
+            join logits l on l.run_id = s.run_id and l.place = s.place
             where p.split = 'test' and p.steps = 2
             group by p.puzzle_id, p.answer
             """
         ).fetchall()
-    right = np.array([np.array(qk)[answer] > np.array(qk)[1 - answer] for answer, qk, _ in rows])
+    halves = [np.array(qk).reshape(2, -1) for _, qk, _ in rows]
+    right = np.array([qk[row[0]] > qk[1 - row[0]] for row, qk in zip(rows, halves, strict=True)])
     model = np.array([logits[answer] > logits[1 - answer] for answer, _, logits in rows])
     heads = store.head_accuracy("planted-1", "test", steps=2)
     assert heads["n"].tolist() == [len(rows)] * right.shape[1]
@@ -145,9 +148,8 @@ def test_publishing_a_run_again_replaces_it(tmp_path):
     planted_store(path)
     with ResultStore.open(path) as store:
         assert len(store.runs()) == 1
-        assert store.frame("select count(*) as n from store.scores")["n"].item() == 2 * len(
-            planted_puzzles()
-        )
+        n_scores = store.frame("select count(*) as n from store.scores")["n"].item()
+        assert n_scores == 2 * len(planted_puzzles()) * N_LAYERS * N_HEADS
 
 
 def test_other_puzzles_under_a_name_already_taken_are_refused(tmp_path):
@@ -209,7 +211,7 @@ def test_a_store_cut_short_is_called_damaged(tmp_path):
 
     def read_it_all():
         with ResultStore.open(path) as store:
-            store.frame("select sum(len(qk)), count(*) from store.scores")
+            store.frame("select sum(qk), count(*) from store.scores")
             store.frame("select sum(len(context)) from store.puzzles")
 
     with pytest.raises(StoreError, match=r"cut\.duckdb is damaged or cut short"):

@@ -208,16 +208,22 @@ def test_surface_rules_cell_by_cell(store):
         assert cells["n"].sum() == sum(p.split == "test" for p in puzzles)
 
 
-def test_head_scores_are_the_scores_once_more_head_by_head(path, everything):
+def test_anyone_reads_every_score_once_in_view_scores(path, everything):
+    puzzles = messy_puzzles()
+    qk, logits = messy_scores(puzzles)
     with duckdb.connect(str(path), read_only=True) as plain:
         rows = plain.execute(
-            "select layer, head, place, qk from head_scores where run_id = 'messy'"
+            """
+            select puzzle_id, place, layer, head, candidate, qk
+            from scores where run_id = 'messy'
+            """
         ).fetchall()
-    found = {(layer, head, place): qk for layer, head, place, qk in rows}
-    assert len(found) == len(rows) == len(everything) * len(HEADS)
-    for place, row in enumerate(everything):
-        for head in HEADS:
-            assert found[*head, place] == row.qk[head]
+    assert len(rows) == sum(len(puzzle.candidates) for puzzle in puzzles) * len(HEADS)
+    for puzzle_id, place, layer, head, candidate, score in rows:
+        assert puzzle_id == puzzles[place].puzzle_id
+        assert score == qk[place, HEADS.index((layer, head)), candidate]
+    for row, own in zip(everything, logits, strict=True):
+        assert row.logits == own[: len(row.candidates)].tolist()
 
 
 @pytest.mark.parametrize("by", ["steps", "distractors"])

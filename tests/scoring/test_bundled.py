@@ -65,8 +65,10 @@ def test_the_stored_numbers_are_those_of_the_bundled_model(lm, store):
     rows = store.frame(
         """
         select p.puzzle_id, any_value(p) as puzzle,
-               list(s.qk order by s.candidate) as qk, list(s.logit order by s.candidate) as logits
+               list(s.qk order by s.candidate, s.layer, s.head) as qk,
+               any_value(l.logit) as logits
         from store.scores s join store.puzzles p using (puzzle_id)
+        join store.logits l on l.run_id = s.run_id and l.place = s.place
         where s.run_id = $run_id and p.puzzle_set = $puzzle_set
         group by p.puzzle_id
         order by hash(p.puzzle_id)
@@ -92,7 +94,7 @@ def test_the_stored_numbers_are_those_of_the_bundled_model(lm, store):
     for scores, qk, logits in zip(
         score_puzzles(lm, puzzles, rope=run["rope"]), rows["qk"], rows["logits"], strict=True
     ):
-        np.testing.assert_allclose(scores.qk.reshape(-1, 2).T, np.stack(qk), atol=1e-4)
+        np.testing.assert_allclose(scores.qk.reshape(-1, 2).T.ravel(), qk, atol=1e-4)
         np.testing.assert_allclose(scores.logits, logits, atol=1e-4)
 
 

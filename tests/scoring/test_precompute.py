@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from qkcore import InputError
 from qkcore.__main__ import main
 from qkcore.attention.load import load_model
 from qkcore.puzzles.puzzle import PuzzleError, save_puzzles
+from qkcore.results.answers import head_scores
 from qkcore.results.parts import PART_SIZE, part_path
 from qkcore.results.store import ResultStore
 from qkcore.scoring import precompute
@@ -42,7 +44,12 @@ def lm(tiny_folder):
 def stored_scores(path):
     with duckdb.connect(str(path), read_only=True) as connection:
         return connection.execute(
-            "select puzzle_id, candidate, qk, logit from scores order by all"
+            """
+            select puzzle_id, candidate, list(qk order by layer, head),
+                   any_value(logit[candidate + 1])
+            from scores join logits using (run_id, place)
+            group by puzzle_id, candidate order by all
+            """
         ).fetchall()
 
 
@@ -67,6 +74,29 @@ def test_puzzles_with_different_numbers_of_candidates_share_a_run(lm, tmp_path):
     with ResultStore.open(tmp_path / "s.duckdb") as store:
         run_id = store.runs()["run_id"].item()
         assert store.chance(run_id, "test") == pytest.approx((0.5 + 0.5 + 1 / 3) / 3)
+
+
+def test_scores_kept_in_half_the_width_are_another_run_and_what_changed_is_said(
+    lm, tmp_path, capsys
+):
+    puzzles, path = several(6), tmp_path / "s.duckdb"
+    of_width = {
+        width: precompute.precompute(
+            lm, puzzles, path, puzzle_set="six", show_progress=False, scores=width
+        )
+        for width in ("float32", "float16")
+    }
+    n_heads = lm.geometry.n_layers * lm.geometry.n_heads
+    assert re.search(
+        rf"float16 changes \d+ of {6 * n_heads} answers, and no head's accuracy by more than "
+        r"\d+\.\d\d points\.",
+        capsys.readouterr().err,
+    )
+    with ResultStore.open(path) as store:
+        assert set(store.runs()["run_id"]) == set(of_width.values())
+        heads = [(layer, head) for layer in range(2) for head in range(lm.geometry.n_heads)]
+        full, half = (head_scores(store, run_id, heads) for run_id in of_width.values())
+    assert half.tolist() == full.astype(np.float16).astype(np.float32).tolist()
 
 
 def test_texts_can_be_left_out_of_the_store(lm, tmp_path):
