@@ -32,6 +32,7 @@ class Answers:
     model: np.ndarray  # (puzzle,) likewise
     n_heads: int  # of a layer
     seconds: float  # that scoring took
+    layers: tuple[int, ...]  # (layer,) the model's numbers of the layers that have heads
 
     @property
     def answer(self) -> np.ndarray:
@@ -45,8 +46,8 @@ class Answers:
         if not is_validation.any():
             return None
         n_right = (self.heads == self.answer[:, None])[is_validation].sum(axis=0)
-        layer, head = divmod(int(n_right.argmax()), self.n_heads)
-        return layer, head
+        place, head = divmod(int(n_right.argmax()), self.n_heads)
+        return self.layers[place], head
 
 
 def answers_of(
@@ -55,6 +56,7 @@ def answers_of(
     logits: np.ndarray,
     n_heads: int,
     seconds: float = 0.0,
+    layers: Sequence[int] = (),
 ) -> Answers:
     """Mark every puzzle.
 
@@ -64,11 +66,13 @@ def answers_of(
         logits: (puzzle, candidate), likewise.
         n_heads: of a layer.
         seconds: that scoring took.
+        layers: the model's numbers of the layers that have heads; by default 0, 1, and so on.
     """
     frame = pd.DataFrame([[getattr(puzzle, name) for name in PUZZLE_COLUMNS] for puzzle in puzzles])
     frame = frame.set_axis(PUZZLE_COLUMNS, axis="columns")
     frame = frame.astype({"steps": "Int64", "distractors": "Int64"})
-    return Answers(frame, qk, logits, choices(qk), choices(logits), n_heads, seconds)
+    numbers = tuple(layers) or tuple(range(qk.shape[1] // n_heads))
+    return Answers(frame, qk, logits, choices(qk), choices(logits), n_heads, seconds, numbers)
 
 
 class _Cell(NamedTuple):
@@ -95,7 +99,8 @@ def _by_answer(is_right: np.ndarray, answer: np.ndarray, n_answers: int) -> np.n
 
 
 def _layers_and_heads(answers: Answers) -> tuple[np.ndarray, np.ndarray]:
-    return np.divmod(np.arange(answers.heads.shape[1], dtype=np.int32), answers.n_heads)
+    place, head = np.divmod(np.arange(answers.heads.shape[1], dtype=np.int32), answers.n_heads)
+    return np.array(answers.layers, dtype=np.int32)[place], head
 
 
 def head_accuracy(answers: Answers) -> pa.Table:
@@ -192,14 +197,15 @@ def head_scores(answers: Answers) -> Iterator[pa.Table]:
     So a large run needs little more memory than its scores.
     """
     n_puzzles = len(answers.qk)
-    for first in range(0, answers.qk.shape[1], answers.n_heads):
+    for place, layer in enumerate(answers.layers):
+        first = place * answers.n_heads
         # (head, puzzle, candidate)
         qk = answers.qk[:, first : first + answers.n_heads].swapaxes(0, 1)
         is_known = ~np.isnan(qk)
         ends = np.concatenate([[0], is_known.sum(axis=-1).ravel().cumsum()]).astype(np.int32)
         yield pa.table(
             {
-                "layer": np.full(len(ends) - 1, first // answers.n_heads, dtype=np.int32),
+                "layer": np.full(len(ends) - 1, layer, dtype=np.int32),
                 "head": np.repeat(np.arange(answers.n_heads, dtype=np.int32), n_puzzles),
                 "place": np.tile(np.arange(n_puzzles, dtype=np.int32), answers.n_heads),
                 "qk": pa.ListArray.from_arrays(pa.array(ends), pa.array(qk[is_known])),

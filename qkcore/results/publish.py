@@ -49,6 +49,12 @@ class Run:
     dtype: str
     rope: str
     template: str
+    head_layers: tuple[int, ...] | None = None  # layers with softmax heads; None: all of them
+
+    @property
+    def layers_with_heads(self) -> tuple[int, ...]:
+        """(layer,) the numbers of the layers whose heads are in the tables."""
+        return tuple(range(self.n_layers)) if self.head_layers is None else self.head_layers
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +106,8 @@ def collect(run: Run, puzzles: Sequence[Puzzle], parts: Sequence[Path]) -> count
         StoreError: when the parts do not hold exactly these puzzles.
     """
     most = max((len(puzzle.candidates) for puzzle in puzzles), default=2)
-    qk = np.full((len(puzzles), run.n_layers * run.n_heads, most), np.nan, dtype=np.float32)
+    n_heads = len(run.layers_with_heads) * run.n_heads
+    qk = np.full((len(puzzles), n_heads, most), np.nan, dtype=np.float32)
     logits = np.full((len(puzzles), most), np.nan, dtype=np.float32)
     seconds, start = 0.0, 0
     for path in parts:
@@ -113,7 +120,7 @@ def collect(run: Run, puzzles: Sequence[Puzzle], parts: Sequence[Path]) -> count
         seconds += part.seconds
     if start != len(puzzles):
         raise _foreign(parts[-1] if parts else Path())
-    return counting.answers_of(puzzles, qk, logits, run.n_heads, seconds)
+    return counting.answers_of(puzzles, qk, logits, run.n_heads, seconds, run.layers_with_heads)
 
 
 def _foreign(part: Path) -> StoreError:
@@ -188,6 +195,8 @@ def _write(
     if ("meta",) not in tables:
         connection.execute(SCHEMA)
         connection.execute("insert into meta values (?, ?)", [SCHEMA_VERSION, __version__])
+    # Stores made before some models had layers without heads lack it.
+    connection.execute("alter table runs add column if not exists head_layers integer[]")
     for table in RUN_TABLES:
         connection.execute(
             f"delete from {table} where run_id = $run_id",  # noqa: S608 -- one of RUN_TABLES

@@ -10,7 +10,8 @@ create table runs (
     rope varchar,               -- 'pre' or 'post' rotary position embedding
     template varchar,           -- format string, or 'default': true-false or yes-no, by candidates
     qkcore_version varchar, created_at timestamp, n_puzzles integer,
-    seconds double              -- scoring time, all sittings together
+    seconds double,             -- scoring time, all sittings together
+    head_layers integer[]       -- layers with softmax heads, from 0; null or no such column: all
 );
 create table puzzles (
     puzzle_set varchar, puzzle_id varchar,
@@ -23,7 +24,9 @@ create table puzzles (
 create table scores (
     run_id varchar, puzzle_id varchar,
     candidate integer,          -- index from 0
-    qk float[],                 -- layer-major: head h of layer l is qk[l * n_heads + h + 1]
+    -- layer-major: head h of layer l is qk[l * n_heads + h + 1], with l a place in head_layers
+    -- where the run has such
+    qk float[],
     logit float
 );
 -- scores.qk once more, head by head, so that one head's answers are read at once

@@ -23,7 +23,8 @@ class Yardsticks:
     # The best heads on validation puzzles, best first; none without such puzzles
     voters: tuple[tuple[int, int], ...]
     scales: np.ndarray  # (voter) as `votes.weighted_vote` takes them
-    typical: np.ndarray  # (layer, head) root mean square lead over the run's puzzles
+    # (layer, head) root mean square lead over the run's puzzles, of the layers that have heads
+    typical: np.ndarray
     model_leads: np.ndarray  # (test puzzle) sorted, of the model's logits
     vote_leads: np.ndarray  # (test puzzle) sorted
 
@@ -80,6 +81,7 @@ def _typical_leads(store: ResultStore, run_id: str) -> np.ndarray:
         """,
         run_id=run_id,
     )
-    typical = np.zeros((found["layer"].max(initial=-1) + 1, found["head"].max(initial=-1) + 1))
-    typical[found["layer"], found["head"]] = found["typical"]
+    layers, places = np.unique(found["layer"], return_inverse=True)
+    typical = np.zeros((len(layers), found["head"].max(initial=-1) + 1))
+    typical[places, found["head"]] = found["typical"]
     return typical

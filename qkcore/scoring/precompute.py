@@ -138,6 +138,7 @@ def _describe(
         n_layers=lm.geometry.n_layers,
         n_heads=lm.geometry.n_heads,
         n_kv_heads=lm.geometry.n_kv_heads,
+        head_layers=lm.geometry.head_layers if lm.geometry.has_absent_layers else None,
         **decisive,
     )
 

@@ -42,6 +42,7 @@ def copy_runs(store: Path, target: Path, run_ids: Sequence[str], with_texts: boo
     connection = duckdb.connect(str(target))
     try:
         connection.execute(SCHEMA)
+        ours = _columns_of(connection)
         connection.execute("attach $path as source (read_only)", {"path": str(store)})
         connection.execute(
             """
@@ -50,9 +51,12 @@ def copy_runs(store: Path, target: Path, run_ids: Sequence[str], with_texts: boo
             """,
             {"run_ids": list(run_ids)},
         )
-        for table, columns in _columns_of_tables().items():
+        known = _columns_of(connection, "source")
+        for table, columns in ours.items():
+            # Stores made before a column was added lack it.
+            there = [column for column in columns if column in known.get(table, columns)]
             if with_texts or table not in TEXT_TABLES:
-                connection.execute(_copy_statement(table, columns, with_texts))
+                connection.execute(_copy_statement(table, there, with_texts))
         connection.execute("checkpoint")
     except duckdb.Error as error:
         raise StoreError(
@@ -62,19 +66,21 @@ def copy_runs(store: Path, target: Path, run_ids: Sequence[str], with_texts: boo
         connection.close()
 
 
-def _columns_of_tables() -> dict[str, list[str]]:
-    """The columns of each table of the schema."""
-    with duckdb.connect(":memory:") as connection:
-        connection.execute(SCHEMA)
-        rows = connection.execute(
-            """
-            select table_name, list(column_name order by column_index)
-            from duckdb_columns()
-            where not internal
-            group by table_name
-            order by table_name
-            """
-        ).fetchall()
+def _columns_of(
+    connection: duckdb.DuckDBPyConnection, database: str | None = None
+) -> dict[str, list[str]]:
+    """The columns of each table of the connection's own database, or of one attached by a name."""
+    rows = connection.execute(
+        """
+        select table_name, list(column_name order by column_index)
+        from duckdb_columns()
+        where not internal and database_name = coalesce($database, current_database())
+          and schema_name = 'main'
+        group by table_name
+        order by table_name
+        """,
+        {"database": database},
+    ).fetchall()
     return dict(rows)
 
 
