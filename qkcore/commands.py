@@ -142,9 +142,9 @@ def score(options: Namespace) -> None:
             "layer": layer,
             "head": head,
             "scores": one,
-            "choice": _named(puzzle, choices[layer][head]),
+            "choice": _named(puzzle, choices[place][head]),
         }
-        for layer, row in enumerate(scores.qk.tolist())
+        for place, (layer, row) in enumerate(zip(scores.layers, scores.qk.tolist(), strict=True))
         for head, one in enumerate(row)
     ]
     model_choice = _named(puzzle, scores.model_choice)
@@ -225,13 +225,17 @@ def check(options: Namespace) -> None:
     if prompt.is_chat:
         place = "the statement's last; the chat's turn markers follow it"
         asked_as = "a chat, in the words of the tokenizer's template"
+    absent = ""
+    if geometry.has_absent_layers:
+        named = ", ".join(map(str, geometry.head_layers))
+        absent = f"; {len(geometry.head_layers)} of them have softmax heads ({named})"
     shares = "yes" if geometry.is_side_by_side else "no, each has a pass of its own"
     rotation = "no score before rotary" if check.rotation is None else f"{check.rotation:.1e}"
     lines = {
         "model": f"{lm.name} ({geometry.model_type}), revision {lm.revision}",
         "dtype": f"{lm.dtype} on {lm.device}",
-        "layers": f"{geometry.n_layers}, each {geometry.n_heads} heads and {geometry.n_kv_heads} "
-        "kv heads",
+        "layers": f"{geometry.n_layers}{absent}, each {geometry.n_heads} heads and "
+        f"{geometry.n_kv_heads} kv heads",
         "head size": f"{geometry.head_size} dims of a query and a key",
         "positions": "no limit stated" if most is None else f"at most {most:,}",
         "sliding window": "none" if geometry.window is None else f"{geometry.window:,} positions",

@@ -42,7 +42,10 @@ def tiny_tokenizer(begins_with_bos: bool = False) -> PreTrainedTokenizerFast:
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(
-        vocab_size=400, special_tokens=["<s>", "<pad>"], initial_alphabet=alphabet
+        vocab_size=400,
+        special_tokens=["<s>", "<pad>"],
+        initial_alphabet=alphabet,
+        show_progress=False,  # it prints empty lines
     )
     tokenizer.train_from_iterator(CORPUS, trainer)
     if begins_with_bos:

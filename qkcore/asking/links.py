@@ -164,7 +164,7 @@ def python_snippet(shared: Shared) -> str:
         ")",
         f"lm = load_model({shared.model!r})",
         f"scores = score_puzzle(lm, puzzle, rope={shared.rope!r}{template})",
-        f"print(scores.qk[{shared.layer}, {shared.head}].tolist())  # "
+        f"print(scores.of({shared.layer}, {shared.head}).tolist())  # "
         f"{head_name(shared.layer, shared.head)}, by candidate",
         "print(scores.logits.tolist())  # the model itself",
     ]

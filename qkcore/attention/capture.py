@@ -14,15 +14,16 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import eager_mask, sdpa_mask
 
 from qkcore.attention.geometry import Geometry, UnsupportedModelError, input_embeddings
+from qkcore.attention.layers import layer_of, number_layers
 from qkcore.attention.own_paths import OWN_PATHS
 from qkcore.attention.recording import Recording, active, recording
 from qkcore.attention.rows import Rows
@@ -35,15 +36,12 @@ Attention = Callable[..., Any]
 READS = "reads_for_qkscope"  # the attribute of a rotary function that is wrapped already
 
 
-class _Numbered(Protocol):
-    """An attention module of transformers: it knows which layer it is."""
-
-    layer_idx: int
-
-
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """What one pass gave. Both dictionaries are keyed by "pre" or "post" (rotary)."""
+    """What one pass gave. Both dictionaries are keyed by "pre" or "post" (rotary).
+
+    "layer" is a place in `Geometry.head_layers`.
+    """
 
     queries: dict[str, Tensor]  # (row, layer, head, query, dim) float32, at Rows.query_at
     keys: dict[str, Tensor]  # (row, layer, kv_head, statement, dim) float32, at Rows.key_at
@@ -59,6 +57,7 @@ def attach(model: PreTrainedModel, geometry: Geometry) -> None:
     """
     for module_name in {type(module).__module__ for module in model.modules()}:
         _read_rotary_functions(module_name)
+    number_layers(model, geometry.n_layers)
     if geometry.model_type in OWN_PATHS:
         for module in model.modules():
             OWN_PATHS[geometry.model_type](module)
@@ -134,11 +133,11 @@ def _reading_rotation(rotate: Callable[..., Any]) -> Callable[..., Any]:
     return reading
 
 
-def _reading_attention(attention: Callable[[_Numbered], Attention]) -> Attention:
+def _reading_attention(attention: Callable[[nn.Module], Attention]) -> Attention:
     """The attention function that reads queries and keys and hands on to `attention(module)`."""
 
     def forward(
-        module: _Numbered,
+        module: nn.Module,
         query: Tensor,
         key: Tensor,
         value: Tensor,
@@ -146,7 +145,7 @@ def _reading_attention(attention: Callable[[_Numbered], Attention]) -> Attention
         **kwargs: Any,
     ) -> Any:  # noqa: ANN401 -- whatever `attention` returns
         if (under_way := active()) is not None:
-            layer = module.layer_idx
+            layer = layer_of(module, under_way)
             scaling, own = kwargs.get("scaling"), getattr(module, "scaling", None)
             # OPT scales its queries itself; the score is unscaled
             if scaling == 1.0 and own not in (None, 0.0):
@@ -160,7 +159,7 @@ def _reading_attention(attention: Callable[[_Numbered], Attention]) -> Attention
     return forward
 
 
-def _eager_of(module: _Numbered) -> Attention:
+def _eager_of(module: nn.Module) -> Attention:
     eager: Attention = sys.modules[type(module).__module__].eager_attention_forward
     return eager
 
@@ -202,6 +201,7 @@ def capture(
         logits = model(**inputs, use_cache=False).logits
     queries: dict[str, States] = {"post": {**recorded.queries}, "pre": recorded.pre_queries}
     keys: dict[str, States] = {"post": {**recorded.keys}, "pre": recorded.pre_keys}
+    _check_layers(recorded, geometry)
     return Captured(
         queries={rope: _stacked(queries[rope], geometry) for rope in ropes},
         keys={rope: _stacked(keys[rope], geometry) for rope in ropes},
@@ -210,17 +210,36 @@ def capture(
     )
 
 
+def _check_layers(recorded: Recording, geometry: Geometry) -> None:
+    """Refuse a pass in which not just the layers with softmax heads told theirs, and once."""
+    what = f"model type {geometry.model_type!r}"
+    if recorded.twice:
+        raise UnsupportedModelError(
+            f"{what}: layer {min(recorded.twice)} attends several times with other queries and "
+            "keys, so it has no one score a head"
+        )
+    if not recorded.queries:
+        raise UnsupportedModelError(
+            f"{what}: none of its {geometry.n_layers} layers let its queries and keys be read; "
+            "they have no softmax attention or compute it by themselves"
+        )
+    missing = set(geometry.head_layers) - set(recorded.queries)
+    other = set(recorded.queries) - set(geometry.head_layers)
+    if missing:
+        raise UnsupportedModelError(
+            f"{what}: {len(recorded.queries)} of its {geometry.n_layers} layers let their queries "
+            f"and keys be read; layer {min(missing)} computes its attention by itself"
+        )
+    if other:
+        raise UnsupportedModelError(
+            f"{what}: layer {min(other)} attends, where its configuration has a layer without heads"
+        )
+
+
 def _stacked(states: States, geometry: Geometry) -> Tensor:
     """(row, layer, ...) from one tensor a layer."""
-    layers = sorted(states)
-    if layers != list(range(geometry.n_layers)):
-        raise UnsupportedModelError(
-            f"model type {geometry.model_type!r}: {len(layers)} of its {geometry.n_layers} layers "
-            "let their queries and keys be read; the others have no softmax attention or compute "
-            "it by themselves"
-        )
-    tensors = [state for layer in layers if (state := states[layer]) is not None]
-    if len(tensors) < len(layers):
+    tensors = [state for layer in sorted(states) if (state := states[layer]) is not None]
+    if len(tensors) < len(states):
         raise UnsupportedModelError(
             f"model type {geometry.model_type!r}: its queries and keys are changed again after "
             "rotary embedding, so there is no score before it; use --rope post"

@@ -16,7 +16,11 @@ from qkcore.asking.readings import ROPES
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-LAYER_KINDS = ("full_attention", "sliding_attention")
+# Kinds of layer by whether softmax heads are in them, in the words of transformers.
+WITH_HEADS = frozenset({"full_attention", "sliding_attention", "hybrid"})
+WITHOUT_HEADS = frozenset({"linear_attention", "conv", "moe", "mlp"})
+# Those in which a mask decides whom a token sees.
+MASKED = frozenset({"full_attention", "sliding_attention", "moe", "mlp"})
 
 
 class UnsupportedModelError(InputError):
@@ -45,6 +49,17 @@ class Geometry:
     is_side_by_side: bool = True  # may candidates share a row, or does each need one of its own?
     ropes: tuple[str, ...] = ROPES  # the kinds of score that can be read
     head_size: int = 0  # dims of a head's query and key; 0 until the self-check has read them
+    head_layers: tuple[int, ...] = ()  # layers with softmax heads, in order; () for all of them
+
+    def __post_init__(self) -> None:
+        """Name the layers with heads where all have."""
+        if not self.head_layers:
+            object.__setattr__(self, "head_layers", tuple(range(self.n_layers)))
+
+    @property
+    def has_absent_layers(self) -> bool:
+        """Whether some layers have no softmax heads."""
+        return len(self.head_layers) < self.n_layers
 
     def kv_head(self, head: int) -> int:
         """The kv head whose keys a query head reads."""
@@ -83,16 +98,22 @@ def read_geometry(model: "PreTrainedModel") -> Geometry:
 
     Raises:
         UnsupportedModelError: when the configuration states no attention heads, or kinds of layer
-            that have none.
+            that are not known.
     """
     config = model.config.get_text_config()
     n_heads = getattr(config, "num_attention_heads", None)
     n_layers = getattr(config, "num_hidden_layers", None)
     kinds = tuple(getattr(config, "layer_types", None) or ())
-    for kind in sorted(set(kinds) - set(LAYER_KINDS)):
+    for kind in sorted(set(kinds) - WITH_HEADS - WITHOUT_HEADS):
         raise UnsupportedModelError(
             f"model type {config.model_type!r} has layers of kind {kind!r}; supported are "
-            f"{' and '.join(LAYER_KINDS)}"
+            f"{', '.join(sorted(WITH_HEADS | WITHOUT_HEADS))}"
+        )
+    head_layers = tuple(layer for layer, kind in enumerate(kinds) if kind in WITH_HEADS)
+    if kinds and not head_layers:
+        raise UnsupportedModelError(
+            f"model type {config.model_type!r} has no softmax attention, so no heads: its layers "
+            f"are {' and '.join(sorted(set(kinds)))}"
         )
     if not isinstance(n_heads, int) or not isinstance(n_layers, int):
         raise UnsupportedModelError(
@@ -108,6 +129,9 @@ def read_geometry(model: "PreTrainedModel") -> Geometry:
         n_kv_heads=getattr(config, "num_key_value_heads", None) or n_heads,
         max_positions=getattr(config, "max_position_embeddings", None)
         or getattr(config, "max_seq_len", None),
-        window=config.sliding_window if has_window else None,
+        window=getattr(config, "sliding_window", None) if has_window else None,
         layer_kinds=kinds if "sliding_attention" in kinds else None,
+        # What carries a state from token to token knows no mask: a neighbour would be seen.
+        is_side_by_side=set(kinds) <= MASKED,
+        head_layers=head_layers,
     )

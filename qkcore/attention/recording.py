@@ -46,6 +46,9 @@ class Recording:
     biases: dict[int, Tensor] = field(default_factory=dict)  # (head, 1, token), ALiBi
     # "query" and "key" of the layer under way
     rotated: dict[str, Rotated] = field(default_factory=dict)
+    layer: int | None = None  # under way; None where the model has no list of its layers
+    # Layers that told other states a second time
+    twice: set[int] = field(default_factory=set)
 
     def note_rotation(self, which: str, given: Tensor, returned: Tensor, token_axis: int) -> None:
         """Called with what a rotary function was given and returned; `which`: "query" or "key"."""
@@ -61,8 +64,10 @@ class Recording:
 
         (row, head, token, dim) unless the token axis is 1.
         """
-        queries = read_at(query, self.query_at, token_axis)
+        queries, earlier = read_at(query, self.query_at, token_axis), self.queries.get(layer)
         self.note_read_layer(layer, queries, read_at(key, self.key_at, token_axis), scaling)
+        if earlier is not None and self.queries[layer] is not earlier:
+            self.twice.add(layer)
 
     def note_read_layer(self, layer: int, queries: Tensor, keys: Tensor, scaling: float) -> None:
         """As `note_layer`, with states that are cut to their positions already."""

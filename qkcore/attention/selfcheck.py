@@ -4,6 +4,7 @@ Runs a short text of arbitrary tokens several ways and compares. What differs is
 number by which it does: a model that is misread would otherwise still give numbers.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -152,7 +153,7 @@ def _is_rotated(model: "PreTrainedModel", rows: Rows, found: Captured, tolerance
 def _attention_difference(model: "PreTrainedModel", geometry: Geometry, rows: Rows) -> float:
     """Softmax of products read in a pass, against the weights it returns.
 
-    Of the first, the middle and the last layer.
+    Of the first, the middle and the last layer; of all with heads where some have none.
     """
     with (
         eager_attention(model, geometry),
@@ -163,15 +164,27 @@ def _attention_difference(model: "PreTrainedModel", geometry: Geometry, rows: Ro
         own = model(
             input_ids=tokens, attention_mask=is_token, output_attentions=True, use_cache=False
         ).attentions
-    if own is None or len(own) != geometry.n_layers:
-        raise UnsupportedModelError(
-            f"model type {geometry.model_type!r} returns {len(own or ())} layers of attention "
-            f"weights, its configuration says {geometry.n_layers}"
-        )
-    layers = sorted({0, geometry.n_layers // 2, geometry.n_layers - 1})
+    weights = _by_layer(geometry, own or ())
+    places = {0, geometry.n_layers // 2, geometry.n_layers - 1}
+    layers = geometry.head_layers if geometry.has_absent_layers else sorted(places)
     return max(
-        _weights_difference(geometry, recorded, layer, own[layer][0].float().cpu())
+        _weights_difference(geometry, recorded, layer, weights[layer][0].float().cpu())
         for layer in layers
+    )
+
+
+def _by_layer(geometry: Geometry, own: Sequence[Tensor | None]) -> dict[int, Tensor]:
+    """The weights that a model returns, by layer: one for every layer, or for those with heads."""
+    returned = [weights for weights in own if weights is not None]
+    if len(own) == geometry.n_layers:
+        found = {layer: weights for layer, weights in enumerate(own) if weights is not None}
+        if set(found) >= set(geometry.head_layers):
+            return found
+    if len(returned) == len(geometry.head_layers):
+        return dict(zip(geometry.head_layers, returned, strict=True))
+    raise UnsupportedModelError(
+        f"model type {geometry.model_type!r} returns {len(returned)} layers of attention weights, "
+        f"where {len(geometry.head_layers)} of its layers have heads"
     )
 
 

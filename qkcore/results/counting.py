@@ -36,6 +36,7 @@ class Answers:
     rules: np.ndarray | None  # (puzzle, rule) likewise, of `SURFACE_RULES`; None without texts
     n_heads: int  # of a layer
     seconds: float  # that scoring took
+    layers: tuple[int, ...]  # (layer,) the model's numbers of the layers that have heads
 
     @property
     def answer(self) -> np.ndarray:
@@ -49,8 +50,8 @@ class Answers:
         if not is_validation.any():
             return None
         n_right = (self.heads == self.answer[:, None])[is_validation].sum(axis=0)
-        layer, head = divmod(int(n_right.argmax()), self.n_heads)
-        return layer, head
+        place, head = divmod(int(n_right.argmax()), self.n_heads)
+        return self.layers[place], head
 
 
 def answers_of(
@@ -60,6 +61,7 @@ def answers_of(
     n_heads: int,
     seconds: float = 0.0,
     has_texts: bool = True,
+    layers: Sequence[int] = (),
 ) -> Answers:
     """Mark every puzzle.
 
@@ -70,12 +72,16 @@ def answers_of(
         n_heads: of a layer.
         seconds: that scoring took.
         has_texts: whether the puzzles' texts are known, which surface rules read.
+        layers: the model's numbers of the layers that have heads; by default 0, 1, and so on.
     """
     frame = pd.DataFrame([[getattr(puzzle, name) for name in PUZZLE_COLUMNS] for puzzle in puzzles])
     frame = frame.set_axis(PUZZLE_COLUMNS, axis="columns")
     frame = frame.astype({"steps": "Int64", "distractors": "Int64"})
     rules = surface_choices(puzzles) if has_texts else None
-    return Answers(frame, qk, logits, choices(qk), choices(logits), rules, n_heads, seconds)
+    numbers = tuple(layers) or tuple(range(qk.shape[1] // n_heads))
+    return Answers(
+        frame, qk, logits, choices(qk), choices(logits), rules, n_heads, seconds, numbers
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +149,8 @@ def _by_answer(is_right: np.ndarray, answer: np.ndarray, n_answers: int) -> np.n
 
 
 def _layers_and_heads(answers: Answers) -> tuple[np.ndarray, np.ndarray]:
-    return np.divmod(np.arange(answers.heads.shape[1], dtype=np.int32), answers.n_heads)
+    place, head = np.divmod(np.arange(answers.heads.shape[1], dtype=np.int32), answers.n_heads)
+    return np.array(answers.layers, dtype=np.int32)[place], head
 
 
 def head_accuracy(answers: Answers) -> pa.Table:
@@ -281,7 +288,8 @@ def head_scores(answers: Answers, width: str = "float32") -> Iterator[pa.Table]:
     n_puzzles, _, n_candidates = answers.qk.shape
     starts = np.arange(0, n_puzzles, CHUNK, dtype=np.int32)
     sizes = np.diff([*starts, n_puzzles]) * n_candidates
-    for first in range(0, answers.qk.shape[1], answers.n_heads):
+    for position, layer in enumerate(answers.layers):
+        first = position * answers.n_heads
         # (head, puzzle, candidate)
         qk = answers.qk[:, first : first + answers.n_heads].swapaxes(0, 1)
         ends = np.concatenate([[0], np.tile(sizes, len(qk)).cumsum()]).astype(np.int32)
@@ -291,7 +299,7 @@ def head_scores(answers: Answers, width: str = "float32") -> Iterator[pa.Table]:
             values = values.astype(np.float16).view(np.uint16)
         yield pa.table(
             {
-                "layer": np.full(len(ends) - 1, first // answers.n_heads, dtype=np.int32),
+                "layer": np.full(len(ends) - 1, layer, dtype=np.int32),
                 "head": np.repeat(np.arange(len(qk), dtype=np.int32), len(starts)),
                 "first_place": np.tile(starts, len(qk)),
                 "qk_half" if half else "qk": pa.ListArray.from_arrays(

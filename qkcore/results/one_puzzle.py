@@ -22,8 +22,8 @@ def vote_scores(scored: Scores, by: Yardsticks) -> np.ndarray | None:
     """(candidate,) what the best heads say together; None where no heads could be chosen."""
     if not by.voters:
         return None
-    layers, heads = zip(*by.voters, strict=True)
-    return weighted_vote(scored.qk[None, list(layers), list(heads)], by.scales)[0]
+    voters = np.stack([scored.of(*voter) for voter in by.voters])
+    return weighted_vote(voters[None], by.scales)[0]
 
 
 def answer_rows(
@@ -43,7 +43,7 @@ def answer_rows(
     """
     none = np.zeros(0)
     said = [("the model", scored.logits, by.model_leads if by else none)]
-    said.append((head_name(layer, head), scored.qk[layer, head], own_leads))
+    said.append((head_name(layer, head), scored.of(layer, head), own_leads))
     if by is not None and (voted := vote_scores(scored, by)) is not None:
         said.append((f"the vote of {len(by.voters)} heads", voted, by.vote_leads))
     rows = []
@@ -62,8 +62,8 @@ def grid_frame(
 
     Args:
         scored: what everybody says.
-        typical: (layer, head) leads to scale by; None: the typical lead of all heads on this
-            puzzle.
+        typical: (layer, head) leads to scale by, of the same layers; None: the typical lead of all
+            heads on this puzzle.
         known_good: heads to outline.
 
     Returns:
@@ -81,7 +81,7 @@ def grid_frame(
     if typical is None or typical.shape != margin.shape:
         typical = np.full_like(margin, np.sqrt((margin**2).mean()))
     scaled = np.divide(margin, typical, out=np.zeros_like(margin), where=typical > 0)
-    places = [(int(layer), int(head)) for layer, head in np.ndindex(margin.shape)]
+    places = [(scored.layers[place], int(head)) for place, head in np.ndindex(margin.shape)]
     by_head = scored.qk.reshape(-1, scored.qk.shape[-1])
     good = set(known_good)
     return pd.DataFrame(
@@ -156,7 +156,7 @@ def _effect(
 
 def _sayings(scored: Scores, layer: int, head: int, by: Yardsticks | None) -> list[np.ndarray]:
     voted = None if by is None else vote_scores(scored, by)
-    return [scored.logits, scored.qk[layer, head], *([] if voted is None else [voted])]
+    return [scored.logits, scored.of(layer, head), *([] if voted is None else [voted])]
 
 
 def own_curve(table: pd.DataFrame) -> pd.DataFrame:

@@ -49,6 +49,12 @@ class Run:
     rope: str
     template: str
     scores: str = "float32"  # as what the store keeps them, or "float16"
+    head_layers: tuple[int, ...] | None = None  # layers with softmax heads; None: all of them
+
+    @property
+    def layers_with_heads(self) -> tuple[int, ...]:
+        """(layer,) the numbers of the layers whose heads are in the tables."""
+        return tuple(range(self.n_layers)) if self.head_layers is None else self.head_layers
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +106,8 @@ def collect(run: Run, puzzles: Sequence[Puzzle], parts: Sequence[Path]) -> count
         StoreError: when the parts do not hold exactly these puzzles.
     """
     most = max((len(puzzle.candidates) for puzzle in puzzles), default=2)
-    qk = np.full((len(puzzles), run.n_layers * run.n_heads, most), np.nan, dtype=np.float32)
+    n_heads = len(run.layers_with_heads) * run.n_heads
+    qk = np.full((len(puzzles), n_heads, most), np.nan, dtype=np.float32)
     logits = np.full((len(puzzles), most), np.nan, dtype=np.float32)
     seconds, start = 0.0, 0
     for path in parts:
@@ -113,7 +120,8 @@ def collect(run: Run, puzzles: Sequence[Puzzle], parts: Sequence[Path]) -> count
         seconds += part.seconds
     if start != len(puzzles):
         raise _foreign(parts[-1] if parts else Path())
-    return counting.answers_of(puzzles, qk, logits, run.n_heads, seconds)
+    layers = run.layers_with_heads
+    return counting.answers_of(puzzles, qk, logits, run.n_heads, seconds, layers=layers)
 
 
 def _foreign(part: Path) -> StoreError:

@@ -12,7 +12,8 @@ create table runs (
     qkcore_version varchar, created_at timestamp, n_puzzles integer,
     seconds double,             -- scoring time, all sittings together
     n_candidates integer,       -- of the puzzle with the most
-    scores varchar              -- 'float32' or 'float16': as what head_scores keeps them
+    scores varchar,             -- 'float32' or 'float16': as what head_scores keeps them
+    head_layers integer[]       -- layers with softmax heads, from 0; null: all of them
 );
 create table puzzles (
     puzzle_set varchar, puzzle_id varchar,

@@ -30,6 +30,22 @@ class Scores:
     puzzle: Puzzle
     qk: np.ndarray  # (layer, head, candidate) float32, comparable within a head only
     logits: np.ndarray  # (candidate,) float32, the model's own; see Prompt.answer_tokens
+    # (layer,) the model's numbers of the layers in `qk`: those with softmax heads; () for 0, 1, ...
+    layers: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Number the layers where all have heads."""
+        if not self.layers:
+            object.__setattr__(self, "layers", tuple(range(len(self.qk))))
+
+    def of(self, layer: int, head: int) -> np.ndarray:
+        """(candidate,) scores of one head, by the model's own number of its layer.
+
+        Raises:
+            ValueError: for a layer without heads.
+        """
+        scores: np.ndarray = self.qk[self.layers.index(layer), head]
+        return scores
 
     @property
     def margins(self) -> np.ndarray:

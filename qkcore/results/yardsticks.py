@@ -29,7 +29,8 @@ class Yardsticks:
     # The best heads on validation puzzles, best first; none without such puzzles
     voters: tuple[tuple[int, int], ...]
     scales: np.ndarray  # (voter) as `votes.weighted_vote` takes them
-    typical: np.ndarray  # (layer, head) root mean square lead over the run's puzzles
+    # (layer, head) root mean square lead over the run's puzzles, of the layers that have heads
+    typical: np.ndarray
     model_leads: np.ndarray  # (test puzzle) sorted, of the model's logits
     vote_leads: np.ndarray  # (test puzzle) sorted
 
@@ -80,8 +81,7 @@ def _typical_leads(store: ResultStore, run_id: str) -> np.ndarray:
         """,
         run_id=run_id,
     )
-    places = np.stack([found["layer"].to_numpy(), found["head"].to_numpy()])
-    n_layers, n_heads = places.max(axis=1, initial=-1) + 1
+    n_layers, n_heads = (len(np.unique(found[name].to_numpy())) for name in ("layer", "head"))
     if not len(found):
         return np.zeros((0, 0))
     by_head = stored_scores(found).reshape(n_layers, n_heads, -1, found["n_candidates"][0].as_py())

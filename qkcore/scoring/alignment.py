@@ -45,11 +45,14 @@ class Alignment:
     sentences: tuple[str, ...]  # the premises
     key_at: int  # the token whose product is the QK-score
     products: np.ndarray  # (layer, head, candidate, token) float32, unscaled
+    # (layer,) the model's numbers of the layers in `products`: those with softmax heads
+    layers: tuple[int, ...]
 
     def of(self, layer: int, head: int, candidate: int, other: int | None = None) -> np.ndarray:
         """(token) products of one candidate's query, or how far above another's they are."""
-        own = self.products[layer, head, candidate]
-        return own if other is None else own - self.products[layer, head, other]
+        by_candidate = self.products[self.layers.index(layer), head]
+        own: np.ndarray = by_candidate[candidate]
+        return own if other is None else own - by_candidate[other]
 
     def by_premise(self, values: np.ndarray) -> np.ndarray:
         """(premise) sums over each premise's tokens.
@@ -101,7 +104,8 @@ def align_prompt(
     """`align` of a puzzle that has been located, by `prompts_of`."""
     geometry, n_tokens = lm.geometry, len(prompt.tokens)
     rows = rows_of([[prompt]]) if geometry.is_side_by_side else separate_rows_of([prompt])
-    per_token = geometry.n_layers * geometry.n_kv_heads * geometry.head_size * len(rows.tokens)
+    n_layers = len(geometry.head_layers)
+    per_token = n_layers * geometry.n_kv_heads * geometry.head_size * len(rows.tokens)
     parts = []
     for positions in torch.arange(n_tokens).split(max(1, max_values // per_token)):
         # A row begins with the whole prompt: a token's place in the row is that in the prompt.
@@ -111,7 +115,8 @@ def align_prompt(
         queries = captured.queries[rope].movedim(0, 2).flatten(2, 3)  # layer, head, candidate, dim
         parts.append(torch.einsum("lhcd,lhtd->lhct", queries, keys))
     products = torch.cat(parts, dim=-1).numpy()
-    return Alignment(prompt.puzzle, *_places(prompt), prompt.key_at, products)
+    places = _places(prompt)
+    return Alignment(prompt.puzzle, *places, prompt.key_at, products, geometry.head_layers)
 
 
 def _places(prompt: Prompt) -> tuple[tuple[str, ...], tuple[int | None, ...], tuple[str, ...]]:

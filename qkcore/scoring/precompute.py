@@ -148,6 +148,7 @@ def _describe(
         n_heads=lm.geometry.n_heads,
         n_kv_heads=lm.geometry.n_kv_heads,
         scores=scores,
+        head_layers=lm.geometry.head_layers if lm.geometry.has_absent_layers else None,
         **decisive,
     )
 

@@ -179,7 +179,8 @@ def score_prompts(
     given = max_batch_tokens
     budget = given if isinstance(given, Budget) else budget_for(lm, given)
     scored = _score_prompts(lm, prompts, rope, budget)
-    return (Scores(prompt.puzzle, *scored[index]) for index, prompt in enumerate(prompts))
+    layers = lm.geometry.head_layers
+    return (Scores(prompt.puzzle, *scored[index], layers) for index, prompt in enumerate(prompts))
 
 
 def _score_prompts(

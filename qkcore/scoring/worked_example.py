@@ -22,7 +22,7 @@ def worked_example(
     Args:
         lm: the model.
         prompts: of puzzles, at least one of them test.
-        layer: of the head.
+        layer: of the head, as the model numbers it.
         head: within its layer.
         rope: "pre" or "post" rotary, as the run reads.
     """
@@ -32,8 +32,9 @@ def worked_example(
     rows = rows_of([[prompt]]) if is_shared else separate_rows_of([prompt])
     captured = capture(lm.model, lm.geometry, rows, (rope,))
     # (row, query, dim): one row, or a row a candidate
-    queries = captured.queries[rope][:, layer, head]
-    key = captured.keys[rope][0, layer, lm.geometry.kv_head(head), 0]
+    place = lm.geometry.head_layers.index(layer)
+    queries = captured.queries[rope][:, place, head]
+    key = captured.keys[rope][0, place, lm.geometry.kv_head(head), 0]
     text = partial(token_text, lm.tokenizer)
     return WorkedExample(
         puzzle_id=prompt.puzzle.puzzle_id,

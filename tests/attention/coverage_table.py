@@ -3,9 +3,12 @@
 python -m tests.attention.coverage_table > docs/models.md
 """
 
+from transformers import PreTrainedTokenizerFast
+
 from qkcore.attention.geometry import UnsupportedModelError
 from qkcore.attention.load import vouch_for
 from tests.attention.architectures import POST_ONLY, REFUSED, SUPPORTED, made
+from tests.attention.hybrids import HYBRIDS
 from tests.tiny import tiny_tokenizer
 
 HEAD = (
@@ -51,6 +54,21 @@ HEAD = (
     "| model type | before rotary | after rotary | one row |\n"
     "| --- | --- | --- | --- |\n"
 )
+ABSENT = (
+    "\n"
+    "## Layers without heads\n"
+    "\n"
+    "Linear attention, state space models, recurrent and convolution layers have no queries and "
+    "keys whose products go through\n"
+    "softmax. Models with such layers are scored in the others, under the numbers that these have "
+    "in the model; a store keeps\n"
+    "them as `head_layers`, the grid shows the rest as empty rows, and the luck line counts only "
+    "heads that exist. What carries\n"
+    "a state from token to token knows no mask, so each candidate has a row of its own.\n"
+    "\n"
+    "| model type | layers with heads, of the tested model's | before rotary | after rotary |\n"
+    "| --- | --- | --- | --- |\n"
+)
 
 
 def table() -> str:
@@ -69,7 +87,18 @@ def table() -> str:
             vouch_for(made(model_type, config), tokenizer, name)
         except UnsupportedModelError as error:
             lines.append(f"| {name} | refused | refused | {error} |")
-    return HEAD + "\n".join(lines) + "\n"
+    return HEAD + "\n".join(lines) + "\n" + ABSENT + "\n".join(_absent(tokenizer)) + "\n"
+
+
+def _absent(tokenizer: PreTrainedTokenizerFast) -> list[str]:
+    """A line for each model with layers that have no heads."""
+    lines = []
+    for name, (model_type, config, *_) in HYBRIDS.items():
+        geometry = vouch_for(made(model_type, config), tokenizer, name).geometry
+        layers = ", ".join(map(str, geometry.head_layers))
+        before = "yes" if "pre" in geometry.ropes else "no"
+        lines.append(f"| {name} | {layers} of {geometry.n_layers} | {before} | yes |")
+    return lines
 
 
 if __name__ == "__main__":

@@ -115,7 +115,7 @@ def test_a_tokenizer_with_more_tokens_than_the_model_is_refused():
 @pytest.mark.parametrize(
     ("config", "reason"),
     [
-        (dict(model_type="mamba", num_hidden_layers=2), "layers of kind 'linear_attention'"),
+        (dict(model_type="mamba", num_hidden_layers=2), "no softmax attention"),
         (
             dict(model_type="xglm", d_model=32, num_layers=2, attention_heads=4, ffn_dim=32),
             "attention function be set",

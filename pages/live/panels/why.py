@@ -58,7 +58,7 @@ def _picked(view: View) -> tuple[np.ndarray, str, bool]:
     """The products to show, in words whose they are, and whether the scale has the first token."""
     candidates, alignment = view.puzzle.candidates, view.result.alignment
     first = view.puzzle.answer or 0
-    scores = view.result.scores.qk[view.place].tolist()
+    scores = view.result.scores.of(*view.place).tolist()
     others = [one for one in range(len(candidates)) if one != first]
     second = max(others, key=scores.__getitem__)
     names = [f"{candidates[first]} minus {candidates[second]}", *candidates]
