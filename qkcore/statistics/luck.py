@@ -1,66 +1,22 @@
 """The luck line: what the best of many guessing heads gets.
 
 Answers are shuffled, every head is marked anew and the best mark is kept, a thousand times (a
-max-statistic permutation test). Knows nothing of models or stores.
+max-statistic permutation test). Which answers trade places is in `statistics/exchange`. Knows
+nothing of models or stores.
 """
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
+from qkcore.statistics.exchange import shuffles
+
 N_PERMUTATIONS = 1_000
+MEASURES = ("accuracy", "balanced_accuracy")
 
-
-def exchangeable(puzzles: pd.DataFrame) -> np.ndarray:
-    """Which puzzles may trade answers: those of one group with the same candidates.
-
-    Where all of those share one answer there is nothing to trade; they trade with others of the
-    same candidates then, and at last with others of as many candidates. Never otherwise: a puzzle
-    of two candidates has no third answer.
-
-    Args:
-        puzzles: answer, group, and candidates (left out where all puzzles share them).
-
-    Returns:
-        (puzzle,) whole numbers; equal ones may trade.
-
-    >>> exchangeable(pd.DataFrame({"group": [0, 0, 1, 2], "answer": [0, 1, 0, 1]})).tolist()
-    [0, 0, 1, 1]
-    """
-    answer, group = puzzles["answer"].to_numpy(), pd.factorize(puzzles["group"])[0]
-    has_own = "candidates" in puzzles
-    candidates = puzzles["candidates"].map(tuple) if has_own else pd.Series([()] * len(puzzles))
-    kind, number = pd.factorize(candidates)[0], candidates.map(len).to_numpy()
-    block, left, n_blocks = np.zeros(len(puzzles), dtype=int), np.arange(len(puzzles)), 0
-    for level in (kind * (group.max(initial=0) + 1) + group, kind, number):
-        own = pd.factorize(level[left])[0]
-        is_mixed = pd.Series(answer[left]).groupby(own).transform("nunique").to_numpy() > 1
-        is_placed = is_mixed if level is not number else np.ones(len(left), dtype=bool)
-        block[left[is_placed]] = pd.factorize(own[is_placed])[0] + n_blocks
-        n_blocks, left = block.max(initial=0) + 1, left[~is_placed]
-    return block
-
-
-def shuffled_answers(
-    answers: np.ndarray, blocks: np.ndarray, n: int, rng: np.random.Generator
-) -> np.ndarray:
-    """Answers shuffled n times within blocks.
-
-    Args:
-        answers: (puzzle,) index of the right candidate.
-        blocks: (puzzle,) whole numbers; equal ones may trade answers.
-        n: how many times.
-        rng: decides how.
-
-    Returns:
-        (permutation, puzzle).
-    """
-    order = np.argsort(blocks, kind="stable")
-    # Adding a random fraction to a block's number and sorting shuffles within blocks and keeps
-    # blocks in place.
-    keys = blocks[order] + rng.random((n, len(answers)))
-    shuffled = np.empty((n, len(answers)), dtype=answers.dtype)
-    shuffled[:, order] = answers[order][np.argsort(keys, axis=1)]
-    return shuffled
+Key = tuple[int | None, int | None]  # steps, distractors; None: all of them
 
 
 def luck_line(
@@ -70,8 +26,9 @@ def luck_line(
 
     Answers are shuffled and the maximum over heads is taken, many times. The shuffles stay within
     puzzles of the same difficulty, and of one group and the same candidates where that leaves
-    something to shuffle (`exchangeable`), so heads keep their correlations and their constant
-    answers (a max-statistic permutation test).
+    something to shuffle; else whole groups trade (`exchange.exchangeable`). So heads keep their
+    correlations and their constant answers, and gain nothing by answering a group alike (a
+    max-statistic permutation test).
 
     Args:
         choices: (puzzle, head) candidate index, -1 for none. Puzzles of one split.
@@ -93,42 +50,110 @@ def luck_line(
     >>> luck_line(choices, puzzles)[["n", "q50", "q95"]].iloc[0].tolist()
     [100.0, 0.6, 0.65]
     """
-    rng = np.random.default_rng(seed)
-    sums: dict[tuple[int | None, int | None], np.ndarray] = {}
-    sizes: dict[tuple[int | None, int | None], int] = {}
-    frame = puzzles.assign(row=np.arange(len(puzzles)))
-    for _, cell in frame.groupby(["steps", "distractors"], dropna=False):
-        rows = cell["row"].to_numpy()
-        shuffled = shuffled_answers(
-            cell["answer"].to_numpy(), exchangeable(cell), n_permutations, rng
-        )
-        n_right = _right_counts(shuffled, choices[rows])
-        stated = cell[["steps", "distractors"]].iloc[0]
-        steps, distractors = (None if pd.isna(value) else int(value) for value in stated)
-        for own in {(s, d) for s in (steps, None) for d in (distractors, None)}:
-            sums[own] = sums.get(own, 0) + n_right
-            sizes[own] = sizes.get(own, 0) + len(rows)
-    lines = []
-    for (steps, distractors), n_right in sums.items():
-        best = n_right.max(axis=1).astype(float) / sizes[steps, distractors]
-        q50, q95 = np.quantile(best, [0.5, 0.95])
-        null = [
-            getattr(n_right, moment)(axis=0, dtype=float).tolist() for moment in ("mean", "std")
-        ]
-        lines.append(
-            (steps, distractors, sizes[steps, distractors], q50, q95, n_permutations, *null)
-        )
-    columns = ["steps", "distractors", "n", "q50", "q95", "n_permutations", "null_mean", "null_sd"]
-    return pd.DataFrame(lines, columns=columns).astype({"steps": "Int64", "distractors": "Int64"})
+    lines = luck_lines(choices, puzzles, n_permutations, seed, ["accuracy"])
+    return lines.drop(columns="measure")
 
 
-def _right_counts(answers: np.ndarray, choices: np.ndarray) -> np.ndarray:
-    """(permutation, head) how often head and shuffled answer agree.
+def luck_lines(
+    choices: np.ndarray,
+    puzzles: pd.DataFrame,
+    n_permutations: int = N_PERMUTATIONS,
+    seed: int = 0,
+    measures: Sequence[str] = MEASURES,
+) -> pd.DataFrame:
+    """`luck_line` by accuracy and by balanced accuracy, of the same shuffles.
 
-    As one matrix product a candidate.
+    Args:
+        choices: as `luck_line` takes them, and so on.
+        puzzles: likewise.
+        n_permutations: likewise.
+        seed: likewise.
+        measures: of `MEASURES`.
+
+    Returns:
+        measure and the columns of `luck_line`. For balanced accuracy null_mean and null_sd are of
+        the balanced accuracy itself, a share.
     """
-    counts = np.zeros((len(answers), choices.shape[1]), dtype=np.float32)
-    for candidate in np.unique(answers):
+    rng = np.random.default_rng(seed)
+    shuffled = np.concatenate(list(shuffles(puzzles, n_permutations, rng)))
+    lines = [
+        (measure, *key, int(n.sum(axis=-1)[0]), *_line(n_right, n, measure))
+        for key, n_right, n in _counts(shuffled, choices, puzzles)
+        for measure in measures
+    ]
+    columns = ["q50", "q95", "n_permutations", "null_mean", "null_sd"]
+    frame = pd.DataFrame(lines, columns=["measure", "steps", "distractors", "n", *columns])
+    return frame.astype({"steps": "Int64", "distractors": "Int64"})
+
+
+def _line(
+    n_right: np.ndarray, n: np.ndarray, measure: str
+) -> tuple[float, float, int, list[float], list[float]]:
+    """q50, q95, n_permutations, null_mean, null_sd.
+
+    Args:
+        n_right: (answer, permutation, head).
+        n: (permutation, answer) puzzles by their shuffled answer.
+        measure: of `MEASURES`.
+    """
+    if measure == "accuracy":
+        marks = n_right.sum(axis=0)
+        best = marks.max(axis=1).astype(float) / n.sum(axis=-1)
+    else:
+        weight = (n > 0) / np.maximum(n, 1) / (n > 0).sum(axis=-1, keepdims=True)
+        marks = np.einsum("aph,pa->ph", n_right, weight.astype(np.float32))
+        best = marks.max(axis=1).astype(float)
+    q50, q95 = (float(quantile) for quantile in np.quantile(best, [0.5, 0.95]))
+    null = (getattr(marks, moment)(axis=0, dtype=float).tolist() for moment in ("mean", "std"))
+    return q50, q95, len(best), *null
+
+
+def _counts(
+    shuffled: np.ndarray, choices: np.ndarray, puzzles: pd.DataFrame
+) -> Iterator[tuple[Key, np.ndarray, np.ndarray]]:
+    """Right answers and puzzles by shuffled answer, of every difficulty and of all.
+
+    Sums over difficulties are kept only until they are complete: a thousand shuffles of some
+    thousand heads are much to hold.
+
+    Yields:
+        Key, (answer, permutation, head) float32 right answers, (permutation, answer) puzzles.
+    """
+    cells: dict[Key, np.ndarray] = {}
+    for rows in puzzles.groupby(["steps", "distractors"], dropna=False).indices.values():
+        stated = puzzles[["steps", "distractors"]].iloc[int(rows[0])]
+        steps, distractors = (None if pd.isna(value) else int(value) for value in stated)
+        cells[steps, distractors] = np.asarray(rows)
+    waiting = Counter(own for key in cells for own in _sums_of(key))
+    sums: dict[Key, tuple[np.ndarray, np.ndarray]] = {}
+    for key, rows in cells.items():
+        found = _right_counts(shuffled[:, rows], choices[rows], int(shuffled.max()) + 1)
+        for own in _sums_of(key):
+            before = sums.get(own)
+            sums[own] = found if before is None else (before[0] + found[0], before[1] + found[1])
+            waiting[own] -= 1
+            if not waiting[own]:
+                yield own, *sums.pop(own)
+
+
+def _sums_of(key: Key) -> set[Key]:
+    """The difficulties that a cell counts for."""
+    steps, distractors = key
+    return {(s, d) for s in (steps, None) for d in (distractors, None)}
+
+
+def _right_counts(
+    answers: np.ndarray, choices: np.ndarray, n_answers: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """How often head and shuffled answer agree, as one matrix product a candidate.
+
+    Returns:
+        (answer, permutation, head) float32 and (permutation, answer) puzzles.
+    """
+    counts = np.empty((n_answers, len(answers), choices.shape[1]), dtype=np.float32)
+    n = np.empty((len(answers), n_answers), dtype=int)
+    for candidate in range(n_answers):
         is_answer, is_choice = answers == candidate, choices == candidate
-        counts += is_answer.astype(np.float32) @ is_choice.astype(np.float32)
-    return counts
+        np.matmul(is_answer.astype(np.float32), is_choice.astype(np.float32), out=counts[candidate])
+        n[:, candidate] = is_answer.sum(axis=1)
+    return counts, n

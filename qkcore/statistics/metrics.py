@@ -113,6 +113,7 @@ def above_chance(
     null_mean: np.ndarray,
     null_sd: np.ndarray,
     rate: float = FALSE_DISCOVERY_RATE,
+    step: float = 1.0,
 ) -> np.ndarray:
     """Which heads are above chance, with false discoveries held to a rate.
 
@@ -127,11 +128,13 @@ def above_chance(
         null_mean: (head,) mean of that number when answers are shuffled.
         null_sd: (head,) likewise its standard deviation.
         rate: 0 to 1.
+        step: the smallest difference of two marks; 1 for counts, one over answers and puzzles of
+            an answer for balanced accuracies (`luck.luck_lines`).
 
     Returns:
         (head,) bool.
     """
-    excess = np.asarray(n_right, dtype=float) - 0.5 - null_mean  # 0.5: counts are whole numbers
+    excess = np.asarray(n_right, dtype=float) - step / 2 - null_mean  # a continuity correction
     z = np.divide(excess, null_sd, out=np.full(len(excess), -np.inf), where=np.asarray(null_sd) > 0)
     return stats.false_discovery_control(stats.norm.sf(z), method="by") <= rate
 

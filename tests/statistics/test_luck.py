@@ -2,39 +2,55 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from qkcore.statistics.luck import exchangeable, luck_line, shuffled_answers
+from qkcore.statistics.exchange import exchangeable, shuffles
+from qkcore.statistics.luck import MEASURES, luck_line, luck_lines
+
+TWO, FOUR = ("true", "false"), ("north", "east", "south", "west")
 
 
-def test_answers_are_shuffled_within_their_block_only():
-    answers = np.array([0, 1, 0, 1, 1, 1])
-    blocks = np.array([0, 0, 1, 1, 1, 0])
-    shuffled = shuffled_answers(answers, blocks, 500, np.random.default_rng(0))
-    for block in (0, 1):
-        assert (shuffled[:, blocks == block].sum(axis=1) == answers[blocks == block].sum()).all()
-    assert len(np.unique(shuffled, axis=0)) == 9  # three ways in each block
+def shuffled_answers(puzzles: pd.DataFrame, n: int) -> np.ndarray:
+    return np.concatenate(list(shuffles(puzzles, n, np.random.default_rng(0))))
 
 
-def test_groups_of_one_answer_are_shuffled_together():
-    puzzles = pd.DataFrame({"answer": [0, 1, 0, 1], "group": ["a", "b", "c", "d"]})
-    shuffled = shuffled_answers(
-        puzzles["answer"].to_numpy(), exchangeable(puzzles), 200, np.random.default_rng(0)
+def test_answers_are_shuffled_within_their_group_only():
+    puzzles = pd.DataFrame({"answer": [0, 1, 0, 1, 1, 1], "group": list("aabbba")})
+    shuffled = shuffled_answers(puzzles, 500)
+    for group in "ab":
+        own = (puzzles["group"] == group).to_numpy()
+        assert (shuffled[:, own].sum(axis=1) == puzzles["answer"][own].sum()).all()
+    assert len(np.unique(shuffled, axis=0)) == 9  # three ways in each group
+
+
+def test_groups_of_one_answer_trade_it_as_a_whole():
+    puzzles = pd.DataFrame({"answer": [0, 0, 1, 0, 1, 1, 1], "group": list("aabcddd")})
+    shuffled = shuffled_answers(puzzles, 200)
+    assert len(np.unique(shuffled, axis=0)) == 6  # two groups of four say 1
+    assert (shuffled[:, 0] == shuffled[:, 1]).all()
+    assert (shuffled[:, 4:] == shuffled[:, [4]]).all()
+
+
+def test_puzzles_of_one_group_and_several_difficulties_keep_their_answers_together():
+    pairs = pd.DataFrame({"group": np.repeat(np.arange(6), 2), "steps": [1, 2] * 6})
+    alike = pairs.assign(answer=np.repeat([0, 1, 0, 1, 1, 0], 2))
+    shuffled = shuffled_answers(alike, 300)
+    assert (shuffled[:, ::2] == shuffled[:, 1::2]).all()
+    assert len(np.unique(shuffled, axis=0)) == 20  # three of six
+    unlike = alike.assign(
+        answer=np.where(pairs["steps"] == 1, alike["answer"], 1 - alike["answer"])
     )
-    assert len(np.unique(shuffled, axis=0)) == 6  # two of four
-    assert (shuffled.sum(axis=1) == 2).all()
+    shuffled = shuffled_answers(unlike, 300)
+    assert (shuffled[:, ::2] != shuffled[:, 1::2]).all()
 
 
 def test_a_puzzle_of_two_candidates_is_never_given_a_third_answer():
-    two, four = ("true", "false"), ("north", "east", "south", "west")
     puzzles = pd.DataFrame(
         {
             "answer": [0, 1, 2, 3, 0, 3],
             "group": list("abcdee"),
-            "candidates": [two, two, four, four, two, four],
+            "candidates": [TWO, TWO, FOUR, FOUR, TWO, FOUR],
         }
     )
-    shuffled = shuffled_answers(
-        puzzles["answer"].to_numpy(), exchangeable(puzzles), 300, np.random.default_rng(0)
-    )
+    shuffled = shuffled_answers(puzzles, 300)
     assert shuffled[:, [0, 1, 4]].max() == 1
     assert {2, 3} <= set(shuffled[:, 5].tolist())
 
@@ -47,7 +63,18 @@ def test_candidates_that_no_two_puzzles_share_are_shuffled_among_as_many():
             "candidates": [list("xyz"), list("uvw"), list("rst")],
         }
     )
-    assert len(set(exchangeable(puzzles))) == 1
+    assert len(np.unique(shuffled_answers(puzzles, 200), axis=0)) == 6
+
+
+def test_a_shuffle_changes_nothing_about_who_may_trade():
+    """Else it would not be one of equally likely ways in which the answers could have come."""
+    rng = np.random.default_rng(1)
+    puzzles = pd.DataFrame({"answer": rng.integers(0, 2, 60), "group": rng.integers(0, 30, 60)})
+    unit, block, _ = exchangeable(puzzles)
+    for answer in shuffled_answers(puzzles, 20):
+        again = exchangeable(puzzles.assign(answer=answer))
+        assert (again[0] == unit).all()
+        assert (again[1] == block).all()
 
 
 def test_a_head_that_always_says_true_is_not_above_luck_wherever_true_stands():
@@ -114,3 +141,25 @@ def test_puzzles_of_unknown_difficulty_get_one_line():
     choices, puzzles = guessing(20, 3, seed=0)
     lines = luck_line(choices, puzzles.assign(steps=None, distractors=None), n_permutations=10)
     assert len(lines) == 1
+
+
+def test_both_measures_are_of_the_same_shuffles():
+    choices, puzzles = guessing(200, 6, seed=4)
+    lines = luck_lines(choices, puzzles, n_permutations=200).set_index("measure")
+    accuracy, balanced = (lines.loc[measure].iloc[0] for measure in MEASURES)
+    # As many of either answer: the two measures are one
+    assert balanced["q95"] == pytest.approx(accuracy["q95"], abs=1e-6)
+    assert balanced["null_mean"] == pytest.approx(np.array(accuracy["null_mean"]) / 200, abs=1e-6)
+    assert luck_line(choices, puzzles, n_permutations=200).iloc[0]["q95"] == accuracy["q95"]
+
+
+def test_a_constant_head_has_half_of_the_balanced_accuracy_in_every_shuffle():
+    answer = (np.arange(300) % 10 == 0).astype(int)
+    puzzles = pd.DataFrame(
+        {"answer": answer, "group": np.arange(300), "steps": 1, "distractors": 0}
+    )
+    lines = luck_lines(np.zeros((300, 1), dtype=int), puzzles, 100).set_index("measure")
+    balanced = lines.loc["balanced_accuracy"].iloc[0]
+    assert (balanced["q50"], balanced["q95"]) == pytest.approx((0.5, 0.5))
+    assert balanced["null_sd"] == pytest.approx([0], abs=1e-6)
+    assert lines.loc["accuracy"].iloc[0]["q95"] == 0.9

@@ -123,16 +123,23 @@ def guesses(kind: str, n_puzzles: int, n_heads: int, rng) -> tuple[np.ndarray, p
         choices = np.where(
             np.repeat(choices[::2] == 0, 2, axis=0), answer[:, None], 1 - answer[:, None]
         )
+    if kind.startswith("whole groups"):  # of one answer, and every head says one thing to each
+        of_group = np.arange(n_puzzles) // 3
+        answer = rng.integers(0, 2, n_puzzles)[of_group]
+        choices = choices[of_group]
     if kind == "ties":
         choices[rng.random(choices.shape) < 0.3] = -1
     group = np.arange(n_puzzles) // (2 if kind.startswith("pairs") else 3)
     puzzles = pd.DataFrame(
         {"answer": answer, "group": group, "candidates": candidates, "distractors": 0}
     )
+    if kind == "whole groups of several difficulties":
+        return choices, puzzles.assign(steps=1 + np.arange(n_puzzles) % 3)
     return choices, puzzles.assign(steps=1 + group % 2)
 
 
 KINDS = ["pairs", "two and four candidates", "heads alike", "heads that lean", "ties"]
+KINDS += ["whole groups", "whole groups of several difficulties"]
 
 
 @pytest.mark.parametrize(
