@@ -34,7 +34,13 @@ if TYPE_CHECKING:
     from qkcore.puzzles.variants import truth, variants
     from qkcore.results.answers import exam
     from qkcore.results.export import export
-    from qkcore.results.findings import choices_reported, measures, run_gaps, transfers
+    from qkcore.results.findings import (
+        choices_reported,
+        head_gap,
+        measures,
+        run_gaps,
+        transfers,
+    )
     from qkcore.results.one_puzzle import grid_frame
     from qkcore.results.reader import StoreError
     from qkcore.results.scores import Scores
@@ -71,7 +77,7 @@ _HOMES = {
     "puzzles.variants": "truth variants",
     "results.answers": "exam",
     "results.export": "export",
-    "results.findings": "choices_reported measures run_gaps transfers",
+    "results.findings": "choices_reported head_gap measures run_gaps transfers",
     "results.one_puzzle": "grid_frame",
     "results.reader": "StoreError",
     "results.scores": "Scores",
@@ -119,6 +125,7 @@ __all__ = [
     "gaps",
     "generate_puzzles",
     "grid_frame",
+    "head_gap",
     "head_grid",
     "import_puzzles",
     "load_model",

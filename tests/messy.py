@@ -122,6 +122,7 @@ class Record:
     distractors: int | None
     candidates: tuple[str, ...]
     answer: int
+    group: str
     qk: dict[tuple[int, int], list[float]]  # by (layer, head), of each candidate
     logits: list[float]
 
@@ -146,20 +147,28 @@ def records(path: Path, run_id: str) -> list[Record]:
         plain.execute(f"attach '{path}' as s (read_only)")
         rows = plain.execute(
             """
-            select p.puzzle_id, p.split, p.steps, p.distractors, p.candidates, p.answer,
+            select p.puzzle_id, p.split, p.steps, p.distractors, p.candidates, p.answer, p.group,
                    list(x.qk order by x.candidate, x.layer, x.head), any_value(l.logit)
             from s.scores x, s.logits l, s.puzzles p, s.runs r
             where x.run_id = ? and r.run_id = x.run_id and l.run_id = x.run_id
               and p.puzzle_set = r.puzzle_set and p.place = x.place and l.place = x.place
-            group by p.puzzle_id, p.split, p.steps, p.distractors, p.candidates, p.answer
+            group by p.puzzle_id, p.split, p.steps, p.distractors, p.candidates, p.answer, p.group
             order by any_value(p.place)
             """,
             [run_id],
         ).fetchall()
     return [
-        Record(*row[:4], tuple(row[4]), row[5], _by_head(row[6], len(row[4])), row[7])
+        Record(*row[:4], tuple(row[4]), *row[5:7], _by_head(row[7], len(row[4])), row[8])
         for row in rows
     ]
+
+
+def by_group(rows: list[Record], counted: list[bool] | None = None) -> list[int]:
+    """How many rows of each group count, groups in the order of their names."""
+    n = dict.fromkeys(sorted(row.group for row in rows), 0)
+    for row, counts in zip(rows, [True] * len(rows) if counted is None else counted, strict=True):
+        n[row.group] += counts
+    return list(n.values())
 
 
 def among(

@@ -14,7 +14,7 @@ from pages.widgets.head import show_disagreements, show_margins
 from pages.widgets.rules import rule_sentence
 from qkcore.charts.grids import head_grid
 from qkcore.charts.theme import CELL
-from qkcore.results.findings import measure_names, measures
+from qkcore.results.findings import head_gap, measure_names, measures
 from qkcore.results.store import ResultStore
 from qkcore.wording import accuracy_text, gap_text, percent
 
@@ -94,11 +94,11 @@ def show_grid(heads: pd.DataFrame) -> None:
 def show_head(heads: pd.DataFrame) -> None:
     """The chosen head: in words, as puzzles get harder, its margins, where it beats the model."""
     own = heads[(heads["layer"] == it.layer) & (heads["head"] == it.head)].iloc[0]
-    gap = ask_known(ResultStore.gap, it.run_id, it.layer, it.head, "test", steps, distractors)
+    gap = ask_known(head_gap, it.run_id, it.layer, it.head, steps, distractors)
     st.subheader(it.name, anchor=False)
     st.markdown(
         f"{it.how.capitalize()}: **{accuracy_text(*own[['accuracy', 'low', 'high', 'n']])}**, "
-        f"against the model {gap_text(gap.gap, gap.low, gap.high, gap.p)}."
+        f"against the model {gap_text(*gap[['gap', 'low', 'high', 'p']])}."
     )
     if it.is_picked:
         st.caption(

@@ -12,7 +12,7 @@ from pages.widgets.exports import offer, python_for
 from pages.widgets.rules import rule_sentence
 from qkcore.charts.curves import gap_chart
 from qkcore.results.answers import exam
-from qkcore.results.findings import choices_reported
+from qkcore.results.findings import choices_reported, head_gap
 from qkcore.results.store import ResultStore
 from qkcore.statistics.exams import gaps
 from qkcore.wording import accuracy_text, escaped, gap_text, percent, texts_of
@@ -32,14 +32,14 @@ def show_headline() -> None:
     heads = ask(ResultStore.head_accuracy, it.run_id, "test")
     own = heads[(heads["layer"] == it.layer) & (heads["head"] == it.head)].iloc[0]
     model = ask(ResultStore.model_accuracy, it.run_id, "test").iloc[0]
-    gap = ask_known(ResultStore.gap, it.run_id, it.layer, it.head, "test")
+    gap = ask_known(head_gap, it.run_id, it.layer, it.head)
     chance = ask_known(ResultStore.chance, it.run_id, "test")
     luck = ask(ResultStore.luck, it.run_id, "test").iloc[0]
     quoted = ["accuracy", "low", "high", "n"]
     st.markdown(
         f"**{it.name}**, {it.how}, answers **{accuracy_text(*own[quoted])}** of the test puzzles "
         f"right; the model itself **{accuracy_text(*model[quoted])}**: "
-        f"{gap_text(gap.gap, gap.low, gap.high, gap.p)}."
+        f"{gap_text(*gap[['gap', 'low', 'high', 'p']])}."
     )
     st.markdown(
         f"Chance is {percent(chance)}. Luck would give the best of {len(heads):,} heads "

@@ -11,7 +11,6 @@ from qkcore.charts.curves import RULE, difficulty_curves
 from qkcore.results.answers import DEFAULT_VOTE, exam
 from qkcore.results.store import ResultStore
 from qkcore.statistics.exams import accuracy_by
-from qkcore.statistics.metrics import with_accuracy
 
 
 def exam_of(
@@ -44,8 +43,8 @@ def show_curves(
     curves = lines = accuracy_by(marks, [by], who)
     rule = ask(ResultStore.best_rule, it.run_id)
     if rule is not None:
-        drawn_rule = _rule_curve(it, rule, by, distractors)
-        lines = pd.concat([curves, drawn_rule], ignore_index=True)
+        of_rule = accuracy_by(marks, [by], ["rule"]).assign(who=RULE)
+        lines = pd.concat([curves, of_rule], ignore_index=True)
     chance = ask_known(ResultStore.chance, it.run_id, "test", None, distractors)
     named = {"head": it.name} | ({"vote": vote} if vote else {})
     chart = drawn(
@@ -88,11 +87,3 @@ def _only(distractors: int, by: str, who: tuple[str, ...]) -> str:
         f'\nanswer = answer[answer["distractors"] == {distractors}]\n'
         f"from qkcore import accuracy_by\nprint(accuracy_by(answer, {[by]!r}, {who!r}))"
     )
-
-
-def _rule_curve(it: Chosen, rule: str, by: str, distractors: int | None) -> pd.DataFrame:
-    cells = ask(ResultStore.rule_cells, it.run_id, "test", rule)
-    if distractors is not None:
-        cells = cells[cells["distractors"] == distractors]
-    counts = cells.groupby(by, as_index=False)[["n", "n_right"]].sum()
-    return with_accuracy(counts).assign(who=RULE)

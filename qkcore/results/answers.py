@@ -8,88 +8,43 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
-from qkcore.results.store import ResultStore, Steps
+from qkcore.results.raw import (
+    Steps,
+    head_scores,
+    is_among,
+    model_logits,
+    puzzle_rows,
+    rule_choices,
+)
+from qkcore.results.store import ResultStore
+from qkcore.statistics.calibration import calibrated, offsets
+from qkcore.statistics.exams import accuracy_by, gaps
 from qkcore.statistics.marks import choices, margins
 from qkcore.statistics.votes import majority_vote, spreads, weighted_vote
 
 VOTES = {f"{kind} of {k}": (kind, k) for k in (3, 5, 10) for kind in ("majority", "weighted vote")}
 DEFAULT_VOTE = "weighted vote of 5"
+EXAMINED = ("head", "calibrated_head", "model", "calibrated_model", "vote", "majority", "rule")
 
 
 def puzzles_of(store: ResultStore, run_id: str) -> pd.DataFrame:
-    """Every puzzle of a run, in order.
+    """Every puzzle of a run, in order, and what those say to it who are not heads.
 
     Returns:
-        puzzle_id, split, steps, distractors, answer, n_candidates, model (a choice).
+        puzzle_id, split, steps, distractors, group, answer, n_candidates, then choices (-1: none)
+        of model, calibrated_model (with the run's offset), majority (the answer that is right most
+        often among validation puzzles) and rule (the surface rule that does best on them).
     """
-    frame = store.frame(
-        """
-        select place, puzzle_id, split, steps, distractors, answer, len(candidates) as n_candidates
-        from store.puzzles join store.runs using (puzzle_set)
-        where run_id = $run_id
-        order by place
-        """,
-        run_id=run_id,
+    frame = puzzle_rows(store, run_id)
+    logits, rules = model_logits(store, run_id), rule_choices(store, run_id)
+    nobody = np.full(len(frame), -1, dtype=np.int8)
+    return frame.assign(
+        model=choices(logits),
+        calibrated_model=calibrated(logits, store.model_offset(run_id)),
+        majority=rules.get("majority", nobody),
+        rule=rules.get(store.best_rule(run_id) or "", nobody),
     )
-    return frame.drop(columns="place").assign(model=choices(model_logits(store, run_id)))
-
-
-def model_logits(store: ResultStore, run_id: str) -> np.ndarray:
-    """(puzzle, candidate) the model's own logits, in the order of `puzzles_of`.
-
-    Candidates that a puzzle lacks are NaN.
-    """
-    found = store.arrow(
-        "select logit from store.logits where run_id = $run_id order by place", run_id=run_id
-    )["logit"].combine_chunks()
-    n_candidates = np.diff(found.offsets.to_numpy())
-    logits = np.full((len(found), n_candidates.max(initial=2)), np.nan, dtype=np.float32)
-    logits[np.arange(logits.shape[1]) < n_candidates[:, None]] = found.flatten().to_numpy()
-    return logits
-
-
-def head_scores(store: ResultStore, run_id: str, heads: Sequence[tuple[int, int]]) -> np.ndarray:
-    """(puzzle, head, candidate) scores of a few heads, in the order asked.
-
-    Candidates that a puzzle lacks are NaN.
-    """
-    found = store.arrow(
-        """
-        with wanted as (
-            select unnest($layers) as layer, unnest($heads) as head, unnest($columns) as "column"
-        )
-        select first_place, "column", qk, qk_half, n_candidates
-        from store.head_scores join wanted using (layer, head) join store.runs using (run_id)
-        where run_id = $run_id
-        order by "column", first_place
-        """,
-        run_id=run_id,
-        layers=[layer for layer, _ in heads],
-        heads=[head for _, head in heads],
-        columns=list(range(len(heads))),
-    )
-    if not len(found):
-        return np.zeros((0, len(heads), 2), dtype=np.float32)
-    is_there = np.unique(found["column"].to_numpy())
-    known = stored_scores(found).reshape(len(is_there), -1, found["n_candidates"][0].as_py())
-    scores = np.full((len(heads), *known.shape[1:]), np.nan, dtype=np.float32)
-    scores[is_there] = known
-    return scores.swapaxes(0, 1)
-
-
-def stored_scores(rows: pa.Table) -> np.ndarray:
-    """(score,) float32 of rows of table head_scores, one row after the other.
-
-    Args:
-        rows: with qk and qk_half, of one run.
-    """
-    half = rows["qk_half"].combine_chunks().flatten()
-    if len(half):
-        return half.to_numpy().view(np.float16).astype(np.float32)
-    values: np.ndarray = rows["qk"].combine_chunks().flatten().to_numpy()
-    return values
 
 
 def vote(scores: np.ndarray, kind: str, is_validation: np.ndarray) -> np.ndarray:
@@ -119,9 +74,9 @@ def exam(
             puzzles nobody votes.
 
     Returns:
-        puzzle_id, steps, distractors, answer, then who's choice (candidate index, -1 for none) in
-        head, model, vote, whether it is right in is_head_right, is_model_right, is_vote_right, and
-        the head's margin.
+        puzzle_id, steps, distractors, group, answer, then for each of `EXAMINED` its choice
+        (candidate index, -1 for none) and whether it is right (is_head_right and so on), and the
+        head's margin.
 
     >>> from qkcore import ResultStore, demo_store, exam
     >>> store = ResultStore.kept(demo_store())
@@ -134,12 +89,16 @@ def exam(
     voters = store.selected(run_id, k)
     scores = head_scores(store, run_id, [(layer, head), *voters])
     is_validation = (frame["split"] == "validation").to_numpy()
-    own = scores[:, 0]
+    own, answer = scores[:, 0], frame["answer"].to_numpy()
     voted = vote(scores[:, 1:], kind, is_validation) if voters else np.full(len(frame), -1)
+    offset = offsets(own[is_validation], answer[is_validation])
     frame = frame.assign(
-        head=choices(own), vote=voted, margin=margins(own, frame["answer"].to_numpy())
+        head=choices(own),
+        calibrated_head=calibrated(own, offset),
+        vote=voted,
+        margin=margins(own, answer),
     )
-    for who in ("head", "model", "vote"):
+    for who in EXAMINED:
         frame[f"is_{who}_right"] = frame[who] == frame["answer"]
     return frame[~is_validation].drop(columns=["split", "n_candidates"]).reset_index(drop=True)
 
@@ -151,7 +110,7 @@ def voters_and_scales(
     voters = store.selected(run_id, VOTES[by_vote][1])
     if not voters:
         return [], np.zeros(0)
-    is_validation = (puzzles_of(store, run_id)["split"] == "validation").to_numpy()
+    is_validation = (puzzle_rows(store, run_id)["split"] == "validation").to_numpy()
     return voters, spreads(head_scores(store, run_id, voters)[is_validation])
 
 
@@ -167,19 +126,16 @@ def rules_of_choice(
         report_steps: and report on test puzzles of those.
 
     Returns:
-        rule, heads (a list of (layer, head)), n, n_right, n_only_rule, n_only_model (where one of
-        the two is right).
+        rule, heads (a list of (layer, head)), n, n_right, n_groups, accuracy, low, high (95 %),
+        gap to the model (share), gap_low, gap_high, p.
     """
     frame = puzzles_of(store, run_id)
-    is_chosen_on, is_reported = (
-        ((frame["split"] == split) & _is_among(frame["steps"], steps)).to_numpy()
-        for split, steps in (("validation", choose_steps), ("test", report_steps))
-    )
+    is_chosen_on = is_among(frame, "validation", choose_steps)
+    is_reported = is_among(frame, "test", report_steps)
     ranked = store.selected(run_id, 10, steps=choose_steps)
     balanced = store.selected(run_id, 1, "balanced_accuracy", choose_steps)
-    columns = ["rule", "heads", "n", "n_right", "n_only_rule", "n_only_model"]
     if not ranked or not is_reported.any():
-        return pd.DataFrame(columns=columns)
+        return pd.DataFrame(columns=["rule", "heads"])
     scores = head_scores(store, run_id, [*ranked, *balanced])
     answers = {
         "best by accuracy": (ranked[:1], choices(scores[:, 0])),
@@ -187,20 +143,27 @@ def rules_of_choice(
     }
     for name, (kind, k) in VOTES.items():
         answers[name] = (ranked[:k], vote(scores[:, : min(k, len(ranked))], kind, is_chosen_on))
-    right_answer = frame["answer"].to_numpy()[is_reported]
-    is_model_right = frame["model"].to_numpy()[is_reported] == right_answer
-    rows = []
-    for name, (heads, said) in answers.items():
-        is_right = said[is_reported] == right_answer
-        marks = (is_right, is_right & ~is_model_right, ~is_right & is_model_right)
-        rows.append((name, heads, len(is_right), *(int(mark.sum()) for mark in marks)))
-    return pd.DataFrame(rows, columns=columns)
-
-
-def _is_among(values: pd.Series, wanted: Steps) -> pd.Series:
-    if wanted is None:
-        return pd.Series(True, index=values.index)
-    return values.isin([wanted] if isinstance(wanted, int | np.integer) else list(wanted))
+    marks = frame[is_reported].assign(
+        is_model_right=(frame["model"] == frame["answer"])[is_reported],
+        **{
+            f"is_{name}_right": (said == frame["answer"])[is_reported]
+            for name, (_, said) in answers.items()
+        },
+    )
+    reported = accuracy_by(marks, [], list(answers)).rename(columns={"who": "rule"})
+    differences = pd.concat([gaps(marks, [], name) for name in answers], ignore_index=True)
+    return reported.assign(
+        heads=pd.Series([heads for heads, _ in answers.values()], dtype=object),
+        **{
+            column: differences[name]
+            for column, name in {
+                "gap": "gap",
+                "gap_low": "low",
+                "gap_high": "high",
+                "p": "p",
+            }.items()
+        },
+    )
 
 
 def texts(store: ResultStore, run_id: str, puzzle_ids: Sequence[str]) -> pd.DataFrame:

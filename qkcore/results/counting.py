@@ -15,7 +15,9 @@ import pyarrow as pa
 from qkcore.puzzles.puzzle import SPLITS, Puzzle
 from qkcore.puzzles.surface import SURFACE_RULES, surface_choices
 from qkcore.results.reader import StoreError
-from qkcore.statistics.luck import luck_line
+from qkcore.statistics.calibration import offsets
+from qkcore.statistics.clusters import by_group, grouped_accuracy, grouped_balanced_accuracy
+from qkcore.statistics.luck import luck_lines
 from qkcore.statistics.marks import choices
 from qkcore.statistics.metrics import auc
 
@@ -33,7 +35,7 @@ class Answers:
     logits: np.ndarray  # (puzzle, candidate) float32, likewise
     heads: np.ndarray  # (puzzle, layer * head) int8 candidate index, -1 for a tie
     model: np.ndarray  # (puzzle,) likewise
-    rules: np.ndarray | None  # (puzzle, rule) likewise, of `SURFACE_RULES`; None without texts
+    rules: dict[str, np.ndarray]  # (puzzle,) likewise, by surface rule
     n_heads: int  # of a layer
     seconds: float  # that scoring took
     layers: tuple[int, ...]  # (layer,) the model's numbers of the layers that have heads
@@ -42,6 +44,12 @@ class Answers:
     def answer(self) -> np.ndarray:
         """(puzzle,) index of the right candidate."""
         return self.puzzles["answer"].to_numpy()
+
+    @property
+    def model_offset(self) -> np.ndarray:
+        """(candidate,) what makes the model's answers to validation puzzles right most often."""
+        rows = (self.puzzles["split"] == "validation").to_numpy()
+        return offsets(self.logits[rows], self.answer[rows])
 
     @property
     def best_head(self) -> tuple[int, int] | None:
@@ -77,7 +85,9 @@ def answers_of(
     frame = pd.DataFrame([[getattr(puzzle, name) for name in PUZZLE_COLUMNS] for puzzle in puzzles])
     frame = frame.set_axis(PUZZLE_COLUMNS, axis="columns")
     frame = frame.astype({"steps": "Int64", "distractors": "Int64"})
-    rules = surface_choices(puzzles) if has_texts else None
+    rules = dict(zip(SURFACE_RULES, surface_choices(puzzles).T, strict=True))
+    if not has_texts:
+        rules = {"majority": rules["majority"]}
     numbers = tuple(layers) or tuple(range(qk.shape[1] // n_heads))
     return Answers(
         frame, qk, logits, choices(qk), choices(logits), rules, n_heads, seconds, numbers
@@ -143,6 +153,16 @@ def _cells(answers: Answers) -> Iterator[tuple[_Cell, np.ndarray]]:
         yield _Cell(split, steps, distractors), rows
 
 
+def _difficulties(answers: Answers) -> Iterator[tuple[_Cell, np.ndarray]]:
+    """Each cell, each row and column of cells (None: all of them) and all; with their puzzles."""
+    by_key: dict[_Cell, list[np.ndarray]] = {}
+    for cell, rows in _cells(answers):
+        for steps in {cell.steps, None}:
+            for distractors in {cell.distractors, None}:
+                by_key.setdefault(_Cell(cell.split, steps, distractors), []).append(rows)
+    yield from ((cell, np.concatenate(found)) for cell, found in by_key.items())
+
+
 def _by_answer(is_right: np.ndarray, answer: np.ndarray, n_answers: int) -> np.ndarray:
     """(puzzle, ...) booleans summed by answer: (..., answer)."""
     return np.stack([is_right[answer == index].sum(axis=0) for index in range(n_answers)], axis=-1)
@@ -157,7 +177,6 @@ def head_accuracy(answers: Answers) -> pa.Table:
     """Table head_accuracy: how often each head is right, by split, steps and distractors."""
     answer = answers.answer
     is_right = answers.heads == answer[:, None]
-    is_model_right = (answers.model == answer)[:, None]
     layer, head = _layers_and_heads(answers)
     tables = []
     for cell, rows in _cells(answers):
@@ -167,7 +186,6 @@ def head_accuracy(answers: Answers) -> pa.Table:
             "head": head,
             "n": np.full(len(layer), len(rows), dtype=np.int32),
             "n_right": is_right[rows].sum(axis=0),
-            "n_right_with_model": (is_right[rows] & is_model_right[rows]).sum(axis=0),
             "n_right_by_answer": pa.FixedSizeListArray.from_arrays(
                 pa.array(by_answer.ravel()), by_answer.shape[-1]
             ),
@@ -201,9 +219,57 @@ def _cell_table(cell: _Cell, counts: Mapping[str, object], n_rows: int) -> pa.Ta
     return pa.table({**columns, **counts})
 
 
+def intervals(answers: Answers) -> pa.Table:
+    """Table intervals: how sure every head's accuracy is, at every difficulty and at all.
+
+    Intervals do not add up.
+    """
+    tables = []
+    for cell, rows in _difficulties(answers):
+        found = head_intervals(answers.heads[rows], answers.puzzles.iloc[rows])
+        columns = {
+            name: pa.FixedSizeListArray.from_arrays(pa.array(ends.astype(np.float32)), len(ends))
+            for name, ends in found.items()
+            if name != "n_groups"
+        }
+        tables.append(_cell_table(cell, columns | {"n_groups": found["n_groups"][:1]}, 1))
+    return pa.concat_tables(tables)
+
+
+def head_intervals(heads: np.ndarray, puzzles: pd.DataFrame) -> dict[str, np.ndarray]:
+    """95 % intervals of every head's accuracy and balanced accuracy, and how many groups there are.
+
+    Args:
+        heads: (puzzle, head) choices.
+        puzzles: answer, group, of the same puzzles.
+
+    Returns:
+        low, high, balanced_low, balanced_high, n_groups, each (head,).
+    """
+    answer, group = puzzles["answer"].to_numpy(), pd.factorize(puzzles["group"])[0]
+    right = by_group(heads == answer[:, None], group, answer)
+    n = by_group(np.ones((len(answer), 1), dtype=bool), group, answer)[0]
+    plain = grouped_accuracy(right.sum(axis=-1), n.sum(axis=-1))
+    balanced = grouped_balanced_accuracy(right, n)
+    return {
+        "low": plain.low,
+        "high": plain.high,
+        "balanced_low": balanced.low,
+        "balanced_high": balanced.high,
+        "n_groups": np.broadcast_to(plain.n_groups, plain.low.shape).astype(np.int32),
+    }
+
+
+def rule_choices(answers: Answers) -> pa.Table:
+    """Table rule_choices: what each surface rule says to every puzzle."""
+    said = np.stack(list(answers.rules.values()))
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(said.ravel()), said.shape[1])
+    return pa.table({"rule": list(answers.rules), "choice": lists})
+
+
 def surface_accuracy(answers: Answers) -> pa.Table:
-    """Table surface_accuracy, likewise for each rule; empty without texts."""
-    rules = {} if answers.rules is None else dict(zip(SURFACE_RULES, answers.rules.T, strict=True))
+    """Table surface_accuracy, likewise for each rule."""
+    rules = answers.rules
     tables = [
         _cell_table(
             cell,
@@ -222,13 +288,13 @@ def surface_accuracy(answers: Answers) -> pa.Table:
 
 
 def luck(answers: Answers) -> pa.Table:
-    """Table luck: `metrics.luck_line` of each split."""
+    """Table luck: `luck.luck_lines` of each split."""
     lines = []
     for split in SPLITS:
         rows = np.flatnonzero(answers.puzzles["split"] == split)
         if len(rows):
             lines.append(
-                luck_line(answers.heads[rows], answers.puzzles.iloc[rows]).assign(split=split)
+                luck_lines(answers.heads[rows], answers.puzzles.iloc[rows]).assign(split=split)
             )
     return pa.Table.from_pandas(pd.concat(lines), preserve_index=False)
 
@@ -240,14 +306,9 @@ def aucs(answers: Answers) -> pa.Table:
     """
     has_two = answers.puzzles["candidates"].map(len) == 2
     evidence = np.ascontiguousarray((answers.qk[:, :, 0] - answers.qk[:, :, 1]).T)
-    by_key: dict[_Cell, list[np.ndarray]] = {}
-    for cell, rows in _cells(answers):
-        for steps in {cell.steps, None}:
-            for distractors in {cell.distractors, None}:
-                by_key.setdefault(_Cell(cell.split, steps, distractors), []).append(rows)
+    by_key = dict(_difficulties(answers))
     areas = []
-    for found in by_key.values():
-        rows = np.concatenate(found)
+    for rows in by_key.values():
         n_kinds = answers.puzzles["candidates"].iloc[rows].nunique()
         area = np.array([np.nan])
         if has_two.iloc[rows].all() and n_kinds == 1:

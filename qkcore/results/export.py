@@ -39,7 +39,7 @@ QUERIES = {
         """,
     "luck": """
         select * exclude run_id from store.luck
-        where run_id = $run_id order by split, steps, distractors
+        where run_id = $run_id order by measure, split, steps, distractors
         """,
 }
 

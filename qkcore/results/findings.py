@@ -9,16 +9,15 @@ import numpy as np
 import pandas as pd
 
 from qkcore.results.answers import exam, rules_of_choice
+from qkcore.results.raw import Steps, is_among
 from qkcore.results.reader import StoreError
-from qkcore.results.store import ResultStore, Steps
+from qkcore.results.store import ResultStore
 from qkcore.statistics import metrics
 from qkcore.statistics.exams import gaps
 from qkcore.statistics.metrics import (
+    REPORTED,
     above_chance,
-    balanced_accuracy,
-    paired_test,
     select_heads,
-    with_accuracy,
 )
 from qkcore.wording import head_name
 
@@ -39,7 +38,8 @@ def measures(
     """Every head on these test puzzles, measured in every way; empty without such puzzles.
 
     Returns:
-        layer, head, n, n_right, accuracy, low, high (95 %), then whatever else `measure_names` has
+        layer, head, n, n_right, n_groups, accuracy, low, high (95 %), balanced_low, balanced_high
+        (of balanced accuracy), then whatever else `measure_names` has
         for the run, NaN where these puzzles do not define it: gain (over the model),
         balanced_accuracy, auc, accuracy_on_0 and so on (by the right candidate's index);
         is_above_luck (accuracy above the luck line's 95th percentile), is_above_chance (false
@@ -58,7 +58,7 @@ def measures(
     right, n_by_answer = store.accuracy_by_answer(*filters)
     columns = {
         "gain": heads["accuracy"] - store.model_accuracy(*filters)["accuracy"].iloc[0],
-        "balanced_accuracy": balanced_accuracy(right, n_by_answer),
+        "balanced_accuracy": heads["balanced_accuracy"],
     }
     if len(area := store.auc(*filters)):
         columns["auc"] = area
@@ -75,7 +75,9 @@ def measures(
     columns["is_above_chance"] = above_chance(
         heads["n_right"].to_numpy(), null["null_mean"], null["null_sd"]
     )
-    return heads.drop(columns="n_right_with_model").assign(**columns)
+    first = ["layer", "head", "n", "n_right", "n_groups", "accuracy", "low", "high"]
+    bounds = ["balanced_low", "balanced_high"]
+    return heads[[*first, *bounds]].assign(**columns)
 
 
 def measure_names(store: ResultStore, run_id: str) -> dict[str, str]:
@@ -100,14 +102,38 @@ def measure_names(store: ResultStore, run_id: str) -> dict[str, str]:
     }
 
 
+def head_gap(
+    store: ResultStore,
+    run_id: str,
+    layer: int,
+    head: int,
+    steps: int | None = None,
+    distractors: int | None = None,
+) -> pd.Series | None:
+    """A head against the model on the same test puzzles; None without such puzzles.
+
+    Returns:
+        n, n_groups, gap (share), low, high (95 %), p; see `exams.gaps`.
+
+    >>> from qkcore import ResultStore, demo_store, head_gap
+    >>> store = ResultStore.kept(demo_store())
+    >>> gap = head_gap(store, store.runs()["run_id"].iloc[0], layer=6, head=1, steps=2)
+    >>> int(gap["n"]), round(float(gap["gap"]), 3)
+    (600, -0.17)
+    """
+    marks = exam(store, run_id, layer, head)
+    marks = marks[is_among(marks, None, steps, distractors)]
+    return gaps(marks, []).iloc[0] if len(marks) else None
+
+
 def run_gaps(store: ResultStore) -> pd.DataFrame:
     """Each run's chosen head against its model on test puzzles, newest run first.
 
     Runs without either are left out.
 
     Returns:
-        run_id, model, puzzle_set, rope, layer, head, n, gap, low, high, p, head_accuracy,
-        model_accuracy.
+        run_id, model, puzzle_set, rope, layer, head, n, n_groups, gap, low, high, p,
+        head_accuracy, model_accuracy.
 
     >>> from qkcore import ResultStore, demo_store, run_gaps
     >>> table = run_gaps(ResultStore.kept(demo_store()))
@@ -119,15 +145,15 @@ def run_gaps(store: ResultStore) -> pd.DataFrame:
     rows = []
     for run in store.runs().to_dict("records"):
         best = store.best_head(run["run_id"])
-        gap = store.gap(run["run_id"], *best, "test") if best else None
+        gap = head_gap(store, run["run_id"], *best) if best else None
         if best is None or gap is None:
             continue
         model = store.model_accuracy(run["run_id"], "test").iloc[0]
         rows.append(
             {name: run[name] for name in ("run_id", "model", "puzzle_set", "rope")}
             | {"layer": best[0], "head": best[1], "n": int(model["n"])}
-            | {name: getattr(gap, name) for name in ("gap", "low", "high", "p")}
-            | {"head_accuracy": model["accuracy"] + gap.gap, "model_accuracy": model["accuracy"]}
+            | {name: gap[name] for name in ("n_groups", "gap", "low", "high", "p")}
+            | {"head_accuracy": model["accuracy"] + gap["gap"], "model_accuracy": model["accuracy"]}
         )
     return pd.DataFrame(rows)
 
@@ -161,7 +187,7 @@ def transfers(store: ResultStore, run_ids: tuple[str, ...]) -> pd.DataFrame:
     (9, ['made-up', 'everyday'])
     """
     frame = metrics.transfer(
-        [store.head_accuracy(run_id, "validation") for run_id in run_ids],
+        [store.head_counts(run_id, "validation") for run_id in run_ids],
         [store.head_accuracy(run_id, "test") for run_id in run_ids],
     )
     set_of = store.runs().set_index("run_id")["puzzle_set"]
@@ -190,7 +216,8 @@ def heads_good_everywhere(
     Those whose worst validation accuracy above chance over the runs is best.
 
     Returns:
-        layer, head, puzzle_set, n, n_right, accuracy, low, high; heads in order, sets within.
+        layer, head, puzzle_set, n, n_right, n_groups, accuracy, low, high; heads in order, sets
+        within.
 
     Raises:
         StoreError: when a run has no validation puzzles.
@@ -204,7 +231,7 @@ def heads_good_everywhere(
             raise StoreError(
                 f"run {run_id!r} has no validation puzzles to choose heads on; leave it out"
             )
-        frame = store.head_accuracy(run_id, "validation")
+        frame = store.head_counts(run_id, "validation")
         frames.append(frame.assign(accuracy=(frame["accuracy"] - chance) / (1 - chance)))
     worst = pd.concat(frames).groupby(["layer", "head"], as_index=False)[["accuracy"]].min()
     set_of = store.runs().set_index("run_id")["puzzle_set"]
@@ -213,8 +240,8 @@ def heads_good_everywhere(
     for layer, head in select_heads(worst, k):
         for name, test in tests.items():
             own = test[(test["layer"] == layer) & (test["head"] == head)]
-            rows.append(own[["layer", "head", "n", "n_right"]].assign(puzzle_set=name))
-    return with_accuracy(pd.concat(rows, ignore_index=True))
+            rows.append(own[["layer", "head", *REPORTED]].assign(puzzle_set=name))
+    return pd.concat(rows, ignore_index=True)
 
 
 def rivals(store: ResultStore, run_id: str) -> list[str]:
@@ -265,7 +292,7 @@ def choices_reported(
     That is with accuracy and its interval, gap to the model and p.
 
     Returns:
-        rule, heads (names), n, n_right, accuracy, low, high, gap, gap_low, gap_high, p.
+        rule, heads (names), n, n_right, n_groups, accuracy, low, high, gap, gap_low, gap_high, p.
 
     >>> from qkcore import ResultStore, choices_reported, demo_store
     >>> store = ResultStore.kept(demo_store())
@@ -275,15 +302,9 @@ def choices_reported(
     >>> ways[["accuracy", "gap"]].iloc[0].round(3).tolist()
     [0.618, -0.147]
     """
-    ways = with_accuracy(rules_of_choice(store, run_id, choose_steps, report_steps))
-    counts = ways[["n", "n_only_rule", "n_only_model"]]
-    found = [paired_test(*row) for row in counts.itertuples(index=False)]
-    columns = {"gap": "gap", "gap_low": "low", "gap_high": "high", "p": "p"}
-    ways = ways.assign(
-        **{column: [getattr(one, name) for one in found] for column, name in columns.items()}
-    )
-    ways["heads"] = [[head_name(*head) for head in heads] for heads in ways["heads"]]
-    return ways.drop(columns=["n_only_rule", "n_only_model"])
+    ways = rules_of_choice(store, run_id, choose_steps, report_steps)
+    named = [[head_name(*head) for head in heads] for heads in ways["heads"]]
+    return ways.assign(heads=pd.Series(named, dtype=object))
 
 
 def products(example: pd.Series) -> pd.DataFrame:

@@ -116,7 +116,7 @@ def _puzzles(old: duckdb.DuckDBPyConnection, run_id: str) -> tuple[list[Puzzle],
 def _scores(
     old: duckdb.DuckDBPyConnection, run: Row, puzzles: list[Puzzle]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(puzzle, layer * head, candidate) scores and (puzzle, candidate) logits; NaN: there is none."""
+    """(puzzle, layer * head, candidate) scores and (puzzle, candidate) logits; NaN: no such."""
     most = max(len(puzzle.candidates) for puzzle in puzzles)
     qk = np.full((len(puzzles), run["n_layers"] * run["n_heads"], most), np.nan, dtype=np.float32)
     logits = np.full((len(puzzles), most), np.nan, dtype=np.float32)
@@ -150,7 +150,7 @@ def _take_over(path: Path, fresh: Path) -> None:
             from before.runs b where b.run_id = runs.run_id;
             insert into fresh.surface_accuracy by name
             select * from before.surface_accuracy
-            where run_id not in (select run_id from fresh.surface_accuracy);
+            where (run_id, rule) not in (select run_id, rule from fresh.surface_accuracy);
             checkpoint fresh
             """
         )

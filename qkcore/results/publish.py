@@ -26,7 +26,8 @@ from qkcore.results.schema import SCHEMA, SCHEMA_VERSION
 from qkcore.results.store import ResultStore
 
 RUN_TABLES = (
-    "runs logits head_scores head_accuracy model_accuracy surface_accuracy luck auc worked_examples"
+    "runs logits head_scores rule_choices head_accuracy intervals model_accuracy surface_accuracy "
+    "luck auc worked_examples"
 ).split()
 
 
@@ -207,6 +208,7 @@ def _write(
         "n_puzzles": len(puzzles),
         "seconds": answers.seconds,
         "n_candidates": answers.qk.shape[-1],
+        "model_offset": answers.model_offset.tolist(),
     }
     named = ", ".join(f"${name} as {name}" for name in row)
     connection.execute(f"insert into runs by name select {named}", row)
@@ -226,7 +228,9 @@ def _counted(run: Run, answers: counting.Answers) -> Iterator[tuple[str, pa.Tabl
     yield "logits", counting.logits(answers)
     for rows in counting.head_scores(answers, run.scores):
         yield "head_scores", rows
+    yield "rule_choices", counting.rule_choices(answers)
     yield "head_accuracy", counting.head_accuracy(answers)
+    yield "intervals", counting.intervals(answers)
     yield "model_accuracy", counting.model_accuracy(answers)
     yield "surface_accuracy", counting.surface_accuracy(answers)
     yield "luck", counting.luck(answers)

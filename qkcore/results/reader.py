@@ -178,8 +178,8 @@ def _check_version(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     if rows == [(SCHEMA_VERSION - 1,)]:
         raise StoreError(
             f"{path} has schema version {SCHEMA_VERSION - 1}, this QKScope reads version "
-            f"{SCHEMA_VERSION}; bring it up to date with `python -m qkcore migrate --store {path}`; "
-            "nothing is scored anew."
+            f"{SCHEMA_VERSION}; bring it up to date with `python -m qkcore migrate --store "
+            f"{path}`, which scores nothing anew."
         )
     if rows != [(SCHEMA_VERSION,)]:
         raise StoreError(

@@ -13,7 +13,9 @@ create table runs (
     seconds double,             -- scoring time, all sittings together
     n_candidates integer,       -- of the puzzle with the most
     scores varchar,             -- 'float32' or 'float16': as what head_scores keeps them
-    head_layers integer[]       -- layers with softmax heads, from 0; null: all of them
+    head_layers integer[],      -- layers with softmax heads, from 0; null: all of them
+    -- By candidate, chosen on validation puzzles: added to its logit it makes the calibrated answer
+    model_offset double[]
 );
 create table puzzles (
     puzzle_set varchar, puzzle_id varchar,
@@ -57,10 +59,13 @@ create view scores as
         where not isnan(qk)
     )
     join puzzles using (puzzle_set, place);
+create table rule_choices (     -- what surface rules say
+    run_id varchar, rule varchar,
+    choice tinyint[]            -- by place: index of a candidate, -1 for none
+);
 create table head_accuracy (
     run_id varchar, split varchar, steps integer, distractors integer, layer integer, head integer,
     n integer, n_right integer,
-    n_right_with_model integer, -- of these, how often the model is right too
     n_right_by_answer integer[] -- by index of the right candidate
 );
 create table model_accuracy (
@@ -71,13 +76,21 @@ create table surface_accuracy (
     run_id varchar, rule varchar, split varchar, steps integer, distractors integer,
     n integer, n_right integer
 );
-create table luck (
+create table intervals (        -- 95 %, of accuracies of heads; they know groups
     run_id varchar, split varchar,
     steps integer, distractors integer,  -- null: all of them together
-    n integer, q50 double, q95 double,   -- accuracy of the best head when answers are shuffled
+    n_groups integer,
+    low float[], high float[],  -- layer-major, as all lists here
+    balanced_low float[], balanced_high float[]  -- of balanced accuracy
+);
+create table luck (
+    run_id varchar, split varchar,
+    measure varchar,            -- 'accuracy' or 'balanced_accuracy'
+    steps integer, distractors integer,  -- null: all of them together
+    n integer, q50 double, q95 double,   -- the best head's when answers are shuffled
     n_permutations integer,
-    -- Of each head, layer-major: its number of right answers over the shuffles, mean and
-    -- standard deviation.
+    -- Of each head, layer-major, over the shuffles: mean and standard deviation of its number of
+    -- right answers, or of its balanced accuracy.
     null_mean float[], null_sd float[]
 );
 create table auc (

@@ -4,21 +4,23 @@ Anyone with DuckDB can read the file; the tables are in qkcore.results.schema. Q
 single puzzles are in qkcore.results.answers.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 
-from qkcore.results.reader import Reader
-from qkcore.statistics.metrics import (
-    Gap,
-    balanced_accuracy,
-    paired_test,
-    select_heads,
-    with_accuracy,
+from qkcore.results.counting import head_intervals
+from qkcore.results.raw import (
+    Steps,
+    all_scores,
+    is_among,
+    model_logits,
+    puzzle_rows,
+    rule_choices,
 )
-
-Steps = int | Sequence[int] | None
+from qkcore.results.reader import Reader
+from qkcore.statistics.calibration import calibrated
+from qkcore.statistics.exams import accuracy_by
+from qkcore.statistics.marks import choices
+from qkcore.statistics.metrics import REPORTED, balanced_accuracy, select_heads
 
 
 class ResultStore(Reader):
@@ -53,14 +55,13 @@ class ResultStore(Reader):
             split=split,
         )
 
-    def head_accuracy(
+    def head_counts(
         self, run_id: str, split: str, steps: Steps = None, distractors: int | None = None
     ) -> pd.DataFrame:
-        """layer, head, n, n_right, n_right_with_model, accuracy, low, high of every head."""
+        """layer, head, n, n_right, accuracy of every head."""
         counts = self.frame(
             """
-            select layer, head, sum(n)::integer as n, sum(n_right)::integer as n_right,
-                   sum(n_right_with_model)::integer as n_right_with_model
+            select layer, head, sum(n)::integer as n, sum(n_right)::integer as n_right
             from store.head_accuracy
             where run_id = $run_id and split = $split
               and ($steps is null or list_contains($steps, steps))
@@ -73,81 +74,147 @@ class ResultStore(Reader):
             steps=_listed(steps),
             distractors=distractors,
         )
-        return with_accuracy(counts)
+        return counts.assign(accuracy=counts["n_right"] / counts["n"])
+
+    def head_accuracy(
+        self, run_id: str, split: str, steps: Steps = None, distractors: int | None = None
+    ) -> pd.DataFrame:
+        """How right every head is, with 95 % intervals that know groups.
+
+        Returns:
+            layer, head, n, n_right, accuracy, low, high, then balanced_accuracy, balanced_low,
+            balanced_high, and n_groups.
+        """
+        counts = self.head_counts(run_id, split, steps, distractors)
+        if counts.empty:
+            return counts
+        found = self._intervals(run_id, split, steps, distractors)
+        balanced = balanced_accuracy(*self.accuracy_by_answer(run_id, split, steps, distractors))
+        return counts.assign(
+            low=found["low"],
+            high=found["high"],
+            balanced_accuracy=balanced,
+            balanced_low=found["balanced_low"],
+            balanced_high=found["balanced_high"],
+            n_groups=found["n_groups"],
+        )
+
+    def _intervals(
+        self, run_id: str, split: str, steps: Steps, distractors: int | None
+    ) -> dict[str, np.ndarray]:
+        """As table intervals has them; of several steps worked out anew from raw scores."""
+        listed = _listed(steps)
+        if listed is not None and len(listed) != 1:
+            puzzles = puzzle_rows(self, run_id)
+            rows = np.flatnonzero(is_among(puzzles, split, listed, distractors))
+            scores = all_scores(self, run_id)[:, :, rows]
+            said = choices(scores.reshape(-1, *scores.shape[2:])).T
+            return head_intervals(said, puzzles.iloc[rows])
+        return self.arrays(
+            """
+            select unnest(low) as low, unnest(high) as high, unnest(balanced_low) as balanced_low,
+                   unnest(balanced_high) as balanced_high, n_groups
+            from store.intervals
+            where run_id = $run_id and split = $split
+              and steps is not distinct from $steps
+              and distractors is not distinct from $distractors
+            """,
+            run_id=run_id,
+            split=split,
+            steps=None if listed is None else listed[0],
+            distractors=distractors,
+        )
 
     def model_accuracy(
-        self, run_id: str, split: str, steps: Steps = None, distractors: int | None = None
+        self,
+        run_id: str,
+        split: str,
+        steps: Steps = None,
+        distractors: int | None = None,
+        measure: str = "accuracy",
+        is_calibrated: bool = False,
     ) -> pd.DataFrame:
-        """n, n_right, accuracy, low, high of the model's own answers.
+        """How right the model's own answers are.
 
-        One row, none without such puzzles.
+        Args:
+            run_id: of the run.
+            split: "validation" or "test".
+            steps: one or several; None: all.
+            distractors: None: all.
+            measure: "accuracy" or "balanced_accuracy".
+            is_calibrated: with the run's offsets added to the logits (`model_offset`).
+
+        Returns:
+            n, n_right, n_groups, accuracy (by that measure), low, high (95 %). One row, none
+            without such puzzles.
         """
-        counts = self.frame(
-            """
-            select sum(n)::integer as n, sum(n_right)::integer as n_right
-            from store.model_accuracy
-            where run_id = $run_id and split = $split
-              and ($steps is null or list_contains($steps, steps))
-              and ($distractors is null or distractors = $distractors)
-            having count(*) > 0
-            """,
-            run_id=run_id,
-            split=split,
-            steps=_listed(steps),
-            distractors=distractors,
-        )
-        return with_accuracy(counts)
+        logits = model_logits(self, run_id)
+        said = calibrated(logits, self.model_offset(run_id)) if is_calibrated else choices(logits)
+        asked = (run_id, split, steps, distractors)
+        return self._reported({"model": said}, *asked, measure).drop(columns="who")
 
     def surface_accuracy(
-        self, run_id: str, split: str, steps: Steps = None, distractors: int | None = None
+        self,
+        run_id: str,
+        split: str,
+        steps: Steps = None,
+        distractors: int | None = None,
+        measure: str = "accuracy",
     ) -> pd.DataFrame:
-        """rule, n, n_right, accuracy, low, high: what rules that read no logic get right.
+        """What rules that read no logic get right, on the same puzzles as the heads.
 
-        On the same puzzles as the heads.
+        Arguments are those of `model_accuracy`.
+
+        Returns:
+            rule, n, n_right, n_groups, accuracy, low, high. Without the puzzles' texts there is
+            only the majority answer.
         """
-        counts = self.frame(
-            """
-            select rule, sum(n)::integer as n, sum(n_right)::integer as n_right
-            from store.surface_accuracy
-            where run_id = $run_id and split = $split
-              and ($steps is null or list_contains($steps, steps))
-              and ($distractors is null or distractors = $distractors)
-            group by rule
-            order by rule
-            """,
-            run_id=run_id,
-            split=split,
-            steps=_listed(steps),
-            distractors=distractors,
-        )
-        return with_accuracy(counts)
+        asked = (run_id, split, steps, distractors)
+        reported = self._reported(rule_choices(self, run_id), *asked, measure)
+        return reported.rename(columns={"who": "rule"}).sort_values("rule", ignore_index=True)
 
-    def best_rule(self, run_id: str) -> str | None:
-        """The surface rule with the most right answers on **validation** puzzles.
+    def _reported(
+        self,
+        said: dict[str, np.ndarray],
+        run_id: str,
+        split: str,
+        steps: Steps,
+        distractors: int | None,
+        measure: str,
+    ) -> pd.DataFrame:
+        """`accuracy_by` of (puzzle,) choices by name."""
+        puzzles = puzzle_rows(self, run_id)
+        answer = puzzles["answer"]
+        is_right = {f"is_{who}_right": choice == answer for who, choice in said.items()}
+        marks = puzzles.assign(**is_right)[is_among(puzzles, split, steps, distractors)]
+        if marks.empty or not said:
+            return pd.DataFrame(columns=["who", *REPORTED])
+        return accuracy_by(marks, [], list(said), measure)
+
+    def model_offset(self, run_id: str) -> np.ndarray:
+        """(candidate,) what calibration adds to the model's logits; see `calibration.offsets`."""
+        return self.arrays(
+            "select unnest(model_offset) as offset from store.runs where run_id = $run_id",
+            run_id=run_id,
+        )["offset"]
+
+    def best_rule(self, run_id: str, measure: str = "accuracy") -> str | None:
+        """The surface rule that does best on **validation** puzzles.
 
         The first of equals by name; None when the run has no such puzzles.
         """
-        validation = self.surface_accuracy(run_id, split="validation")
+        validation = self.surface_accuracy(run_id, "validation", measure=measure)
         if validation.empty:
             return None
-        return str(validation["rule"].iloc[validation["n_right"].argmax()])
-
-    def rule_cells(self, run_id: str, split: str, rule: str) -> pd.DataFrame:
-        """steps, distractors, n, n_right of one surface rule, a row a difficulty."""
-        return self.frame(
-            """
-            select steps, distractors, n, n_right
-            from store.surface_accuracy
-            where run_id = $run_id and split = $split and rule = $rule
-            order by steps, distractors
-            """,
-            run_id=run_id,
-            split=split,
-            rule=rule,
-        )
+        return str(validation["rule"].iloc[validation["accuracy"].argmax()])
 
     def luck(
-        self, run_id: str, split: str, steps: int | None = None, distractors: int | None = None
+        self,
+        run_id: str,
+        split: str,
+        steps: int | None = None,
+        distractors: int | None = None,
+        measure: str = "accuracy",
     ) -> pd.DataFrame:
         """n, q50, q95, n_permutations; see `luck.luck_line`.
 
@@ -157,39 +224,51 @@ class ResultStore(Reader):
             """
             select n, q50, q95, n_permutations
             from store.luck
-            where run_id = $run_id and split = $split
+            where run_id = $run_id and split = $split and measure = $measure
               and steps is not distinct from $steps
               and distractors is not distinct from $distractors
             """,
             run_id=run_id,
             split=split,
+            measure=measure,
             steps=steps,
             distractors=distractors,
         )
 
     def head_luck(
-        self, run_id: str, split: str, steps: int | None = None, distractors: int | None = None
+        self,
+        run_id: str,
+        split: str,
+        steps: int | None = None,
+        distractors: int | None = None,
+        measure: str = "accuracy",
     ) -> dict[str, np.ndarray]:
-        """null_mean, null_sd: (layer * head,) of right answers when answers are shuffled.
+        """null_mean, null_sd: (layer * head,) when answers are shuffled.
 
-        See `luck.luck_line`.
+        Of the number of right answers, or of balanced accuracy; see `luck.luck_lines`.
         """
         return self.arrays(
             """
             select unnest(null_mean) as null_mean, unnest(null_sd) as null_sd
             from store.luck
-            where run_id = $run_id and split = $split
+            where run_id = $run_id and split = $split and measure = $measure
               and steps is not distinct from $steps
               and distractors is not distinct from $distractors
             """,
             run_id=run_id,
             split=split,
+            measure=measure,
             steps=steps,
             distractors=distractors,
         )
 
     def luck_lines(
-        self, run_id: str, split: str, by: str, distractors: int | None = None
+        self,
+        run_id: str,
+        split: str,
+        by: str,
+        distractors: int | None = None,
+        measure: str = "accuracy",
     ) -> pd.DataFrame:
         """The luck line along one axis: `by`, n, q50, q95.
 
@@ -199,10 +278,11 @@ class ResultStore(Reader):
             """
             select steps, distractors, n, q50, q95
             from store.luck
-            where run_id = $run_id and split = $split
+            where run_id = $run_id and split = $split and measure = $measure
             """,
             run_id=run_id,
             split=split,
+            measure=measure,
         )
         if by == "distractors":
             is_asked = lines["steps"].isna() & lines["distractors"].notna()
@@ -323,7 +403,7 @@ class ResultStore(Reader):
             by: "accuracy" or "balanced_accuracy".
             steps: choose on validation puzzles of these steps only.
         """
-        validation = self.head_accuracy(run_id, "validation", steps)
+        validation = self.head_counts(run_id, "validation", steps)
         if by == "balanced_accuracy" and len(validation):
             validation["balanced_accuracy"] = balanced_accuracy(
                 *self.accuracy_by_answer(run_id, "validation", steps)
@@ -351,26 +431,6 @@ class ResultStore(Reader):
             run_id=run_id,
         )
         return None if found.empty else found.iloc[0]
-
-    def gap(
-        self,
-        run_id: str,
-        layer: int,
-        head: int,
-        split: str,
-        steps: Steps = None,
-        distractors: int | None = None,
-    ) -> Gap | None:
-        """A head against the model on the same puzzles; None without such puzzles."""
-        heads = self.head_accuracy(run_id, split, steps, distractors)
-        own = heads[(heads["layer"] == layer) & (heads["head"] == head)]
-        model = self.model_accuracy(run_id, split, steps, distractors)
-        if own.empty or model.empty:
-            return None
-        n_both = int(own["n_right_with_model"].iloc[0])
-        n_only_head = int(own["n_right"].iloc[0]) - n_both
-        n_only_model = int(model["n_right"].iloc[0]) - n_both
-        return paired_test(int(model["n"].iloc[0]), n_only_head, n_only_model)
 
 
 def _listed(steps: Steps) -> list[int] | None:

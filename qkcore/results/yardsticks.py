@@ -10,13 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from qkcore.results.answers import (
-    head_scores,
-    model_logits,
-    puzzles_of,
-    stored_scores,
-    voters_and_scales,
-)
+from qkcore.results.answers import voters_and_scales
+from qkcore.results.raw import all_scores, head_scores, model_logits, puzzle_rows
 from qkcore.results.store import ResultStore
 from qkcore.statistics.marks import leads
 from qkcore.statistics.votes import weighted_vote
@@ -68,22 +63,12 @@ def share_below(sorted_leads: np.ndarray, lead: float) -> float | None:
 
 
 def _is_test(store: ResultStore, run_id: str) -> np.ndarray:
-    return (puzzles_of(store, run_id)["split"] == "test").to_numpy()
+    return (puzzle_rows(store, run_id)["split"] == "test").to_numpy()
 
 
 def _typical_leads(store: ResultStore, run_id: str) -> np.ndarray:
-    found = store.arrow(
-        """
-        select layer, head, qk, qk_half, n_candidates
-        from store.head_scores join store.runs using (run_id)
-        where run_id = $run_id
-        order by layer, head, first_place
-        """,
-        run_id=run_id,
-    )
-    n_layers, n_heads = (len(np.unique(found[name].to_numpy())) for name in ("layer", "head"))
-    if not len(found):
-        return np.zeros((0, 0))
-    by_head = stored_scores(found).reshape(n_layers, n_heads, -1, found["n_candidates"][0].as_py())
-    typical: np.ndarray = np.sqrt((leads(by_head).astype(float) ** 2).mean(axis=-1))
+    of_all = leads(all_scores(store, run_id)).astype(float)
+    if not of_all.size:
+        return np.zeros(of_all.shape[:2])
+    typical: np.ndarray = np.sqrt((of_all**2).mean(axis=-1))
     return typical

@@ -5,21 +5,36 @@ that compares head, model and vote comes from here.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from qkcore.statistics.metrics import paired_test, with_accuracy
+from qkcore.statistics.clusters import grouped_accuracy, grouped_balanced_accuracy
+from qkcore.statistics.paired import grouped_balanced_difference, grouped_difference
 
 WHO = ("head", "model", "vote")
 DIFFICULTY = ("steps", "distractors")
 VERDICTS = ("both", "only head", "only model", "neither")
+MEASURES = ("accuracy", "balanced_accuracy")
 
 
-def accuracy_by(exam: pd.DataFrame, by: Sequence[str], who: Sequence[str] = WHO) -> pd.DataFrame:
-    """who, the columns `by` (of `DIFFICULTY`), n, n_right, accuracy, low, high.
+def accuracy_by(
+    exam: pd.DataFrame, by: Sequence[str], who: Sequence[str] = WHO, measure: str = "accuracy"
+) -> pd.DataFrame:
+    """How right they are, by difficulty, with intervals that know groups.
 
     Puzzles that do not say their steps or distractors are left out where those are asked for.
+
+    Args:
+        exam: a row a puzzle: is_{who}_right, the columns `by`, group (left out where each puzzle
+            is one of its own), answer (for balanced accuracy).
+        by: columns, of `DIFFICULTY`.
+        who: names, such as those of `WHO`.
+        measure: "accuracy" or "balanced_accuracy".
+
+    Returns:
+        who, the columns `by`, n, n_right, n_groups, accuracy (by that measure), low, high (95 %).
 
     >>> import pandas as pd
     >>> from qkcore import accuracy_by
@@ -27,39 +42,99 @@ def accuracy_by(exam: pd.DataFrame, by: Sequence[str], who: Sequence[str] = WHO)
     >>> accuracy_by(marks, ["steps"], ["head"])[["steps", "n", "accuracy"]].to_numpy().tolist()
     [[1.0, 2.0, 1.0], [2.0, 1.0, 0.0]]
     """
+    cells = _cells(exam, by)
+    n = cells.count(np.ones(len(exam), dtype=bool))
     frames = []
     for name in who:
-        marks = exam[[*by, f"is_{name}_right"]].rename(columns={f"is_{name}_right": "is_right"})
-        frames.append(_counts(marks, by, "is_right").assign(who=name))
-    return with_accuracy(pd.concat(frames, ignore_index=True))
+        right = cells.count(exam[f"is_{name}_right"].to_numpy(dtype=bool))
+        found = (
+            grouped_accuracy(right.sum(axis=-1), n.sum(axis=-1))
+            if measure == "accuracy"
+            else grouped_balanced_accuracy(right, n)
+        )
+        columns = {
+            "n": found.n,
+            "n_right": right.sum(axis=(-2, -1)),
+            "n_groups": found.n_groups,
+            "accuracy": found.value,
+            "low": found.low,
+            "high": found.high,
+        }
+        frames.append(cells.keys.assign(who=name, **columns))
+    return pd.concat(frames, ignore_index=True)
 
 
-def _counts(marks: pd.DataFrame, by: Sequence[str], column: str) -> pd.DataFrame:
-    """The columns `by`, n and n_right of a boolean column."""
-    if not by:
-        return pd.DataFrame({"n": [len(marks)], "n_right": [int(marks[column].sum())]})
-    return marks.groupby(list(by))[column].agg(n="size", n_right="sum").reset_index()
+def gaps(
+    exam: pd.DataFrame,
+    by: Sequence[str],
+    who: str = "head",
+    than: str = "model",
+    measure: str = "accuracy",
+) -> pd.DataFrame:
+    """How much more right one is than another on the same puzzles, by difficulty.
 
+    Args:
+        exam: as `accuracy_by` takes it.
+        by: likewise.
+        who: whose accuracy counts,
+        than: and whose is taken off.
+        measure: "accuracy" or "balanced_accuracy".
 
-def gaps(exam: pd.DataFrame, by: Sequence[str], who: str = "head") -> pd.DataFrame:
-    """The columns `by`, n, gap, low, high, p: who against the model on the same puzzles.
-
-    See `metrics.paired_test`.
+    Returns:
+        The columns `by`, n, n_groups, gap (share), low, high (95 %), p; interval and p know groups
+        and are of one method (`paired.grouped_difference`).
 
     >>> import pandas as pd
     >>> from qkcore import gaps
     >>> marks = {"is_head_right": [True, True, False], "is_model_right": [True, False, False]}
     >>> gaps(pd.DataFrame(marks), by=[])[["n", "gap", "p"]].round(3).to_numpy().tolist()
-    [[3.0, 0.333, 1.0]]
+    [[3.0, 0.333, 0.639]]
     """
-    head, model = exam[f"is_{who}_right"], exam["is_model_right"]
-    marks = exam[list(by)].assign(only_who=head & ~model, only_model=~head & model)
-    cells = marks.groupby(list(by)) if by else [((), marks)]
-    rows = []
-    for key, cell in cells:
-        found = paired_test(len(cell), int(cell["only_who"].sum()), int(cell["only_model"].sum()))
-        rows.append((*key, len(cell), found.gap, found.low, found.high, found.p))
-    return pd.DataFrame(rows, columns=[*by, "n", "gap", "low", "high", "p"])
+    first, second = (exam[f"is_{name}_right"].to_numpy(dtype=bool) for name in (who, than))
+    cells = _cells(exam, by)
+    only_first, only_second, n = (
+        cells.count(marks) for marks in (first & ~second, second & ~first, first == first)
+    )
+    found = (
+        grouped_difference(only_first.sum(axis=-1), only_second.sum(axis=-1), n.sum(axis=-1))
+        if measure == "accuracy"
+        else grouped_balanced_difference(only_first, only_second, n)
+    )
+    return cells.keys.assign(n=found.n, n_groups=found.n_groups, gap=found.value).assign(
+        low=found.low, high=found.high, p=found.p
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """Puzzles sorted into cells of a difficulty, and within them into groups and answers."""
+
+    keys: pd.DataFrame  # a row a cell
+    rows: np.ndarray  # of the exam's puzzles that have a cell
+    place: np.ndarray  # (row,) in a table of cell, group and answer, flattened
+    shape: tuple[int, int, int]
+
+    def count(self, marks: np.ndarray) -> np.ndarray:
+        """(cell, group, answer) how many of (puzzle,) booleans are true."""
+        size = int(np.prod(self.shape))
+        counts = np.bincount(self.place[marks[self.rows]], minlength=size)
+        return counts.reshape(self.shape)
+
+
+def _cells(exam: pd.DataFrame, by: Sequence[str]) -> _Cells:
+    is_stated = exam[list(by)].notna().all(axis=1).to_numpy()
+    rows = np.flatnonzero(is_stated)
+    some = exam.iloc[rows]
+    if by:
+        grouped = some.groupby(list(by), sort=True)
+        cell, keys = grouped.ngroup().to_numpy(), grouped.size().index.to_frame(index=False)
+    else:
+        cell, keys = np.zeros(len(some), dtype=int), pd.DataFrame(index=range(1))
+    group = pd.factorize(some["group"])[0] if "group" in some else np.arange(len(some))
+    answer = some["answer"].to_numpy() if "answer" in some else np.zeros(len(some), dtype=int)
+    shape = (len(keys), int(group.max(initial=-1)) + 1, int(answer.max(initial=-1)) + 1)
+    place = (cell * shape[1] + group) * shape[2] + answer
+    return _Cells(keys, rows, place, shape)
 
 
 def verdicts(exam: pd.DataFrame, who: str = "head") -> pd.Series:

@@ -15,6 +15,7 @@ from scipy import special, stats
 
 CONFIDENCE = 0.95
 FALSE_DISCOVERY_RATE = 0.05
+REPORTED = ("n", "n_right", "n_groups", "accuracy", "low", "high")  # of a share, with its interval
 
 
 def accuracy_interval(
@@ -214,18 +215,17 @@ def transfer(validation: Sequence[pd.DataFrame], test: Sequence[pd.DataFrame]) -
     Args:
         validation: layer, head, accuracy of one model's heads, one frame a puzzle set, on
             **validation** puzzles.
-        test: layer, head, n, n_right, the same sets in the same order, on **test** puzzles.
+        test: layer, head and the columns `REPORTED`, the same sets in the same order, on **test**
+            puzzles.
 
     Returns:
-        A row a pair: chosen_on, tested_on (indices of sets), layer, head, n, n_right, accuracy,
-        low, high.
+        A row a pair: chosen_on, tested_on (indices of sets), layer, head and `REPORTED`.
     """
     rows = []
     for chosen_on, choosing in enumerate(validation):
         ((layer, head),) = select_heads(choosing)
         for tested_on, reporting in enumerate(test):
             own = reporting[(reporting["layer"] == layer) & (reporting["head"] == head)].iloc[0]
-            rows.append((chosen_on, tested_on, layer, head, int(own["n"]), int(own["n_right"])))
-    return with_accuracy(
-        pd.DataFrame(rows, columns=["chosen_on", "tested_on", "layer", "head", "n", "n_right"])
-    )
+            rows.append((chosen_on, tested_on, layer, head, *(own[name] for name in REPORTED)))
+    columns = ["chosen_on", "tested_on", "layer", "head", *REPORTED]
+    return pd.DataFrame(rows, columns=columns)

@@ -57,9 +57,6 @@ def test_the_counts_of_a_head_in_a_cell():
         column = HEADS.index((row["layer"], row["head"]))
         right = [i for i in own if ANSWERS.heads[i, column] == PUZZLES[i].answer]
         assert (row["n"], row["n_right"]) == (len(own), len(right))
-        assert row["n_right_with_model"] == sum(
-            ANSWERS.model[i] == PUZZLES[i].answer for i in right
-        )
         assert row["n_right_by_answer"] == [
             sum(PUZZLES[i].answer == a for i in right) for a in range(4)
         ]
@@ -120,7 +117,9 @@ def test_a_luck_line_for_each_split_and_difficulty_from_that_splits_puzzles():
         own = [i for i, p in enumerate(PUZZLES) if p.split == split]
         again = luck_line(ANSWERS.heads[own], ANSWERS.puzzles.iloc[own])
         found = [
-            (r["steps"], r["distractors"], r["n"], r["q95"]) for r in rows if r["split"] == split
+            (r["steps"], r["distractors"], r["n"], r["q95"])
+            for r in rows
+            if (r["split"], r["measure"]) == (split, "accuracy")
         ]
         columns = (
             again[["steps", "distractors", "n", "q95"]].astype(object).where(again.notna(), None)

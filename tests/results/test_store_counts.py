@@ -14,9 +14,12 @@ import pandas as pd
 import pytest
 
 from qkcore.puzzles.surface import SURFACE_RULES, surface_choices
+from qkcore.results.findings import head_gap
 from qkcore.results.reader import StoreError
 from qkcore.results.store import ResultStore
+from qkcore.statistics.clusters import grouped_accuracy
 from qkcore.statistics.luck import luck_line
+from qkcore.statistics.paired import grouped_difference
 from tests.messy import (
     CANDIDATES,
     HEADS,
@@ -24,6 +27,7 @@ from tests.messy import (
     N_LAYERS,
     add_run,
     among,
+    by_group,
     messy_puzzles,
     messy_scores,
     messy_store,
@@ -69,8 +73,11 @@ def test_heads_and_model_are_right_as_often_as_counted_one_by_one(everything, st
     for row in heads.itertuples():
         right = [r for r in rows if r.is_right((row.layer, row.head))]
         assert (row.n, row.n_right) == (len(rows), len(right))
-        assert row.n_right_with_model == sum(r.is_model_right for r in right)
-        assert row.low <= row.accuracy == len(right) / len(rows) <= row.high
+        assert row.accuracy == len(right) / len(rows)
+        is_right = [r.is_right((row.layer, row.head)) for r in rows]
+        own = grouped_accuracy(by_group(rows, is_right), by_group(rows))
+        assert (row.low, row.high) == pytest.approx((float(own.low), float(own.high)), abs=1e-6)
+        assert row.n_groups == len({r.group for r in rows})
     model = store.model_accuracy("messy", *filters).iloc[0]
     assert (model["n"], model["n_right"]) == (len(rows), sum(r.is_model_right for r in rows))
 
@@ -104,23 +111,28 @@ def test_without_such_puzzles_there_are_no_counts(store):
     assert store.head_accuracy("messy", "test", 9).empty
     assert store.model_accuracy("messy", "test", 9).empty
     assert store.chance("messy", "test", 9) is None
-    assert store.gap("messy", 0, 0, "test", 9) is None
-    assert store.gap("messy", 7, 0, "test") is None
+    assert head_gap(store, "messy", 0, 0, 9) is None
     right, n = store.accuracy_by_answer("messy", "test", 9)
     assert (right.shape, n.shape) == ((0, 0), (0,))
     assert store.luck("messy", "test", 9).empty
     assert len(store.auc("messy", "test", 9)) == 0
 
 
-@pytest.mark.parametrize("filters", FILTERS)
+@pytest.mark.parametrize("filters", [(None, None), (2, None), (None, 2), (2, 0)])
 def test_the_gap_counts_the_puzzles_that_only_one_of_the_two_gets_right(everything, store, filters):
-    rows = among(everything, *filters)
+    rows = among(everything, "test", *filters)
     for head in HEADS:
-        only_head = sum(r.is_right(head) and not r.is_model_right for r in rows)
-        only_model = sum(r.is_model_right and not r.is_right(head) for r in rows)
-        gap = store.gap("messy", *head, *filters)
-        assert gap.gap == pytest.approx((only_head - only_model) / len(rows))
-        assert gap.low <= gap.gap <= gap.high
+        marks = [(r.is_right(head), r.is_model_right) for r in rows]
+        only_head, only_model = (
+            by_group(rows, [mark == pair for mark in marks])
+            for pair in ((True, False), (False, True))
+        )
+        gap = head_gap(store, "messy", *head, *filters)
+        own = grouped_difference(only_head, only_model, by_group(rows))
+        for name in ("low", "high", "p"):
+            assert gap[name] == pytest.approx(float(getattr(own, name)))
+        assert gap["gap"] == pytest.approx((sum(only_head) - sum(only_model)) / len(rows))
+        assert (gap["n"], gap["n_groups"]) == (len(rows), len(only_head))
 
 
 def test_difficulties_add_up_to_the_split(everything, store):
@@ -194,18 +206,24 @@ def test_nothing_is_selected_on_steps_that_no_validation_puzzle_has(store):
     )
 
 
-def test_surface_rules_cell_by_cell(store):
+@pytest.mark.parametrize("filters", [(None, None), (2, 0), ((1, 3), None)])
+def test_surface_rules_are_right_as_often_as_counted_one_by_one(store, filters):
     puzzles = messy_puzzles()
     choices = surface_choices(puzzles)
+    found = store.surface_accuracy("messy", "test", *filters).set_index("rule")
+    assert sorted(found.index) == sorted(SURFACE_RULES)
+    wanted = (filters[0],) if isinstance(filters[0], int) else filters[0]
     for index, rule in enumerate(SURFACE_RULES):
-        cells = store.rule_cells("messy", "test", rule)
         marks = Counter()
         for puzzle, choice in zip(puzzles, choices[:, index], strict=True):
-            if puzzle.split == "test" and puzzle.steps == 2 and puzzle.distractors == 0:
+            is_asked = (wanted is None or puzzle.steps in wanted) and (
+                filters[1] in (None, puzzle.distractors)
+            )
+            if puzzle.split == "test" and is_asked:
                 marks[choice == puzzle.answer] += 1
-        own = cells[(cells["steps"] == 2) & (cells["distractors"] == 0)]
-        assert (own["n"].item(), own["n_right"].item()) == (marks.total(), marks[True])
-        assert cells["n"].sum() == sum(p.split == "test" for p in puzzles)
+        own = found.loc[rule]
+        assert (own["n"], own["n_right"]) == (marks.total(), marks[True])
+        assert own["low"] <= own["accuracy"] == marks[True] / marks.total() <= own["high"]
 
 
 def test_anyone_reads_every_score_once_in_view_scores(path, everything):

@@ -58,9 +58,7 @@ def test_a_store_says_which_layers_have_heads_and_holds_no_other(path):
         for table in ("head_accuracy", "head_scores"):
             found = connection.execute(f"select distinct layer, head from {table} order by all")
             assert found.fetchall() == HEADS
-        (lengths,) = connection.execute(
-            "select list(distinct len(null_mean)) from luck"
-        ).fetchall()
+        (lengths,) = connection.execute("select list(distinct len(null_mean)) from luck").fetchall()
         assert lengths == ([len(HEADS)],)
 
 

@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from qkcore.statistics.clusters import grouped_accuracy
 from qkcore.statistics.exams import VERDICTS, WHO, accuracy_by, agreement, gaps, kappa, verdicts
+from qkcore.statistics.metrics import paired_test
 
 BYS = [[], ["steps"], ["distractors"], ["steps", "distractors"]]
 
@@ -65,12 +67,50 @@ def test_gaps_are_paired_puzzle_by_puzzle(by, who):
         only_who, only_model = pairs[True, False], pairs[False, True]
         assert row.n == len(own)
         assert row.gap == pytest.approx((only_who - only_model) / len(own))
-        differ = only_who + only_model
-        tail = sum(
-            stats.binom.pmf(k, differ, 0.5) for k in range(max(only_who, only_model), differ + 1)
+        # Each puzzle is a group of its own here: Agresti and Min's interval, and its p.
+        known = paired_test(len(own), only_who, only_model)
+        assert (row.low, row.high) == pytest.approx((known.low, known.high))
+        assert (row.p < 0.05) == (not row.low <= 0 <= row.high)
+
+
+def groups_of(frame: pd.DataFrame, cell: list) -> list[list]:
+    """The rows of a cell by group."""
+    own = defaultdict(list)
+    for row in cell:
+        own[row.group].append(row)
+    return list(own.values())
+
+
+@pytest.mark.parametrize("by", BYS)
+def test_intervals_know_groups(by):
+    frame = marks(group=np.arange(300) // 7, answer=np.arange(300) % 3 % 2)
+    cells = by_cell(frame, by)
+    for row in accuracy_by(frame, by, ["head"]).itertuples():
+        groups = groups_of(frame, cells[tuple(getattr(row, name) for name in by)])
+        own = grouped_accuracy(
+            [sum(mark.is_head_right for mark in group) for group in groups],
+            [len(group) for group in groups],
         )
-        assert row.p == pytest.approx(min(1.0, 2 * tail))
-        assert row.low <= row.gap <= row.high
+        assert (row.low, row.high) == pytest.approx((float(own.low), float(own.high)))
+        assert row.n_groups == len(groups)
+
+
+@pytest.mark.parametrize("by", BYS)
+def test_balanced_accuracy_is_the_mean_over_answers(by):
+    frame = marks(group=np.arange(300) // 7, answer=(np.arange(300) % 5 == 0).astype(int))
+    cells = by_cell(frame, by)
+    found = accuracy_by(frame, by, ["head", "model"], "balanced_accuracy")
+    for row in found.itertuples():
+        own = cells[tuple(getattr(row, name) for name in by)]
+        shares = [
+            np.mean([getattr(m, f"is_{row.who}_right") for m in own if m.answer == answer])
+            for answer in {m.answer for m in own}
+        ]
+        assert row.accuracy == pytest.approx(np.mean(shares))
+        assert row.low <= row.accuracy <= row.high
+    head, model = (found[found["who"] == who]["accuracy"].to_numpy() for who in ("head", "model"))
+    gap = gaps(frame, by, measure="balanced_accuracy")["gap"].to_numpy()
+    assert gap == pytest.approx(head - model)
 
 
 def test_a_gap_is_the_difference_of_the_two_accuracies():

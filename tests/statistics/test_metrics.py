@@ -156,7 +156,10 @@ def test_transfer_reports_each_sets_best_validation_head_on_every_test_set():
     rng = np.random.default_rng(8)
     heads = pd.DataFrame({"layer": np.repeat([0, 1], 3), "head": [0, 1, 2] * 2})
     validation = [heads.assign(accuracy=rng.permutation(6) / 10) for _ in range(3)]
-    test = [heads.assign(n=50 + i, n_right=rng.integers(0, 50, 6)) for i in range(3)]
+    test = [
+        with_accuracy(heads.assign(n=50 + i, n_right=rng.integers(0, 50, 6), n_groups=9))
+        for i in range(3)
+    ]
     table = transfer(validation, test).set_index(["chosen_on", "tested_on"])
     assert len(table) == 9
     for (chosen_on, tested_on), row in table.iterrows():

@@ -1,0 +1,129 @@
+"""What a store keeps of every puzzle: who is asked what, and what heads, model and rules say to it.
+
+Functions of an open store (`Reader`); arrays come in the order of the puzzle set. What adds them up
+is elsewhere.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from qkcore.results.reader import Reader
+
+Steps = int | Sequence[int] | None
+
+
+def puzzle_rows(store: Reader, run_id: str) -> pd.DataFrame:
+    """Every puzzle of a run, in order.
+
+    Returns:
+        puzzle_id, split, steps, distractors, group, answer, n_candidates.
+    """
+    return store.frame(
+        """
+        select puzzle_id, split, steps, distractors, "group", answer,
+               len(candidates) as n_candidates
+        from store.puzzles join store.runs using (puzzle_set)
+        where run_id = $run_id
+        order by place
+        """,
+        run_id=run_id,
+    )
+
+
+def is_among(
+    puzzles: pd.DataFrame, split: str | None, steps: Steps = None, distractors: int | None = None
+) -> np.ndarray:
+    """(puzzle,) bool: those of a split, of these steps (one or several) and distractors.
+
+    None asks for all of them.
+    """
+    among = np.ones(len(puzzles), dtype=bool)
+    if split is not None:
+        among &= (puzzles["split"] == split).to_numpy()
+    for name, wanted in (("steps", steps), ("distractors", distractors)):
+        if wanted is not None:
+            values = [wanted] if isinstance(wanted, int | np.integer) else list(wanted)
+            among &= puzzles[name].isin(values).to_numpy(dtype=bool)
+    return among
+
+
+def model_logits(store: Reader, run_id: str) -> np.ndarray:
+    """(puzzle, candidate) the model's own logits; NaN for candidates that a puzzle lacks."""
+    found = store.arrow(
+        "select logit from store.logits where run_id = $run_id order by place", run_id=run_id
+    )["logit"].combine_chunks()
+    n_candidates = np.diff(found.offsets.to_numpy())
+    logits = np.full((len(found), n_candidates.max(initial=2)), np.nan, dtype=np.float32)
+    logits[np.arange(logits.shape[1]) < n_candidates[:, None]] = found.flatten().to_numpy()
+    return logits
+
+
+def rule_choices(store: Reader, run_id: str) -> dict[str, np.ndarray]:
+    """Of each surface rule its (puzzle,) choices, -1 for none.
+
+    Empty where the run's puzzles were never there with their texts.
+    """
+    found = store.arrow(
+        "select rule, choice from store.rule_choices where run_id = $run_id", run_id=run_id
+    )
+    choices = found["choice"].combine_chunks().flatten().to_numpy()
+    rules = found["rule"].to_pylist()
+    return dict(zip(rules, choices.reshape(len(rules), -1), strict=True)) if rules else {}
+
+
+def head_scores(store: Reader, run_id: str, heads: Sequence[tuple[int, int]]) -> np.ndarray:
+    """(puzzle, head, candidate) scores of a few heads, in the order asked.
+
+    Candidates that a puzzle lacks are NaN.
+    """
+    found = store.arrow(
+        """
+        with wanted as (
+            select unnest($layers) as layer, unnest($heads) as head, unnest($columns) as "column"
+        )
+        select first_place, "column", qk, qk_half, n_candidates
+        from store.head_scores join wanted using (layer, head) join store.runs using (run_id)
+        where run_id = $run_id
+        order by "column", first_place
+        """,
+        run_id=run_id,
+        layers=[layer for layer, _ in heads],
+        heads=[head for _, head in heads],
+        columns=list(range(len(heads))),
+    )
+    if not len(found):
+        return np.zeros((0, len(heads), 2), dtype=np.float32)
+    is_there = np.unique(found["column"].to_numpy())
+    known = _scores(found).reshape(len(is_there), -1, found["n_candidates"][0].as_py())
+    scores = np.full((len(heads), *known.shape[1:]), np.nan, dtype=np.float32)
+    scores[is_there] = known
+    return scores.swapaxes(0, 1)
+
+
+def all_scores(store: Reader, run_id: str) -> np.ndarray:
+    """(layer, head, puzzle, candidate) scores of all heads, of the layers that have heads."""
+    found = store.arrow(
+        """
+        select layer, head, qk, qk_half, n_candidates
+        from store.head_scores join store.runs using (run_id)
+        where run_id = $run_id
+        order by layer, head, first_place
+        """,
+        run_id=run_id,
+    )
+    if not len(found):
+        return np.zeros((0, 0, 0, 2), dtype=np.float32)
+    n_layers, n_heads = (len(np.unique(found[name].to_numpy())) for name in ("layer", "head"))
+    return _scores(found).reshape(n_layers, n_heads, -1, found["n_candidates"][0].as_py())
+
+
+def _scores(rows: pa.Table) -> np.ndarray:
+    """(score,) float32 of rows of table head_scores, one row after the other."""
+    half = rows["qk_half"].combine_chunks().flatten()
+    if len(half):
+        return half.to_numpy().view(np.float16).astype(np.float32)
+    values: np.ndarray = rows["qk"].combine_chunks().flatten().to_numpy()
+    return values
