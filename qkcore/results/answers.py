@@ -19,7 +19,7 @@ from qkcore.results.raw import (
 )
 from qkcore.results.store import ResultStore
 from qkcore.statistics.calibration import calibrated, offsets
-from qkcore.statistics.exams import accuracy_by, gaps
+from qkcore.statistics.exams import MEASURES, accuracy_by, gaps
 from qkcore.statistics.marks import choices, margins
 from qkcore.statistics.votes import majority_vote, spreads, weighted_vote
 
@@ -86,7 +86,7 @@ def exam(
     """
     kind, k = VOTES[by_vote]
     frame = puzzles_of(store, run_id)
-    voters = store.selected(run_id, k)
+    voters = store.selected(run_id, k, with_constant=False)
     scores = head_scores(store, run_id, [(layer, head), *voters])
     is_validation = (frame["split"] == "validation").to_numpy()
     own, answer = scores[:, 0], frame["answer"].to_numpy()
@@ -107,7 +107,7 @@ def voters_and_scales(
     store: ResultStore, run_id: str, by_vote: str = DEFAULT_VOTE
 ) -> tuple[list[tuple[int, int]], np.ndarray]:
     """The heads of a vote, best first, and the (head,) scale of each, by validation puzzles."""
-    voters = store.selected(run_id, VOTES[by_vote][1])
+    voters = store.selected(run_id, VOTES[by_vote][1], with_constant=False)
     if not voters:
         return [], np.zeros(0)
     is_validation = (puzzle_rows(store, run_id)["split"] == "validation").to_numpy()
@@ -132,17 +132,17 @@ def rules_of_choice(
     frame = puzzles_of(store, run_id)
     is_chosen_on = is_among(frame, "validation", choose_steps)
     is_reported = is_among(frame, "test", report_steps)
-    ranked = store.selected(run_id, 10, steps=choose_steps)
-    balanced = store.selected(run_id, 1, "balanced_accuracy", choose_steps)
-    if not ranked or not is_reported.any():
+    ranked = store.selected(run_id, 10, steps=choose_steps, with_constant=False)
+    best = [store.selected(run_id, 1, measure, choose_steps) for measure in MEASURES]
+    if not best[0] or not is_reported.any():
         return pd.DataFrame(columns=["rule", "heads"])
-    scores = head_scores(store, run_id, [*ranked, *balanced])
+    scores = head_scores(store, run_id, [*best[0], *best[1], *ranked])
     answers = {
-        "best by accuracy": (ranked[:1], choices(scores[:, 0])),
-        "best by balanced accuracy": (balanced, choices(scores[:, -1])),
+        "best by accuracy": (best[0], choices(scores[:, 0])),
+        "best by balanced accuracy": (best[1], choices(scores[:, 1])),
     }
-    for name, (kind, k) in VOTES.items():
-        answers[name] = (ranked[:k], vote(scores[:, : min(k, len(ranked))], kind, is_chosen_on))
+    for name, (kind, k) in VOTES.items() if ranked else ():
+        answers[name] = (ranked[:k], vote(scores[:, 2 : 2 + k], kind, is_chosen_on))
     marks = frame[is_reported].assign(
         is_model_right=(frame["model"] == frame["answer"])[is_reported],
         **{

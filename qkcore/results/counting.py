@@ -18,8 +18,10 @@ from qkcore.results.reader import StoreError
 from qkcore.statistics.calibration import offsets
 from qkcore.statistics.clusters import by_group, grouped_accuracy, grouped_balanced_accuracy
 from qkcore.statistics.luck import luck_lines
-from qkcore.statistics.marks import choices
-from qkcore.statistics.metrics import auc
+from qkcore.statistics.marks import TIE, choices
+from qkcore.statistics.metrics import auc, balanced_accuracy
+from qkcore.statistics.rivals import constant_answers, is_imbalanced
+from qkcore.statistics.stability import accuracy_by_size, chosen_shares
 
 CHUNK = 256  # puzzles of which a row of head_scores keeps the scores
 PUZZLE_COLUMNS = ("answer", "group", "steps", "distractors", "split", "candidates")
@@ -52,13 +54,41 @@ class Answers:
         return offsets(self.logits[rows], self.answer[rows])
 
     @property
+    def model_constant(self) -> int | None:
+        """The candidate that the model says to nearly all validation puzzles."""
+        rows = (self.puzzles["split"] == "validation").to_numpy()
+        constant = int(constant_answers(self.model[rows])) if rows.any() else TIE
+        return None if constant == TIE else constant
+
+    @property
+    def is_imbalanced(self) -> bool:
+        """Whether one answer is right for too many validation puzzles, whatever its place.
+
+        Known only where all puzzles have the same candidates, in whatever order.
+        """
+        rows = self.puzzles[self.puzzles["split"] == "validation"]
+        kinds = {frozenset(candidates) for candidates in rows["candidates"]}
+        if len(kinds) != 1:
+            return False
+        named = [
+            candidates[answer]
+            for candidates, answer in zip(rows["candidates"], rows["answer"], strict=True)
+        ]
+        return is_imbalanced(pd.factorize(np.array(named))[0], len(next(iter(kinds))))
+
+    @property
     def best_head(self) -> tuple[int, int] | None:
-        """(layer, head) of the most right answers on validation puzzles; None without any."""
+        """(layer, head) chosen on validation puzzles, by the set's measure; None without any."""
         is_validation = (self.puzzles["split"] == "validation").to_numpy()
         if not is_validation.any():
             return None
-        n_right = (self.heads == self.answer[:, None])[is_validation].sum(axis=0)
-        place, head = divmod(int(n_right.argmax()), self.n_heads)
+        is_right = (self.heads == self.answer[:, None])[is_validation]
+        own = self.answer[is_validation]
+        marks = is_right.sum(axis=0)
+        if self.is_imbalanced:
+            by_answer = _by_answer(is_right, own, own.max() + 1)
+            marks = balanced_accuracy(by_answer, np.bincount(own))
+        place, head = divmod(int(marks.argmax()), self.n_heads)
         return self.layers[place], head
 
 
@@ -258,6 +288,54 @@ def head_intervals(heads: np.ndarray, puzzles: pd.DataFrame) -> dict[str, np.nda
         "balanced_high": balanced.high,
         "n_groups": np.broadcast_to(plain.n_groups, plain.low.shape).astype(np.int32),
     }
+
+
+def heads(answers: Answers) -> pa.Table:
+    """Table heads: what is known of each head beside its counts."""
+    layer, head = _layers_and_heads(answers)
+    rows, counts = _validation_counts(answers)
+    constant = constant_answers(answers.heads[rows]) if len(rows) else np.full(len(layer), -1)
+    shares = {
+        name: chosen_shares(*own) if len(rows) else np.zeros(len(layer))
+        for name, own in zip(("chosen_share", "chosen_share_balanced"), counts, strict=True)
+    }
+    is_constant = pa.array(constant, pa.int32(), mask=constant < 0)
+    return pa.table({"layer": layer, "head": head, "constant": is_constant, **shares})
+
+
+def stability(answers: Answers) -> pa.Table:
+    """Table stability: the chosen head against how many validation puzzles chose it."""
+    rows, counts = _validation_counts(answers)
+    is_test = (answers.puzzles["split"] == "test").to_numpy()
+    tables = [pd.DataFrame(columns=["n", "median", "low", "high", "same_head", "measure"])]
+    if len(rows) and is_test.any():
+        right, n = _right_by_group(answers, np.flatnonzero(is_test))
+        of_test = {
+            "accuracy": right.sum(axis=(1, 2)) / n.sum(),
+            "balanced_accuracy": balanced_accuracy(right.sum(axis=1), n.sum(axis=0)),
+        }
+        tables = [
+            accuracy_by_size(*own, accuracies).assign(measure=measure)
+            for own, (measure, accuracies) in zip(counts, of_test.items(), strict=True)
+        ]
+    return pa.Table.from_pandas(pd.concat(tables), preserve_index=False)
+
+
+def _validation_counts(
+    answers: Answers,
+) -> tuple[np.ndarray, tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]]:
+    """The rows of validation puzzles, and (n_right, n) of heads by group, and by group and answer."""
+    rows = np.flatnonzero(answers.puzzles["split"] == "validation")
+    right, n = _right_by_group(answers, rows)
+    return rows, ((right.sum(axis=-1), n.sum(axis=-1)), (right, n))
+
+
+def _right_by_group(answers: Answers, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(head, group, answer) right answers and (group, answer) puzzles."""
+    answer = answers.answer[rows]
+    group = pd.factorize(answers.puzzles["group"].iloc[rows])[0]
+    right = by_group(answers.heads[rows] == answer[:, None], group, answer)
+    return right, by_group(np.ones((len(rows), 1), dtype=bool), group, answer)[0]
 
 
 def rule_choices(answers: Answers) -> pa.Table:

@@ -27,7 +27,7 @@ from qkcore.results.store import ResultStore
 
 RUN_TABLES = (
     "runs logits head_scores rule_choices head_accuracy intervals model_accuracy surface_accuracy "
-    "luck auc worked_examples"
+    "luck auc heads stability worked_examples"
 ).split()
 
 
@@ -209,6 +209,8 @@ def _write(
         "seconds": answers.seconds,
         "n_candidates": answers.qk.shape[-1],
         "model_offset": answers.model_offset.tolist(),
+        "model_constant": answers.model_constant,
+        "is_imbalanced": answers.is_imbalanced,
     }
     named = ", ".join(f"${name} as {name}" for name in row)
     connection.execute(f"insert into runs by name select {named}", row)
@@ -234,6 +236,8 @@ def _counted(run: Run, answers: counting.Answers) -> Iterator[tuple[str, pa.Tabl
     yield "model_accuracy", counting.model_accuracy(answers)
     yield "surface_accuracy", counting.surface_accuracy(answers)
     yield "luck", counting.luck(answers)
+    yield "heads", counting.heads(answers)
+    yield "stability", counting.stability(answers)
     yield "auc", counting.aucs(answers)
 
 

@@ -15,7 +15,11 @@ create table runs (
     scores varchar,             -- 'float32' or 'float16': as what head_scores keeps them
     head_layers integer[],      -- layers with softmax heads, from 0; null: all of them
     -- By candidate, chosen on validation puzzles: added to its logit it makes the calibrated answer
-    model_offset double[]
+    model_offset double[],
+    -- Candidate that the model says to 98 % of validation puzzles, or null
+    model_constant integer,
+    is_imbalanced boolean,      -- one answer is right for more than 55 in 100 validation puzzles
+    twin_of varchar             -- puzzle_set_sha256 of the set that this one balances, or null
 );
 create table puzzles (
     puzzle_set varchar, puzzle_id varchar,
@@ -75,6 +79,20 @@ create table model_accuracy (
 create table surface_accuracy (
     run_id varchar, rule varchar, split varchar, steps integer, distractors integer,
     n integer, n_right integer
+);
+create table heads (
+    run_id varchar, layer integer, head integer,
+    constant integer,           -- candidate that it says to 98 % of validation puzzles, or null
+    -- How often it is chosen where groups of validation puzzles are drawn anew, by either measure
+    chosen_share double, chosen_share_balanced double
+);
+create table stability (        -- of the head chosen on n validation puzzles, drawn many times:
+    run_id varchar,
+    measure varchar,            -- 'accuracy' or 'balanced_accuracy'
+    n integer,
+    -- Of its accuracy on test puzzles, by that measure: 5th, 50th and 95th percentile
+    median double, low double, high double,
+    same_head double            -- share of draws that choose the head that all puzzles choose
 );
 create table intervals (        -- 95 %, of accuracies of heads; they know groups
     run_id varchar, split varchar,

@@ -390,8 +390,58 @@ class ResultStore(Reader):
         )["candidates"]
         return tuple(found.iloc[0]) if len(found) == 1 else None
 
+    def measure(self, run_id: str) -> str:
+        """What a run's heads are chosen and reported by.
+
+        "balanced_accuracy" where one answer is right for too many of its validation puzzles, else
+        "accuracy".
+        """
+        found = self.frame(
+            "select is_imbalanced from store.runs where run_id = $run_id", run_id=run_id
+        )["is_imbalanced"]
+        return "balanced_accuracy" if found.any() else "accuracy"
+
+    def head_facts(self, run_id: str) -> pd.DataFrame:
+        """What is known of each head beside its counts.
+
+        Returns:
+            layer, head, constant (candidate that it says to 98 % of validation puzzles; missing: it
+            is not constant), chosen_share (of draws of validation groups by which it is chosen, by
+            the run's measure).
+        """
+        facts = self.frame(
+            """
+            select layer, head, constant, chosen_share, chosen_share_balanced
+            from store.heads where run_id = $run_id order by layer, head
+            """,
+            run_id=run_id,
+        ).astype({"constant": "Int64"})
+        if self.measure(run_id) == "balanced_accuracy":
+            facts["chosen_share"] = facts["chosen_share_balanced"]
+        return facts.drop(columns="chosen_share_balanced")
+
+    def stability(self, run_id: str) -> pd.DataFrame:
+        """The chosen head against the number of validation puzzles, by the run's measure.
+
+        Returns:
+            n, median, low, high, same_head; see `stability.accuracy_by_size`.
+        """
+        return self.frame(
+            """
+            select n, median, low, high, same_head
+            from store.stability where run_id = $run_id and measure = $measure order by n
+            """,
+            run_id=run_id,
+            measure=self.measure(run_id),
+        )
+
     def selected(
-        self, run_id: str, k: int = 1, by: str = "accuracy", steps: Steps = None
+        self,
+        run_id: str,
+        k: int = 1,
+        by: str | None = None,
+        steps: Steps = None,
+        with_constant: bool = True,
     ) -> list[tuple[int, int]]:
         """The k heads that do best on **validation** puzzles, best first.
 
@@ -400,18 +450,24 @@ class ResultStore(Reader):
         Args:
             run_id: of the run.
             k: how many.
-            by: "accuracy" or "balanced_accuracy".
+            by: "accuracy" or "balanced_accuracy"; None: the run's own (`measure`).
             steps: choose on validation puzzles of these steps only.
+            with_constant: also heads that say the same to nearly all puzzles.
         """
+        by = self.measure(run_id) if by is None else by
         validation = self.head_counts(run_id, "validation", steps)
         if by == "balanced_accuracy" and len(validation):
             validation["balanced_accuracy"] = balanced_accuracy(
                 *self.accuracy_by_answer(run_id, "validation", steps)
             )
+        if not with_constant and len(validation):
+            facts = self.head_facts(run_id)[["layer", "head", "constant"]]
+            validation = validation.merge(facts, on=["layer", "head"])
+            validation = validation[validation["constant"].isna()]
         return select_heads(validation, k, by) if len(validation) else []
 
     def best_head(self, run_id: str) -> tuple[int, int] | None:
-        """(layer, head) of the most right answers on **validation** puzzles.
+        """(layer, head) chosen on **validation** puzzles, by the run's measure.
 
         None when the run has no such puzzles.
         """
