@@ -293,41 +293,46 @@ def head_intervals(heads: np.ndarray, puzzles: pd.DataFrame) -> dict[str, np.nda
 def heads(answers: Answers) -> pa.Table:
     """Table heads: what is known of each head beside its counts."""
     layer, head = _layers_and_heads(answers)
-    rows, counts = _validation_counts(answers)
-    constant = constant_answers(answers.heads[rows]) if len(rows) else np.full(len(layer), -1)
-    shares = {
-        name: chosen_shares(*own) if len(rows) else np.zeros(len(layer))
-        for name, own in zip(("chosen_share", "chosen_share_balanced"), counts, strict=True)
-    }
-    is_constant = pa.array(constant, pa.int32(), mask=constant < 0)
-    return pa.table({"layer": layer, "head": head, "constant": is_constant, **shares})
+    rows = np.flatnonzero(answers.puzzles["split"] == "validation")
+    constant, shares = np.full(len(layer), TIE), [np.zeros(len(layer))] * 2
+    if len(rows):
+        constant = constant_answers(answers.heads[rows])
+        shares = [chosen_shares(*counts) for counts in _by_measure(answers, rows).values()]
+    return pa.table(
+        {
+            "layer": layer,
+            "head": head,
+            "constant": pa.array(constant, pa.int32(), mask=constant == TIE),
+            "chosen_share": shares[0],
+            "chosen_share_balanced": shares[1],
+        }
+    )
 
 
 def stability(answers: Answers) -> pa.Table:
     """Table stability: the chosen head against how many validation puzzles chose it."""
-    rows, counts = _validation_counts(answers)
-    is_test = (answers.puzzles["split"] == "test").to_numpy()
+    validation, test = (np.flatnonzero(answers.puzzles["split"] == split) for split in SPLITS)
     tables = [pd.DataFrame(columns=["n", "median", "low", "high", "same_head", "measure"])]
-    if len(rows) and is_test.any():
-        right, n = _right_by_group(answers, np.flatnonzero(is_test))
+    if len(validation) and len(test):
+        right, n = _right_by_group(answers, test)
         of_test = {
             "accuracy": right.sum(axis=(1, 2)) / n.sum(),
             "balanced_accuracy": balanced_accuracy(right.sum(axis=1), n.sum(axis=0)),
         }
         tables = [
-            accuracy_by_size(*own, accuracies).assign(measure=measure)
-            for own, (measure, accuracies) in zip(counts, of_test.items(), strict=True)
+            accuracy_by_size(*counts, of_test[measure]).assign(measure=measure)
+            for measure, counts in _by_measure(answers, validation).items()
         ]
     return pa.Table.from_pandas(pd.concat(tables), preserve_index=False)
 
 
-def _validation_counts(
-    answers: Answers,
-) -> tuple[np.ndarray, tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]]:
-    """The rows of validation puzzles, and (n_right, n) of heads by group, and by group and answer."""
-    rows = np.flatnonzero(answers.puzzles["split"] == "validation")
+def _by_measure(answers: Answers, rows: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """What `stability` chooses heads by: (n_right, n) of each measure."""
     right, n = _right_by_group(answers, rows)
-    return rows, ((right.sum(axis=-1), n.sum(axis=-1)), (right, n))
+    return {
+        "accuracy": (right.sum(axis=-1), n.sum(axis=-1)),
+        "balanced_accuracy": (right, n),
+    }
 
 
 def _right_by_group(answers: Answers, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from qkcore.puzzles.surface import SURFACE_RULES, surface_choices
 from qkcore.results.answers import (
     DEFAULT_VOTE,
     VOTES,
@@ -20,7 +21,17 @@ from qkcore.results.answers import (
     voters_and_scales,
 )
 from qkcore.results.store import ResultStore
-from tests.messy import HEADS, among, messy_puzzles, messy_scores, messy_store, records, the_largest
+from qkcore.statistics.calibration import offsets
+from tests.messy import (
+    ALWAYS_FIRST,
+    HEADS,
+    among,
+    messy_puzzles,
+    messy_scores,
+    messy_store,
+    records,
+    the_largest,
+)
 from tests.stores import planted_run, publish_parts, write_parts
 
 
@@ -95,13 +106,27 @@ def test_scores_of_heads_come_in_the_order_asked_also_twice(store, everything):
             assert np.isnan(own[n:]).all()
 
 
+def voters_of(everything, k, steps=None):
+    """The best heads on validation puzzles of these steps, less those that always say the same."""
+    validation = among(everything, "validation")
+    chosen_on = among(validation, None, steps)
+    said = {head: [the_largest(r.qk[head]) for r in validation] for head in HEADS}
+    is_constant = {
+        head: any(all_said.count(choice) >= 0.98 * len(all_said) for choice in {*all_said} - {-1})
+        for head, all_said in said.items()
+    }
+    assert is_constant[ALWAYS_FIRST]
+    ranked = sorted(HEADS, key=lambda head: (-sum(r.is_right(head) for r in chosen_on), head))
+    return [head for head in ranked if not is_constant[head]][:k]
+
+
 @pytest.mark.parametrize("by_vote", VOTES)
 def test_an_exam_marks_every_test_puzzle(store, everything, by_vote):
     head = HEADS[5]
     marks = exam(store, "messy", *head, by_vote)
     rows = among(everything, "test")
     kind, k = VOTES[by_vote]
-    voters = store.selected("messy", k)
+    voters = voters_of(everything, k)
     spread = {head: spread_of(everything, head) for head in HEADS}
     assert marks["puzzle_id"].tolist() == [r.puzzle_id for r in rows]
     for row, mark in zip(rows, marks.itertuples(), strict=True):
@@ -130,6 +155,47 @@ def test_an_exam_agrees_with_the_counts(store, head):
         )
 
 
+def test_an_exam_marks_those_who_are_no_heads(store, everything):
+    marks, rows = exam(store, "messy", *HEADS[0]), among(everything, "test")
+    offset = store.model_offset("messy")
+    head_offset = offsets_of(everything, HEADS[0])
+    for row, mark in zip(rows, marks.itertuples(), strict=True):
+        added = [float(x) + y for x, y in zip(row.logits, offset, strict=False)]
+        assert mark.calibrated_model == the_largest(added)
+        own = [float(x) + y for x, y in zip(row.qk[HEADS[0]], head_offset, strict=False)]
+        assert mark.calibrated_head == the_largest(own)
+        assert mark.is_calibrated_model_right == (mark.calibrated_model == row.answer)
+    rules = surface_choices(messy_puzzles())[[p.split == "test" for p in messy_puzzles()]]
+    names = list(SURFACE_RULES)
+    assert marks["majority"].tolist() == rules[:, names.index("majority")].tolist()
+    assert marks["rule"].tolist() == rules[:, names.index(store.best_rule("messy"))].tolist()
+    assert marks["group"].tolist() == [row.group for row in rows]
+
+
+def offsets_of(everything, head):
+    """A head's calibration on validation puzzles."""
+    rows = among(everything, "validation")
+    scores = np.full((len(rows), 4), np.nan)
+    for row, own in zip(rows, scores, strict=True):
+        own[: len(row.candidates)] = row.qk[head]
+    return offsets(scores, np.array([row.answer for row in rows]))
+
+
+def test_the_models_offset_is_as_good_as_any_on_validation_puzzles(tmp_path):
+    puzzles = messy_puzzles(200, seed=4, kinds=[("true", "false")])
+    path = messy_store(tmp_path / "two.duckdb", puzzles)
+    rows = among(records(path, "messy"), "validation")
+
+    def n_right(second):
+        return sum(the_largest([r.logits[0], r.logits[1] + second]) == r.answer for r in rows)
+
+    with ResultStore.open(path) as store:
+        first, second = store.model_offset("messy")
+        calibrated = store.model_accuracy("messy", "validation", is_calibrated=True)["n_right"]
+    assert first == 0
+    assert n_right(second) == max(n_right(x / 4) for x in range(-20, 21)) == calibrated.item()
+
+
 def test_the_scales_of_a_vote_do_not_look_at_test_puzzles(tmp_path):
     """Test scores a thousand times as large leave scales and voters as they are."""
     puzzles = messy_puzzles(100)
@@ -153,7 +219,7 @@ def test_the_scales_of_a_vote_do_not_look_at_test_puzzles(tmp_path):
 
 def test_voters_are_the_best_on_validation_puzzles_with_the_spread_of_each(store, everything):
     voters, scales = voters_and_scales(store, "messy")
-    assert voters == store.selected("messy", VOTES[DEFAULT_VOTE][1])
+    assert voters == voters_of(everything, VOTES[DEFAULT_VOTE][1])
     for head, scale in zip(voters, scales, strict=True):
         assert scale == pytest.approx(spread_of(everything, head))
 
@@ -193,6 +259,8 @@ def test_every_way_to_choose_is_reported_on_the_same_test_puzzles(
         heads = (
             store.selected("messy", 1, "balanced_accuracy", choose)
             if "balanced" in rule
+            else voters_of(everything, 10, choose)
+            if rule in VOTES
             else ranked
         )
         kind, k = VOTES.get(rule, ("one", 1))

@@ -198,6 +198,44 @@ def test_heads_are_selected_by_balanced_accuracy(everything, store):
     )
 
 
+def imbalanced_store(path, share):
+    """Two heads: one right on two puzzles in three, one that always says the commoner answer."""
+    puzzles = [
+        replace(p, answer=int(i % 100 < 100 * share), puzzle_id=f"p{i}")
+        for i, p in enumerate(planted_puzzles(200))
+    ]
+    qk = np.zeros((len(puzzles), 12, 2), dtype=np.float32)
+    for i, puzzle in enumerate(puzzles):
+        qk[i, :, 1] = 1.0  # all heads but one
+        qk[i, 5] = np.eye(2)[puzzle.answer if i % 3 else 1 - puzzle.answer]
+    logits = qk[:, 0]
+    run = planted_run(puzzles)
+    publish_parts(path, run, puzzles, write_parts(path.with_suffix(".parts"), puzzles, qk, logits))
+    return path
+
+
+@pytest.mark.parametrize(("share", "measure"), [(0.5, "accuracy"), (0.8, "balanced_accuracy")])
+def test_where_answers_are_imbalanced_heads_are_chosen_by_balanced_accuracy(
+    tmp_path, share, measure
+):
+    with ResultStore.open(imbalanced_store(tmp_path / "s.duckdb", share)) as store:
+        assert store.measure("planted-1") == measure
+        assert store.best_head("planted-1") == (1, 1)
+        by_accuracy = (1, 1) if share == 0.5 else (0, 0)
+        assert store.selected("planted-1", by="accuracy") == [by_accuracy]
+        assert store.selected("planted-1", 5, with_constant=False) == [(1, 1)]
+        facts = store.head_facts("planted-1").set_index(["layer", "head"])
+        assert facts["constant"].isna().sum() == 1
+        assert facts["constant"].dropna().eq(1).all()
+        assert facts.loc[(1, 1), "chosen_share"] == 1.0
+        assert store.frame("select model_constant from store.runs")["model_constant"].item() == 1
+        table = store.stability("planted-1")
+        assert table["n"].iloc[-1] == store.difficulties("planted-1", "validation")["n"].sum()
+        own = store.head_accuracy("planted-1", "test").set_index(["layer", "head"]).loc[(1, 1)]
+        assert table["median"].iloc[-1] == pytest.approx(own[measure])
+        assert table["same_head"].iloc[-1] == 1.0
+
+
 def test_nothing_is_selected_on_steps_that_no_validation_puzzle_has(store):
     assert (
         store.selected("messy", 3, steps=9)
