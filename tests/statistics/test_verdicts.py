@@ -80,8 +80,8 @@ def test_a_model_that_an_offset_makes_as_good_is_named():
     assert found.name == "calibration"
     assert found.sentence == (
         "Calibration explains it: with one offset a candidate the model gets 87.5\u00a0%, and of "
-        "the gap of +38.0 points (+34.0 to +42.0) +0.5 points (−3.5 to +4.5) are left; with the head "
-        "calibrated too +1.0 points (−3.0 to +5.0)."
+        "the gap of +38.0 points (+34.0 to +42.0) +0.5 points (−3.5 to +4.5) are left; with the "
+        "head calibrated too +1.0 points (−3.0 to +5.0)."
     )
 
 
