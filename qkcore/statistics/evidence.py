@@ -1,7 +1,8 @@
 """What a verdict rests on: the chosen head beside its rivals, as numbers with intervals.
 
-Marks of single puzzles and their groups in (`measured`, `against`), frozen numbers out. All are of
-test puzzles; head and offsets were chosen on validation puzzles. Knows nothing of stores or pages.
+Marks of single puzzles and their groups in (`measured`, `against`; counts by group: `Measured.of`),
+frozen numbers out. All are of test puzzles; head and offsets were chosen on validation puzzles.
+Knows nothing of stores or pages.
 """
 
 from dataclasses import dataclass
@@ -24,6 +25,11 @@ class Measured:
     value: float
     low: float
     high: float
+
+    @classmethod
+    def of(cls, estimate: Estimate) -> "Measured":
+        """One estimate of `clusters` or `paired`, of shape ()."""
+        return cls(float(estimate.value), float(estimate.low), float(estimate.high))
 
     def less(self, other: float) -> "Measured":
         """What it exceeds a number by, which is taken as known."""
@@ -81,7 +87,7 @@ def measured(is_right: np.ndarray, group: np.ndarray, answer: np.ndarray | None 
     (0.667, 0.578, 0.745)
     """
     right, n = (by_group(marks, group, answer) for marks in (is_right, np.ones(len(group), int)))
-    return _of(
+    return Measured.of(
         grouped_accuracy(right, n) if answer is None else grouped_balanced_accuracy(right, n)
     )
 
@@ -115,8 +121,4 @@ def against(
         )
     ]
     difference = grouped_difference if answer is None else grouped_balanced_difference
-    return Rival(name, measured(is_right, group, answer), _of(difference(*counts)))
-
-
-def _of(estimate: Estimate) -> Measured:
-    return Measured(float(estimate.value), float(estimate.low), float(estimate.high))
+    return Rival(name, measured(is_right, group, answer), Measured.of(difference(*counts)))
