@@ -51,7 +51,7 @@ class Twin:
 
     head: Measured
     calibrated_model: Rival
-    luck: float  # what guessing gets there: the luck line, or chance for a head chosen elsewhere
+    luck: float  # what guessing gets there: chance, since the head was chosen elsewhere
     n: int
     n_groups: int
 

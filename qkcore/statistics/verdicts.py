@@ -8,22 +8,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from qkcore.statistics.clusters import FEW_GROUPS
-from qkcore.statistics.evidence import Evidence, Measured, Rival
+from qkcore.statistics.evidence import Evidence, Measured
+from qkcore.statistics.remains import (
+    CALIBRATION,
+    GUESSING,
+    RULE,
+    TWIN,
+    Step,
+    first_failing,
+    is_passed,
+    what_is_left,
+)
 from qkcore.statistics.rivals import constant_label
 from qkcore.wording import accuracy_text, percent
-
-GAP, CALIBRATION, MAJORITY = "gap to the model", "after calibration", "after the commonest answer"
-LUCK, RULE, TWIN = "after luck", "after the best surface rule", "on the balanced twin"
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """What is left of the gap once one more rival is looked at."""
-
-    label: str
-    left: Measured  # the head minus the best rival so far, as shares
-    best: str  # that rival, as it stands in a sentence
-    own: Rival  # the one that this step looks at
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,53 +52,6 @@ def verdict(evidence: Evidence) -> Verdict:
         if sentence:
             return Verdict(name, sentence, steps)
     raise AssertionError("the last rule always speaks")
-
-
-def what_is_left(evidence: Evidence) -> tuple[Step, ...]:
-    """The gap, and what each rival leaves of it: the steps of the chart.
-
-    Each step is the head minus the best rival so far, so it never rises; but the twin, if there is
-    one, is a set of its own.
-    """
-    rivals = [
-        (GAP, evidence.model),
-        (CALIBRATION, evidence.calibrated_model),
-        (MAJORITY, evidence.majority),
-        (LUCK, _luck(evidence.head, evidence.luck)),
-    ]
-    if evidence.rule:
-        rivals.append((RULE, evidence.rule))
-    steps, best = [], evidence.model
-    for label, rival in rivals:
-        best = min(best, rival, key=lambda one: one.lead.value)
-        steps.append(Step(label, best.lead, best.name, rival))
-    twin = evidence.twin
-    if twin:
-        both = twin.calibrated_model, _luck(twin.head, twin.luck)
-        best = min(both, key=lambda rival: (_is_passed(rival), rival.lead.value))
-        steps.append(Step(TWIN, best.lead, best.name, best))
-    return tuple(steps)
-
-
-def _luck(head: Measured, line: float) -> Rival:
-    return Rival("luck", Measured(line, line, line), head.less(line))
-
-
-def _is_passed(rival: Rival) -> bool:
-    """The head is better: the interval of its lead is above 0.
-
-    Of luck it need only be above the line, which is a 95th percentile itself.
-    """
-    return rival.lead.value > 0 if rival.name == "luck" else rival.lead.low > 0
-
-
-def _failing(evidence: Evidence, steps: tuple[Step, ...]) -> Step | None:
-    """The first step that the head does not pass; a twin stands for the surface rule."""
-    for step in steps:
-        is_asked = step.label != RULE or not evidence.twin
-        if is_asked and not _is_passed(step.own):
-            return step
-    return None
 
 
 # The rules. Each says its sentence, or nothing where it does not apply.
@@ -145,7 +95,7 @@ def _below_luck(evidence: Evidence, steps: tuple[Step, ...]) -> str | None:
 
 def _no_gap(evidence: Evidence, steps: tuple[Step, ...]) -> str | None:
     """The head is not better than the model itself."""
-    if _is_passed(evidence.model):
+    if is_passed(evidence.model):
         return None
     return (
         f"There is no gap: {evidence.head_name} gets {_text(evidence.head, evidence.n)}, "
@@ -155,7 +105,7 @@ def _no_gap(evidence: Evidence, steps: tuple[Step, ...]) -> str | None:
 
 def _undecided(evidence: Evidence, steps: tuple[Step, ...]) -> str | None:
     """The first step that the head does not pass may yet leave more than half of the gap."""
-    failing = _failing(evidence, steps)
+    failing = first_failing(evidence, steps)
     if failing is None:
         return None
     lead, gap = failing.own.lead, steps[0].left
@@ -168,8 +118,13 @@ def _undecided(evidence: Evidence, steps: tuple[Step, ...]) -> str | None:
 
 
 def _calibration(evidence: Evidence, steps: tuple[Step, ...]) -> str | None:
-    """The calibrated model is as good as the head."""
-    failing = _failing(evidence, steps)
+    """The calibrated model is as good as the head, on the set or where words say nothing."""
+    failing, twin = first_failing(evidence, steps), evidence.twin
+    if failing and failing.label == TWIN and twin and failing.own.name != GUESSING:
+        return (
+            f"Calibration and words explain it: on the balanced twin {evidence.head_name} gets "
+            f"{_text(twin.head, twin.n)}, {_ahead(failing.own.lead)} {failing.own.name}."
+        )
     if failing is None or failing.label != CALIBRATION:
         return None
     both = evidence.calibrated_lead
@@ -183,7 +138,7 @@ def _calibration(evidence: Evidence, steps: tuple[Step, ...]) -> str | None:
 
 def _trivial(evidence: Evidence, steps: tuple[Step, ...]) -> str | None:
     """The commonest answer or a surface rule is as good as the head, or the twin says so."""
-    failing, head, twin = _failing(evidence, steps), evidence.head_name, evidence.twin
+    failing, head, twin = first_failing(evidence, steps), evidence.head_name, evidence.twin
     if failing is None:
         return None
     ahead = f"{_ahead(failing.own.lead)} {failing.own.name}"

@@ -8,7 +8,8 @@ import pytest
 from scipy import stats
 
 from qkcore.statistics.evidence import Evidence, Measured, Rival, Twin, against, measured
-from qkcore.statistics.verdicts import NAMES, verdict, what_is_left
+from qkcore.statistics.remains import what_is_left
+from qkcore.statistics.verdicts import NAMES, verdict
 from tests.statistics.planted import evidence_on
 
 
@@ -62,16 +63,19 @@ def test_a_head_that_is_at_luck_on_the_twin_is_explained():
 def test_a_head_that_holds_on_the_twin_leaves_something_though_a_rule_is_better_on_the_set():
     found = verdict(replace(STORY, twin=BETTER_TWIN))
     assert found.name == "something is left"
-    assert "25.7 points (21.7 to 29.7) ahead of luck" in found.sentence
+    assert "25.7 points (21.7 to 29.7) ahead of guessing" in found.sentence
     assert found.sentence.endswith("on the balanced twin.")
 
 
-def test_a_head_must_beat_luck_on_the_twin_and_the_calibrated_model_there():
+def test_a_head_must_beat_guessing_on_the_twin_and_the_calibrated_model_there():
+    by_chance = replace(TWIN, head=about(0.53), luck=0.5)  # 49 to 57 %
+    assert verdict(replace(STORY, twin=by_chance)).name == "surface rule"
     as_good = replace(
         BETTER_TWIN, calibrated_model=rival("the calibrated model", 0.79, head=0.8, half=0.03)
     )
-    assert verdict(replace(STORY, twin=as_good)).name == "surface rule"
-    assert verdict(replace(STORY, twin=replace(BETTER_TWIN, luck=0.81))).name == "surface rule"
+    found = verdict(replace(STORY, twin=as_good))
+    assert found.name == "calibration"
+    assert "on the balanced twin L15 H7 gets 80.0" in found.sentence
 
 
 def test_a_model_that_an_offset_makes_as_good_is_named():
