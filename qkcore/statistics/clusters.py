@@ -71,7 +71,7 @@ def by_group(marks: np.ndarray, group: np.ndarray, answer: np.ndarray | None = N
     return sums.reshape(*marks.shape[1:], *shape)
 
 
-def design_effect(counts: Mapping[int, np.ndarray]) -> np.ndarray:
+def design_effect(counts: Mapping[int, np.ndarray], n: np.ndarray) -> np.ndarray:
     """By how much groups inflate the variance of a mean of marks.
 
     1 + (w - 1) r, where w is the number of puzzles that the average puzzle's group has and r the
@@ -87,35 +87,37 @@ def design_effect(counts: Mapping[int, np.ndarray]) -> np.ndarray:
       commonest mark: hardly anything is known of r then.
 
     Args:
-        counts: of each value that a mark can have, (..., group) how many puzzles have it.
+        counts: of each value but 0 that a mark can have, (..., group) how many puzzles have it.
+        n: (group,) or (..., group) puzzles.
 
     Returns:
         (...).
 
     >>> right = np.array([[4, 0] * 10, [2, 2] * 10])  # heads that answer alike in a group, or half
-    >>> design_effect({1: right, 0: 4 - right}).round(2).tolist()
+    >>> design_effect({1: right}, np.full(20, 4)).round(2).tolist()
     [4.0, 0.68]
     """
-    n = sum(counts.values(), start=np.zeros(()))
-    total = n.sum(axis=-1)
-    n_groups = (n > 0).sum(axis=-1)
-    sums = sum((value * count for value, count in counts.items()), start=np.zeros(()))
-    squares = sum((value**2 * count for value, count in counts.items()), start=np.zeros(()))
-    n_pairs = (n * (n - 1)).sum(axis=-1)
-    within = _ratio((n * squares - sums**2).sum(axis=-1), n_pairs, otherwise=0.0)
-    between = _ratio(
-        squares.sum(axis=-1) - _ratio(sums.sum(axis=-1) ** 2, total, 0.0), total - 1, 0.0
+    n = np.asarray(n, dtype=float)
+    total, n_groups = n.sum(axis=-1), (n > 0).sum(axis=-1)
+    marked = {value: np.asarray(count, dtype=float) for value, count in counts.items()}
+    sums, squares, n_marked = (
+        sum((value**power * count for value, count in marked.items()), start=np.zeros(()))
+        for power in (1, 2, 0)
     )
-    correlation = 1 - _ratio(within, between, otherwise=0.0)
+    n_pairs = _dot(n, n - 1)
+    within = _ratio(_dot(squares, n) - _dot(sums, sums), n_pairs, otherwise=0.0)
+    spread = squares.sum(axis=-1) - _ratio(sums.sum(axis=-1) ** 2, total, otherwise=0.0)
+    correlation = 1 - _ratio(within, _ratio(spread, total - 1, otherwise=0.0), otherwise=0.0)
     largest = 1 + _ratio(n_pairs, total, otherwise=0.0)
     floor = np.maximum(0.5, 1 - np.sqrt(_ratio(2.0, n_groups - 1, otherwise=0.0)))
     effect = np.maximum(1 + (largest - 1) * correlation, floor)
-    n_telling = np.min([_n_groups_with(n - count) for count in counts.values()], axis=0)
+    others = [n_marked, *(n - count for count in marked.values())]
+    n_telling = np.min([_n_groups_with(other) for other in others], axis=0)
     doubt = np.clip(1 - n_telling / N_TELLING, 0, 1)
     return np.where(effect < largest, effect + doubt * (largest - effect), effect)
 
 
-def effective_share(counts: Mapping[int, np.ndarray]) -> np.ndarray:
+def effective_share(counts: Mapping[int, np.ndarray], n: np.ndarray) -> np.ndarray:
     """Independent puzzles that would tell as much, as a share of the puzzles there are.
 
     One over the design effect, times the squared ratio of Student's quantiles for puzzles and for
@@ -123,16 +125,17 @@ def effective_share(counts: Mapping[int, np.ndarray]) -> np.ndarray:
 
     Args:
         counts: as `design_effect` takes them.
+        n: likewise.
 
     Returns:
         (...), 1 where all groups are of one puzzle.
     """
-    n = sum(counts.values(), start=np.zeros(()))
+    n = np.asarray(n, dtype=float)
     total, n_groups = n.sum(axis=-1), (n > 0).sum(axis=-1)
     quantile = 0.5 + CONFIDENCE / 2
     as_puzzles = stats.t.ppf(quantile, np.maximum(total - 1, 1))
     as_groups = stats.t.ppf(quantile, np.maximum(n_groups - 1, 1))
-    share = (as_puzzles / as_groups) ** 2 / design_effect(counts)
+    share = (as_puzzles / as_groups) ** 2 / design_effect(counts, n)
     return np.where(total == n_groups, 1.0, np.where(n_groups > 1, share, 0.0))
 
 
@@ -154,13 +157,14 @@ def grouped_accuracy(n_right: ArrayLike, n: ArrayLike) -> Estimate:
     >>> [round(float(x), 3) for x in (found.value, found.low, found.high, found.n_effective)]
     [0.6, 0.442, 0.739, 38.136]
     """
-    right, n = np.broadcast_arrays(np.asarray(n_right, dtype=float), np.asarray(n, dtype=float))
-    total = n.sum(axis=-1)
-    n_effective = total * effective_share({1: right, 0: n - right})
-    share = _ratio(right.sum(axis=-1), total, otherwise=np.nan)
+    right, n = np.asarray(n_right, dtype=float), np.asarray(n, dtype=float)
+    all_right = right.sum(axis=-1)
+    total = np.broadcast_to(n.sum(axis=-1), all_right.shape)
+    n_groups = np.broadcast_to((n > 0).sum(axis=-1), all_right.shape)
+    n_effective = total * effective_share({1: right}, n)
+    share = _ratio(all_right, total, otherwise=np.nan)
     assumed = np.maximum(n_effective, NOTHING)
     low, high = accuracy_interval(share * assumed, assumed)
-    n_groups = (n > 0).sum(axis=-1)
     return Estimate(share, low, high, n_effective, total.astype(int), n_groups)
 
 
@@ -184,9 +188,10 @@ def grouped_balanced_accuracy(n_right: ArrayLike, n: ArrayLike) -> Estimate:
     >>> [round(float(x), 3) for x in (found.value, found.low, found.high)]
     [0.5, 0.441, 0.559]
     """
-    right, n = np.broadcast_arrays(np.asarray(n_right, dtype=float), np.asarray(n, dtype=float))
     # (..., answer, group), each group beside the next in memory: sums take half the time
-    right, n = (np.ascontiguousarray(count.swapaxes(-1, -2)) for count in (right, n))
+    right, n = (
+        np.ascontiguousarray(np.swapaxes(count, -1, -2), dtype=float) for count in (n_right, n)
+    )
     each = grouped_accuracy(right, n)
     is_asked = each.n > 0
     weight = _ratio(is_asked, is_asked.sum(axis=-1, keepdims=True), otherwise=0.0)
@@ -198,7 +203,7 @@ def grouped_balanced_accuracy(n_right: ArrayLike, n: ArrayLike) -> Estimate:
     )
     inverse = np.where(is_asked, 1 / np.maximum(each.n_effective, NOTHING), 0.0)
     n_effective = _ratio(1.0, (weight**2 * inverse).sum(axis=-1), otherwise=0.0)
-    n_groups = (n.sum(axis=-2) > 0).sum(axis=-1)
+    n_groups = np.broadcast_to((n.sum(axis=-2) > 0).sum(axis=-1), value.shape)
     low, high = np.clip(value - below, 0, 1), np.clip(value + above, 0, 1)
     return Estimate(value, low, high, n_effective, each.n.sum(axis=-1), n_groups)
 
@@ -227,7 +232,12 @@ def root_of_sum(errors: np.ndarray, correlation: np.ndarray) -> np.ndarray:
 
 def _n_groups_with(count: np.ndarray) -> np.ndarray:
     """How many groups hold puzzles of a kind, if most lie in few: sum^2 / sum of squares (...)."""
-    return _ratio(count.sum(axis=-1) ** 2, (count**2).sum(axis=-1), otherwise=0.0)
+    return _ratio(count.sum(axis=-1) ** 2, _dot(count, count), otherwise=0.0)
+
+
+def _dot(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """(...) sums over groups of products."""
+    return np.einsum("...g,...g->...", one, other)
 
 
 def _ratio(above: ArrayLike, below: ArrayLike, otherwise: float) -> np.ndarray:

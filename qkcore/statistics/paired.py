@@ -75,13 +75,13 @@ def grouped_balanced_difference(
         A difference of shape (...); NaN without puzzles.
     """
     first, second, n = (
-        np.ascontiguousarray(array.swapaxes(-1, -2))  # (..., answer, group)
-        for array in np.broadcast_arrays(
-            *(np.asarray(count, dtype=float) for count in (n_only_first, n_only_second, n))
-        )
+        np.ascontiguousarray(np.swapaxes(count, -1, -2), dtype=float)  # (..., answer, group)
+        for count in (n_only_first, n_only_second, n)
     )
-    total, n_groups = n.sum(axis=-1), (n.sum(axis=-2) > 0).sum(axis=-1)
-    n_effective = total * effective_share({1: first, -1: second, 0: n - first - second})
+    shape = np.broadcast_shapes(first.shape, n.shape)[:-1]
+    total = np.broadcast_to(n.sum(axis=-1), shape)
+    n_groups = np.broadcast_to((n.sum(axis=-2) > 0).sum(axis=-1), shape[:-1])
+    n_effective = total * effective_share({1: first, -1: second}, n)
     is_asked = total > 0
     safe = np.where(is_asked, total, 1.0)
     weight = is_asked / np.maximum(is_asked.sum(axis=-1, keepdims=True), 1)

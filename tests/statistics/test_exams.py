@@ -55,6 +55,32 @@ def test_accuracies_at_each_difficulty(by):
         assert (row.low, row.high) == pytest.approx((interval.low, interval.high))
 
 
+@pytest.mark.parametrize("by", BYS)
+def test_with_a_group_for_every_puzzle_accuracies_and_gaps_are_the_same(by):
+    alone = marks()
+    grouped = alone.assign(group=[f"g{i}" for i in range(len(alone))])
+    columns = [*by, "who", "n", "n_right", "accuracy", "low", "high"]
+    one, other = (accuracy_by(frame, by)[columns] for frame in (grouped, alone))
+    pd.testing.assert_frame_equal(one, other, check_dtype=False)
+    one, other = (gaps(frame, by).drop(columns="p") for frame in (grouped, alone))
+    pd.testing.assert_frame_equal(one, other)
+
+
+def test_puzzles_that_a_group_answers_alike_count_as_one():
+    alone = marks(60)
+    alike = alone.loc[alone.index.repeat(5)].assign(group=np.repeat(range(60), 5))
+    for one, other in zip(
+        accuracy_by(alike, []).itertuples(), accuracy_by(alone, []).itertuples(), strict=True
+    ):
+        assert (one.n, one.accuracy) == (5 * other.n, other.accuracy)
+        assert (one.low, one.high) == pytest.approx((other.low, other.high), abs=0.004)
+    (one,), (other,) = (gaps(frame, []).itertuples() for frame in (alike, alone))
+    assert (one.gap, one.low, one.high) == pytest.approx(
+        (other.gap, other.low, other.high), abs=0.006
+    )
+    assert (one.p < 0.05) == (one.low > 0)
+
+
 @pytest.mark.parametrize("who", ["head", "vote"])
 @pytest.mark.parametrize("by", BYS)
 def test_gaps_are_paired_puzzle_by_puzzle(by, who):
