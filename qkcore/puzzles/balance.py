@@ -15,8 +15,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from qkcore.puzzles.contrasts import Contrast, Evenness, choose, contrasts
-from qkcore.puzzles.english import ANYTHING, Grammar, Literal, ReadingError, Sentence
+from qkcore.puzzles.contrasts import Contrast, Evenness, choose, contrasts, layout_of
+from qkcore.puzzles.english import Grammar, Literal, ReadingError, Sentence
 from qkcore.puzzles.logic import parse_puzzle, solve
 from qkcore.puzzles.mirror import article_of, mirrored
 from qkcore.puzzles.puzzle import SPLITS, Puzzle, PuzzleError, puzzle_set_sha256
@@ -161,7 +161,7 @@ class _Maker:
         context, premises, found = self._contrasts(first.context, rng)
         steps = [puzzle.steps for puzzle in members if puzzle.steps is not None]
         chosen = choose(
-            found, self.per_context, steps, _places(premises), self.evenness[first.split], rng
+            found, self.per_context, steps, layout_of(premises), self.evenness[first.split], rng
         )
         if not chosen:
             raise PuzzleError(
@@ -221,21 +221,6 @@ def _read(context: str) -> list[Sentence]:
     grammar = Grammar()
     grammar.learn(context)
     return grammar.sentences(context)
-
-
-def _places(premises: Sequence[Sentence]) -> dict[str, int]:
-    """The premise, from 0, that first names a subject, or concludes a predicate; rules first."""
-    places: dict[str, int] = {}
-    for number, premise in enumerate(premises):
-        condition = premise.condition.literals if premise.condition else ()
-        for literal in (*premise.conclusion.literals, *condition):
-            if literal.subject != ANYTHING:
-                places.setdefault(literal.subject, number)
-    by_kind = sorted(enumerate(premises), key=lambda pair: pair[1].condition is None)
-    for number, premise in by_kind:
-        for literal in premise.conclusion.literals:
-            places.setdefault(literal.predicate, number)
-    return places
 
 
 def _statement(literal: Literal, context: str) -> str:

@@ -40,7 +40,8 @@ class Evenness:
 
     Counts, over what was chosen so far, how often a subject's word went with a predicate's word
     where it was true, less where it was false ("the mouse is cute" is true too often in some sets);
-    and how often the subject that comes first has the predicate that comes first.
+    how often the subject that comes first has the predicate that comes first; and, of contrasts
+    that cross none, how often the subject that comes first, or of whom more is said, has it.
     """
 
     totals: Counter[tuple[str, ...]] = field(default_factory=Counter)
@@ -53,6 +54,30 @@ class Evenness:
         """Count what was chosen."""
         for key, sign in signs:
             self.totals[key] += sign
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where a context speaks of whom and of what."""
+
+    places: dict[str, int]  # the premise, from 0, that first names a subject, or gives a predicate
+    n_mentions: dict[str, int]  # premises about a subject
+
+
+def layout_of(premises: Sequence[Sentence]) -> Layout:
+    """The layout of a context; a predicate's place is in a rule if any rule concludes it."""
+    places: dict[str, int] = {}
+    counts = Counter[str]()
+    for number, premise in enumerate(premises):
+        condition = premise.condition.literals if premise.condition else ()
+        subjects = {one.subject for one in (*premise.conclusion.literals, *condition)}
+        for subject in subjects - {ANYTHING}:
+            places.setdefault(subject, number)
+            counts[subject] += 1
+    for number, premise in sorted(enumerate(premises), key=lambda pair: not pair[1].condition):
+        for literal in premise.conclusion.literals:
+            places.setdefault(literal.predicate, number)
+    return Layout(places, counts)
 
 
 def contrasts(premises: Sequence[Sentence], closed_world: bool) -> list[Contrast]:
@@ -109,7 +134,7 @@ def choose(
     found: Sequence[Contrast],
     n: int,
     steps: Iterable[int],
-    places: dict[str, int],
+    layout: Layout,
     evenness: Evenness,
     rng: random.Random,
 ) -> list[Contrast]:
@@ -120,7 +145,7 @@ def choose(
         n: how many; an odd one crosses none.
         steps: wanted; the nearest come first. Statements of no steps, which the context holds as
             they stand, are taken only if 0 is among them.
-        places: of subjects' and predicates' first mention.
+        layout: of the context.
         evenness: what was chosen from other contexts; of those equally near, what keeps it even
             comes first.
         rng: decides between equals.
@@ -136,9 +161,9 @@ def choose(
     chosen: list[Contrast] = []
     singles = [(one,) for one in rng.sample(usable, len(usable))]
     singles.sort(key=lambda single: distance[single[0]])
-    _take(crosses[:MAX_CROSSES], n - n % 2, chosen, distance, places, evenness)
+    _take(crosses[:MAX_CROSSES], n - n % 2, chosen, distance, layout, evenness)
     if not chosen or n % 2:
-        _take(singles, n, chosen, distance, places, evenness)
+        _take(singles, n, chosen, distance, layout, evenness)
     return chosen
 
 
@@ -151,7 +176,7 @@ def _take(
     n: int,
     chosen: list[Contrast],
     distance: dict[Contrast, int],
-    places: dict[str, int],
+    layout: Layout,
     evenness: Evenness,
 ) -> None:
     """Move the best on offer to `chosen`, again and again, until there are `n` or none is left."""
@@ -166,10 +191,10 @@ def _take(
             offered,
             key=lambda group: (
                 _farness(group, distance),
-                evenness.cost(_signs(group, places)),
+                evenness.cost(_signs(group, layout)),
             ),
         )
-        evenness.add(_signs(best, places))
+        evenness.add(_signs(best, layout))
         used |= {cell for one in best for cell in one.cells}
         chosen += best
 
@@ -180,17 +205,24 @@ def _farness(group: tuple[Contrast, ...], distance: dict[Contrast, int]) -> tupl
     return max(far), sum(far)
 
 
-def _signs(
-    group: tuple[Contrast, ...], places: dict[str, int]
-) -> list[tuple[tuple[str, ...], int]]:
+def _signs(group: tuple[Contrast, ...], layout: Layout) -> list[tuple[tuple[str, ...], int]]:
     """What a group adds to each count of `Evenness`."""
     signs: list[tuple[tuple[str, ...], int]] = []
     for one in group:
         signs += [(cell, sign) for cell, sign in zip(one.cells, (1, -1), strict=True)]
+    places, counts = layout.places, layout.n_mentions
     if len(group) == 2:
         first, second = group
         same = (places[first.holder] < places[second.holder]) == (
             places[first.predicate] < places[second.predicate]
         )
         signs.append((("order",), 1 if same else -1))
+    else:
+        (one,) = group
+        signs.append((("first",), _sign(places[one.other] - places[one.holder])))
+        signs.append((("more",), _sign(counts[one.holder] - counts[one.other])))
     return signs
+
+
+def _sign(number: int) -> int:
+    return (number > 0) - (number < 0)
