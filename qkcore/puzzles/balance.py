@@ -32,9 +32,9 @@ def balance_puzzles(
     """Make the balanced twin of a set.
 
     In a closed world, what does not follow does not hold. In an open world, what does not hold must
-    be denied by a proof of as many steps; a context in which nothing is affirmed of one and denied
-    of another is put beside its mirror image, in which another name stands, of whom the opposite
-    holds.
+    be denied by a proof of as many steps. A context in which nothing holds of one and fails for
+    another (it may speak of one only) is put beside its mirror image, in which another name stands,
+    of whom the opposite holds.
 
     Steps are those of the proof for X, for Y too: there the same proof breaks off. They are as near
     to those of the parent's puzzles as crossing allows, and 0 (the context holds the statement)
@@ -184,7 +184,7 @@ class _Maker:
         """The context to ask about, as text and read, and its contrasts."""
         premises = _read(context)
         found = contrasts(premises, self.is_closed)
-        if found or self.is_closed:
+        if found:
             return context, premises, found
         beside = mirrored(context, rng)
         try:
@@ -193,7 +193,7 @@ class _Maker:
             raise PuzzleError(
                 f"beside its mirror image it can no longer be read: {error}"
             ) from None
-        return beside, premises, contrasts(premises, closed_world=False)
+        return beside, premises, contrasts(premises, self.is_closed)
 
     def _four_kinds(self, asked: Puzzle, one: Contrast) -> Iterator[Puzzle]:
         """What holds and its denial, what does not hold and its denial; each solved once more."""

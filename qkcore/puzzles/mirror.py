@@ -155,7 +155,22 @@ def _toggled(text: str, properties: Collection[str], grammar: Grammar) -> str:
             return found[0]
         return found["rest"] if found["sign"] else f"not {found['rest']}"
 
-    return re.sub(r"\b(?P<sign>not )?(?P<rest>(?:an? )?(?P<word>(?!not\b|an?\b)\w+))", one, text)
+    pattern = r"\b(?P<sign>not )?(?P<rest>(?:an? )?(?P<word>(?!not\b|an?\b)\w+))"
+    return _denied_last(re.sub(pattern, one, text))
+
+
+def _denied_last(text: str) -> str:
+    """A list with what is denied at its end: does the "not" of "not red and kind" reach "kind"?
+
+    >>> _denied_last("Max is not red, a cat, and kind.")
+    'Max is a cat, kind, and not red.'
+    """
+    found = re.fullmatch(r"(?P<start>.*\b(?:is|are) )(?P<said>[^.]+)(?P<stop>\.?)", text)
+    if not found or re.search(r"\bor\b", found["said"]):
+        return text
+    parts = sorted(re.split(r",? and |, ", found["said"]), key=lambda part: part.startswith("not "))
+    listed = " and ".join(parts) if len(parts) < 3 else f"{', '.join(parts[:-1])}, and {parts[-1]}"
+    return found["start"] + listed + found["stop"]
 
 
 def _shuffled(texts: Sequence[str], is_fact: Sequence[bool], rng: random.Random) -> list[str]:

@@ -176,6 +176,13 @@ def test_a_mirrored_context_says_each_property_both_ways_and_all_premises_twice(
         assert sorted(said) == ["", "not "]
 
 
+def test_one_subject_is_mirrored_in_a_closed_world_too():
+    alone = one_puzzle(context="Max is big. If someone is big then they are kind.")
+    made = balance_puzzles([alone], world="closed", per_context=1)
+    assert made.n_mirrored == 1
+    assert len({one.statement.split()[0] for one in made.puzzles}) == 2
+
+
 def test_which_word_stands_in_which_half_does_not_tell_the_halves_apart():
     """The parent's nine names are asked about as often where the parent's property holds as not."""
     rows = [
@@ -253,7 +260,7 @@ def test_what_the_context_states_is_asked_only_where_the_parent_asks_it():
         ({"context": CONTEXT + " Max is not kind."}, "contradicts itself about 'max'"),
         ({"candidates": ("cat", "dog")}, "neither true-false nor yes-no"),
         ({"answer": 1}, "p is true as it is read here, while its answer says false"),
-        ({"context": "Max is big. All big people are kind."}, "nothing that takes a step to show"),
+        ({"context": "Max is big. Rex is big.", "answer": 1}, "nothing that takes a step to show"),
     ],
 )
 def test_a_context_that_cannot_be_used_is_listed_with_the_reason(changes, reason):

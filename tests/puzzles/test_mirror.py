@@ -51,6 +51,14 @@ def test_articles_follow_their_words_and_plurals_stay_plural():
     assert len(re.findall(r"uses are (?:not )?kind", text)) == 2
 
 
+def test_in_a_list_what_is_denied_comes_last_so_that_it_can_be_read():
+    """Of "not loud and an owl" nobody knows whether the "not" reaches the owl."""
+    listed = "Each cat is loud and an owl. Owls are mild. Max is red, a cat, and kind."
+    text = mirrored(listed, random.Random(5))
+    assert re.search(r"is an? \w+ and not loud\.", text)
+    assert re.search(r"is an? \w+, not red, and not kind\.", text)
+
+
 def test_a_class_that_stands_in_the_plural_alone_still_has_an_article():
     assert article_of("rompus", "Gorpuses are rompuses. Max is a gorpus.") == "a "
     assert article_of("gorpus", "Every gorpus is red.") == "a "
