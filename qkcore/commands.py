@@ -53,6 +53,8 @@ def balance(options: Namespace) -> None:
     from qkcore.puzzles.balance import balance_puzzles
     from qkcore.puzzles.twin import twin_report
 
+    if options.out.resolve() == options.puzzles.resolve():
+        raise PuzzleError(f"{options.out}: --out would replace the parent's file; name another")
     puzzles = load_puzzles(options.puzzles)
     try:
         twin = balance_puzzles(puzzles, options.world, options.per_context, options.seed)

@@ -123,6 +123,7 @@ def test_balance_of_what_nobody_can_read_ends_in_one_sentence_with_counts(tmp_pa
         ),
         (["check", "--model", "./nowhere"], "./nowhere is not a folder"),
         (["import", "prontoqa", "nowhere", "--out", "x.jsonl"], "nowhere"),
+        (["balance", "--puzzles", "a.jsonl", "--out", "./a.jsonl"], "would replace the parent's"),
         (["balance", "--puzzles", "none.jsonl", "--out", "t.jsonl"], "none.jsonl: cannot be read"),
         (["generate", "--steps", "9", "--out", "x.jsonl"], "9"),
         (["generate", "--out", "no/folder/x.jsonl"], "no/folder"),
