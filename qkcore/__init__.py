@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from qkcore.charts.grids import gap_grid, head_grid, transfer_matrix
     from qkcore.charts.one_puzzle import puzzle_grid, token_strip
     from qkcore.charts.theme import themed
+    from qkcore.puzzles.balance import balance_puzzles
     from qkcore.puzzles.generate import generate_puzzles
     from qkcore.puzzles.public_sets import import_puzzles, read_set
     from qkcore.puzzles.puzzle import (
@@ -70,6 +71,7 @@ _HOMES = {
     "charts.grids": "gap_grid head_grid transfer_matrix",
     "charts.one_puzzle": "puzzle_grid token_strip",
     "charts.theme": "themed",
+    "puzzles.balance": "balance_puzzles",
     "puzzles.generate": "generate_puzzles",
     "puzzles.public_sets": "import_puzzles read_set",
     "puzzles.puzzle": "Puzzle PuzzleError assign_splits load_puzzles save_puzzles",
@@ -113,6 +115,7 @@ __all__ = [
     "align",
     "assign_splits",
     "auc",
+    "balance_puzzles",
     "balanced_accuracy",
     "bundled_model",
     "choices_reported",

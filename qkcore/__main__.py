@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 from qkcore import InputError, __version__, commands
 from qkcore.puzzles.public_sets import NAMES
+from qkcore.puzzles.worlds import WORLDS
 
 Added: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # where commands are added
 
@@ -56,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_app,
         _add_generate,
         _add_import,
+        _add_balance,
         _add_precompute,
         _add_migrate,
         _add_bundle,
@@ -114,6 +116,31 @@ def _add_import(added: Added) -> None:
         "--validation-share", type=float, default=0.5, metavar="SHARE", help="0 to 1 (default: 0.5)"
     )
     parser.set_defaults(run=commands.import_set)
+
+
+def _add_balance(added: Added) -> None:
+    parser = added.add_parser(
+        "balance", help="make a puzzle file's balanced twin, which no surface rule solves"
+    )
+    parser.add_argument("--puzzles", type=Path, required=True, metavar="FILE.jsonl")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.jsonl")
+    parser.add_argument(
+        "--world",
+        choices=WORLDS,
+        help="is what does not follow left open, or false? (default: as the puzzles' own answers)",
+    )
+    parser.add_argument(
+        "--per-context",
+        type=int,
+        default=2,
+        metavar="N",
+        help="statements of each of the four kinds, where the context has as many (default: 2)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of what is drawn")
+    parser.add_argument(
+        "--list", action="store_true", help="name every context that is left out, not the first ten"
+    )
+    parser.set_defaults(run=commands.balance)
 
 
 def _add_precompute(added: Added) -> None:

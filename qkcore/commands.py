@@ -48,6 +48,23 @@ def import_set(options: Namespace) -> None:
         print(line)
 
 
+def balance(options: Namespace) -> None:
+    """Make a puzzle file's balanced twin, and say what came of it."""
+    from qkcore.puzzles.balance import balance_puzzles
+    from qkcore.puzzles.twin import twin_report
+
+    if options.out.resolve() == options.puzzles.resolve():
+        raise PuzzleError(f"{options.out}: --out would replace the parent's file; name another")
+    puzzles = load_puzzles(options.puzzles)
+    try:
+        twin = balance_puzzles(puzzles, options.world, options.per_context, options.seed)
+    except PuzzleError as error:
+        raise PuzzleError(f"{options.puzzles}: {error}") from None
+    _save(twin.puzzles, options.out)
+    for line in twin_report(twin, lists_all=options.list):
+        print(line)
+
+
 def _save(puzzles: list[Puzzle], path: Path) -> None:
     save_puzzles(puzzles, path)
     n_test = sum(puzzle.split == "test" for puzzle in puzzles)

@@ -7,7 +7,8 @@ import pytest
 
 from qkcore.__main__ import main
 from qkcore.attention.load import load_model
-from qkcore.puzzles.puzzle import load_puzzles
+from qkcore.puzzles.puzzle import load_puzzles, puzzle_set_sha256
+from qkcore.puzzles.twin import parent_of
 from qkcore.scoring.score import score_puzzle
 from tests.tiny import puzzle, tiny_model, tiny_tokenizer
 
@@ -84,6 +85,35 @@ def test_generate_writes_a_file_that_loads(tmp_path, capsys):
     assert "16 puzzles, 8 validation and 8 test" in capsys.readouterr().out
 
 
+def test_balance_writes_a_twin_that_can_be_scored_and_says_how_it_came_about(
+    tiny_folder, tmp_path, capsys
+):
+    parent, twin, store = (tmp_path / name for name in ("p.jsonl", "t.jsonl", "s.duckdb"))
+    main(["generate", "--steps", "1-2", "--n", "8", "--out", str(parent)])
+    assert main(["balance", "--puzzles", str(parent), "--out", str(twin)]) == 0
+    printed = capsys.readouterr().out
+    assert "16 puzzles, 8 validation and 8 test" in printed
+    assert "open world: of the parent's answers, 16 can tell; the solver gives 16" in printed
+    assert "4 of 4 contexts used, 4 statements of each of the four kinds" in printed
+    assert parent_of(load_puzzles(twin)) == puzzle_set_sha256(load_puzzles(parent))
+    scored = ["--model", str(tiny_folder), "--puzzles", str(twin), "--store", str(store)]
+    assert main(["precompute", *scored, "--quiet"]) == 0
+
+
+def test_balance_of_what_nobody_can_read_ends_in_one_sentence_with_counts(tmp_path, capsys):
+    row = {"context": "If it rains, Ben has an umbrella.", "statement": "Is Ben dry?"}
+    row |= {"candidates": ["yes", "no"], "answer": "yes"}
+    (tmp_path / "p.jsonl").write_text(json.dumps(row) + "\n")
+    paths = ["--puzzles", str(tmp_path / "p.jsonl"), "--out", str(tmp_path / "t.jsonl")]
+    assert main(["balance", *paths]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(
+        f"qkcore balance: error: {tmp_path / 'p.jsonl'}: no twin can be made: none of the 1 "
+        "contexts (1 puzzles) can be used; the first, of line-1: cannot read"
+    )
+    assert not (tmp_path / "t.jsonl").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -93,6 +123,8 @@ def test_generate_writes_a_file_that_loads(tmp_path, capsys):
         ),
         (["check", "--model", "./nowhere"], "./nowhere is not a folder"),
         (["import", "prontoqa", "nowhere", "--out", "x.jsonl"], "nowhere"),
+        (["balance", "--puzzles", "a.jsonl", "--out", "./a.jsonl"], "would replace the parent's"),
+        (["balance", "--puzzles", "none.jsonl", "--out", "t.jsonl"], "none.jsonl: cannot be read"),
         (["generate", "--steps", "9", "--out", "x.jsonl"], "9"),
         (["generate", "--out", "no/folder/x.jsonl"], "no/folder"),
     ],

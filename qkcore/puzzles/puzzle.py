@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import random
+import re
 import reprlib
 import tempfile
 from collections import defaultdict
@@ -59,6 +60,8 @@ class Puzzle:
     distractors: int | None
     group: str  # puzzles that share a context; a group never straddles the splits
     split: str  # "validation" or "test"
+    # Of a balanced twin: `puzzle_set_sha256` of the set whose contexts it has
+    parent: str | None = None
 
     def __post_init__(self) -> None:
         for field in ("puzzle_id", "context", "statement", "group"):
@@ -73,6 +76,7 @@ class Puzzle:
             )
         if self.split not in SPLITS:
             raise PuzzleError(f"split {self.split!r} is neither 'validation' nor 'test'")
+        _check_parent(self.parent)
 
 
 def context_group(context: str) -> str:
@@ -165,7 +169,8 @@ def load_puzzles(path: str | Path, seed: int = 0) -> list[Puzzle]:
 
     A line needs only `context`, `statement`, `candidates` and `answer` (a candidate's text, its
     index from 0, or null). Missing ids become `line-N`; a missing group is the group of its
-    context; when no line names a split, `assign_splits` deals them with `seed`.
+    context; when no line names a split, `assign_splits` deals them with `seed`. The puzzles of a
+    balanced twin name their `parent`.
 
     Raises:
         PuzzleError: naming file, line and field.
@@ -303,6 +308,7 @@ def _puzzle(row: dict[str, Any], number: int) -> Puzzle:
         distractors=row.get("distractors"),
         group=context_group(row["context"]) if row.get("group") is None else row["group"],
         split="test" if row.get("split") is None else row["split"],
+        parent=row.get("parent"),
     )
 
 
@@ -325,6 +331,8 @@ def _answer_index(answer: object, candidates: tuple[str, ...]) -> int | None:
 def _line(puzzle: Puzzle) -> str:
     row = {field.name: getattr(puzzle, field.name) for field in fields(Puzzle)}
     row["answer"] = None if puzzle.answer is None else puzzle.candidates[puzzle.answer]
+    if puzzle.parent is None:
+        del row["parent"]  # most sets are no twin; their lines and hashes are what they always were
     return json.dumps(row, ensure_ascii=False)
 
 
@@ -367,6 +375,14 @@ def _check_count(field: str, value: object) -> None:
         raise PuzzleError(
             f"field {field!r} must be a whole number from 0 to {MAX_DIFFICULTY:,} or null, found "
             f"{value!r}"
+        )
+
+
+def _check_parent(value: object) -> None:
+    if value is not None and not (isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value)):
+        raise PuzzleError(
+            f"field 'parent' must be the 64 hex digits of the set that this puzzle's twin was made "
+            f"of, or null, found {reprlib.repr(value)}"
         )
 
 

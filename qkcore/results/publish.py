@@ -254,7 +254,9 @@ def _insert(
 
 def _puzzle_table(puzzle_set: str, puzzles: Sequence[Puzzle], with_texts: bool) -> pa.Table:
     columns = {
-        field.name: [getattr(puzzle, field.name) for puzzle in puzzles] for field in fields(Puzzle)
+        field.name: [getattr(puzzle, field.name) for puzzle in puzzles]
+        for field in fields(Puzzle)
+        if field.name != "parent"  # the same for a whole set
     }
     columns["place"] = list(range(len(puzzles)))
     columns["candidates"] = [list(candidates) for candidates in columns["candidates"]]

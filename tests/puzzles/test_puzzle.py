@@ -1,5 +1,6 @@
 """Puzzle files: what is read, what is refused and with which words, and how splits are dealt."""
 
+import hashlib
 import json
 from collections import Counter
 from dataclasses import asdict, replace
@@ -63,11 +64,30 @@ def test_what_is_saved_is_what_is_loaded(path):
 
 def test_a_saved_answer_is_the_candidate_s_text_in_plain_json(path):
     save_puzzles([MAX], path)
+    fields = asdict(MAX)
+    assert fields.pop("parent") is None  # only a twin's lines have one
     assert json.loads(path.read_text("utf-8")) == {
-        **asdict(MAX),
+        **fields,
         "candidates": ["true", "false"],
         "answer": "true",
     }
+
+
+def test_a_twin_s_puzzles_keep_their_parent(path):
+    twin = [replace(MAX, parent="0123456789abcdef" * 4)]
+    save_puzzles(twin, path)
+    assert json.loads(path.read_text("utf-8"))["parent"] == "0123456789abcdef" * 4
+    assert load_puzzles(path) == twin
+    assert puzzle_set_sha256(twin) != puzzle_set_sha256([MAX])
+
+
+def test_the_hash_of_a_set_that_is_no_twin_is_what_it_was_before_there_were_twins():
+    line = (
+        '{"puzzle_id": "max", "context": "Max is red.", "statement": "Max is red.", "candidates": '
+        '["true", "false"], "answer": "true", "steps": 0, "distractors": 0, "group": "max", '
+        '"split": "test"}\n'
+    )
+    assert puzzle_set_sha256([MAX]) == hashlib.sha256(line.encode()).hexdigest()
 
 
 def test_a_file_with_four_fields_is_valid(path):
@@ -123,6 +143,8 @@ def test_a_byte_order_mark_crlf_and_empty_lines_change_nothing(path):
         ({"distractors": 2.5}, "field 'distractors' must be a whole number"),
         ({"split": "train"}, "split 'train' is neither 'validation' nor 'test'"),
         ({"split": []}, "split [] is neither"),
+        ({"parent": "pararule"}, "field 'parent' must be the 64 hex digits"),
+        ({"parent": 7}, "field 'parent' must be the 64 hex digits"),
         ({"distractor": 2}, "field 'distractor' is not known; did you mean 'distractors'?"),
     ],
 )
