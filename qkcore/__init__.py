@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from qkcore.results.reader import StoreError
     from qkcore.results.scores import Scores
     from qkcore.results.store import ResultStore
+    from qkcore.results.verdicts import verdict_of
     from qkcore.scoring.alignment import Alignment, align
     from qkcore.scoring.precompute import precompute
     from qkcore.scoring.score import score_puzzle, score_puzzles
@@ -84,6 +85,7 @@ _HOMES = {
     "results.reader": "StoreError",
     "results.scores": "Scores",
     "results.store": "ResultStore",
+    "results.verdicts": "verdict_of",
     "scoring.alignment": "Alignment align",
     "scoring.precompute": "precompute",
     "scoring.score": "score_puzzle score_puzzles",
@@ -155,6 +157,7 @@ __all__ = [
     "truth",
     "typed_puzzle",
     "variants",
+    "verdict_of",
     "vouch_for",
     "write_bundle",
 ]

@@ -12,6 +12,7 @@ from qkcore.results.answers import exam, rules_of_choice
 from qkcore.results.raw import Steps, is_among
 from qkcore.results.reader import StoreError
 from qkcore.results.store import ResultStore
+from qkcore.results.verdicts import SAME_MODEL
 from qkcore.statistics import metrics
 from qkcore.statistics.exams import gaps
 from qkcore.statistics.metrics import (
@@ -28,7 +29,6 @@ MEASURES = {
     "auc": "AUC",
 }
 ON_ANSWER = "accuracy_on_"  # the name of a measure goes on with the answer's index
-SAME_MODEL = ["model", "model_revision", "rope", "dtype", "template", "n_layers", "n_heads"]
 N_TOP = 20
 
 

@@ -19,6 +19,7 @@ import pyarrow as pa
 
 from qkcore import __version__
 from qkcore.puzzles.puzzle import Puzzle
+from qkcore.puzzles.twin import parent_of
 from qkcore.results import counting
 from qkcore.results.parts import read_part
 from qkcore.results.reader import StoreError
@@ -211,6 +212,7 @@ def _write(
         "model_offset": answers.model_offset.tolist(),
         "model_constant": answers.model_constant,
         "is_imbalanced": answers.is_imbalanced,
+        "twin_of": parent_of(puzzles),
     }
     named = ", ".join(f"${name} as {name}" for name in row)
     connection.execute(f"insert into runs by name select {named}", row)

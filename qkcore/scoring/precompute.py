@@ -24,6 +24,7 @@ from qkcore.asking.prompts import Prompt
 from qkcore.asking.templates import Chat, Template, template_name
 from qkcore.attention.load import CausalLM
 from qkcore.puzzles.puzzle import Puzzle, PuzzleError, puzzle_set_sha256
+from qkcore.puzzles.twin import parent_of
 from qkcore.results.counting import halved
 from qkcore.results.parts import PART_SIZE, Part, is_done, part_path, write_part
 from qkcore.results.publish import Run, check_accepts, collect, publish
@@ -163,6 +164,7 @@ def _is_published(store: Path, run_id: str) -> bool:
 def _check_input(puzzles: Sequence[Puzzle], max_batch_tokens: int | None) -> None:
     if max_batch_tokens is not None and max_batch_tokens < 1:
         raise InputError(f"{max_batch_tokens} tokens a batch hold nothing; give 1 or more")
+    parent_of(puzzles)  # one, or none
     for puzzle in puzzles:
         if puzzle.answer is None:
             raise PuzzleError(

@@ -1,0 +1,124 @@
+"""The verdict on a stored run: its chosen head beside all rivals, on the same test puzzles.
+
+Gathers what qkcore.statistics.verdicts rules on. The head is chosen on validation puzzles, and so
+are the model's offset, the commonest answer and the surface rule. A run's twin is the newest run of
+the same model with the same settings on the balanced twin of its puzzle set.
+"""
+
+import numpy as np
+import pandas as pd
+
+from qkcore.results.answers import exam
+from qkcore.results.store import ResultStore
+from qkcore.statistics.evidence import Evidence, Measured, Rival, Twin, against, measured
+from qkcore.statistics.exams import gaps
+from qkcore.statistics.verdicts import Verdict, verdict
+from qkcore.wording import head_name
+
+SAME_MODEL = ["model", "model_revision", "rope", "dtype", "template", "n_layers", "n_heads"]
+MODEL, CALIBRATED, MAJORITY = "the model", "the calibrated model", "the commonest answer"
+
+
+def verdict_of(store: ResultStore, run_id: str) -> Verdict | None:
+    """The verdict on a run; None where it has no validation or no test puzzles.
+
+    >>> from qkcore import ResultStore, demo_store, verdict_of
+    >>> store = ResultStore.kept(demo_store())
+    >>> found = verdict_of(store, store.runs()["run_id"].iloc[0])
+    >>> found.name in ("surface rule", "no gap")
+    True
+    """
+    evidence = evidence_of(store, run_id)
+    return None if evidence is None else verdict(evidence)
+
+
+def evidence_of(store: ResultStore, run_id: str) -> Evidence | None:
+    """All that a verdict on a run rests on; None where it has no validation or no test puzzles."""
+    best = store.best_head(run_id)
+    marks = pd.DataFrame() if best is None else exam(store, run_id, *best)
+    if best is None or marks.empty:
+        return None
+    measure = store.measure(run_id)
+    rule = store.best_rule(run_id, measure)
+    found = _Marks(marks, measure)
+    both = gaps(marks, [], "calibrated_head", "calibrated_model", measure).iloc[0]
+    return Evidence(
+        head_name=head_name(*best),
+        head=found.measured("head"),
+        model=found.rival(MODEL, "model"),
+        calibrated_model=found.rival(CALIBRATED, "calibrated_model"),
+        majority=found.rival(MAJORITY, "majority"),
+        luck=float(store.luck(run_id, "test", measure=measure)["q95"].iloc[0]),
+        n=len(marks),
+        n_groups=marks["group"].nunique(),
+        # The majority answer stands by itself
+        rule=found.rival(f'"{rule}"', "rule") if rule not in (None, "majority") else None,
+        head_says=_says(store, run_id, best),
+        twin=_twin(store, run_id, best),
+        calibrated_lead=Measured(*map(float, both[["gap", "low", "high"]])),
+    )
+
+
+def twin_run(store: ResultStore, run_id: str) -> str | None:
+    """The newest run of the same model and settings on the balanced twin of a run's puzzle set."""
+    return _related(store, run_id, "twin_of", "puzzle_set_sha256")
+
+
+def parent_run(store: ResultStore, run_id: str) -> str | None:
+    """The newest run of the same model and settings on the set whose twin this run is on."""
+    return _related(store, run_id, "puzzle_set_sha256", "twin_of")
+
+
+def _related(store: ResultStore, run_id: str, theirs: str, ours: str) -> str | None:
+    runs = store.runs()
+    own = runs[runs["run_id"] == run_id].iloc[0]
+    is_same = (runs[SAME_MODEL] == own[SAME_MODEL]).all(axis=1) & (runs[theirs] == own[ours])
+    found = runs[is_same]["run_id"]
+    return None if found.empty else str(found.iloc[0])
+
+
+def _twin(store: ResultStore, run_id: str, head: tuple[int, int]) -> Twin | None:
+    other = twin_run(store, run_id)
+    marks = pd.DataFrame() if other is None else exam(store, other, *head)
+    if other is None or marks.empty:
+        return None
+    measure = store.measure(other)
+    found = _Marks(marks, measure)
+    return Twin(
+        head=found.measured("head"),
+        calibrated_model=found.rival(CALIBRATED, "calibrated_model"),
+        luck=float(store.luck(other, "test", measure=measure)["q95"].iloc[0]),
+        n=len(marks),
+        n_groups=marks["group"].nunique(),
+    )
+
+
+def _says(store: ResultStore, run_id: str, head: tuple[int, int]) -> str | None:
+    """What the head says to nearly all validation puzzles, in words."""
+    facts = store.head_facts(run_id).set_index(["layer", "head"])["constant"]
+    constant = facts.get(head)
+    if constant is None or pd.isna(constant):
+        return None
+    candidates = store.candidates(run_id)
+    return candidates[int(constant)] if candidates else f"candidate {int(constant) + 1}"
+
+
+class _Marks:
+    """Marks of test puzzles, measured one way."""
+
+    def __init__(self, marks: pd.DataFrame, measure: str) -> None:
+        self._marks = marks
+        self._group = pd.factorize(marks["group"])[0]
+        self._answer = marks["answer"].to_numpy() if measure == "balanced_accuracy" else None
+
+    def of(self, who: str) -> np.ndarray:
+        """(puzzle,) bool: is it right?"""
+        return self._marks[f"is_{who}_right"].to_numpy(dtype=bool)
+
+    def measured(self, who: str) -> Measured:
+        """Its share, with interval."""
+        return measured(self.of(who), self._group, self._answer)
+
+    def rival(self, name: str, who: str) -> Rival:
+        """Beside the head."""
+        return against(name, self.of(who), self.of("head"), self._group, self._answer)
