@@ -35,8 +35,8 @@ format: .venv/test-ready
 model: .venv/app-ready  ## train the bundled model again (about an hour)
 	.venv/bin/python data/reference/train.py
 
-demo: .venv/app-ready  ## make the demo store again from the bundled model; PRONTOQA=FOLDER adds PrOntoQA's scores
-	.venv/bin/python data/make_demo.py $(PRONTOQA)
+demo: .venv/model-ready  ## make the demo store again; SETS=FOLDER has the public sets, GEMMA=FILE.gguf adds Gemma 3 270M
+	.venv/bin/python data/make_demo.py --sets "$(SETS)" $(if $(GEMMA),--gemma "$(GEMMA)")
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

@@ -1,52 +1,101 @@
-"""Make the demo store again: generated puzzles in both styles, scored with the bundled model.
+"""Make the demo store again: `make demo SETS=FOLDER`, on the sets and the models that there are.
 
-`make demo` runs it. `make demo PRONTOQA=FOLDER` adds PrOntoQA-OOD, ProofsOnly, from a folder of its
-published files: scores, no texts.
+SETS holds the published files of PARARULE-Plus, PrOntoQA-OOD and Multi-LogiEval in folders
+`pararule_plus`, `prontoqa_ood` and `multi_logieval`. Their twins and the generated sets are made
+here. Scored are SmolLM2-135M-Instruct (as `make app` brings it), Gemma 3 270M where GEMMA=FILE.gguf
+names it, and the bundled model. Where a set or a model is not there, its runs are left out.
 
-Everything follows from the seed and the model's files, so the store is the same each time but for
-time stamps. The store is built beside the old one and takes its place when it is whole.
+Everything follows from the seed and the files, so the store holds the same numbers each time. It is
+built beside the old one and takes its place when it is whole; an interrupted run goes on.
 """
 
+import argparse
 import os
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 DATA = Path(__file__).parent
 sys.path.insert(0, str(DATA.parent))
 
-from qkcore.attention.load import load_model  # noqa: E402
+from qkcore.attention.load import CausalLM, load_model  # noqa: E402
+from qkcore.bundled import real_model  # noqa: E402
+from qkcore.puzzles.balance import balance_puzzles  # noqa: E402
 from qkcore.puzzles.generate import generate_puzzles  # noqa: E402
 from qkcore.puzzles.public_sets import import_puzzles  # noqa: E402
+from qkcore.puzzles.puzzle import Puzzle  # noqa: E402
 from qkcore.scoring.precompute import precompute  # noqa: E402
 
-SEED = 2026  # the model was trained on other seeds; see reference/README.md
+SEED = 2026  # the bundled model was trained on other seeds; see reference/README.md
 STEPS, DISTRACTORS = range(1, 7), range(0, 6)
-PER_CELL = 200  # puzzles for each pair of steps and distractors: half validation, half test
+PER_CELL = 40  # puzzles for each pair of steps and distractors: half validation, half test
 STORE = DATA / "qkscope.duckdb"
+FOLDERS = {
+    "pararule-plus": ("pararule", "pararule_plus", "*.jsonl"),
+    "prontoqa": ("prontoqa", "prontoqa_ood", "*hop_ProofsOnly_random_noadj.json"),
+    "multi-logieval": ("multilogieval", "multi_logieval", "**/*.json"),
+}
+PER_CONTEXT = {"pararule-plus-twin": 4, "prontoqa-twin": 1}  # statements of each kind in a twin
+REAL = (
+    "everyday",
+    "made-up",
+    "multi-logieval",
+    "prontoqa-twin",
+    "prontoqa",
+    "pararule-plus-twin",
+    "pararule-plus",
+)
+TOY = (("prontoqa", "pre"), ("everyday", "pre"), ("made-up", "post"), ("made-up", "pre"))
 
 
-def main(prontoqa: str | None) -> None:
-    """Score every set and publish them together."""
-    lm = load_model(DATA / "reference")
-    fresh = STORE.with_name("fresh.duckdb")
-    fresh.unlink(missing_ok=True)
-    if prontoqa:
-        files = sorted(Path(prontoqa).glob("*hop_ProofsOnly_random_noadj.json"))
-        print(
-            precompute(
-                lm,
-                import_puzzles("prontoqa", files),
-                fresh,
-                puzzle_set="prontoqa-proofs-only",
-                with_texts=False,
-            )
-        )
-    # The newest run is shown first: the made-up words, before rotary.
-    for style, rope in (("everyday", "pre"), ("made-up", "post"), ("made-up", "pre")):
-        puzzles = generate_puzzles(STEPS, DISTRACTORS, PER_CELL, SEED, style)
-        print(precompute(lm, puzzles, fresh, puzzle_set=style, rope=rope))
-    os.replace(fresh, STORE)
+def puzzle_sets(folder: Path) -> dict[str, list[Puzzle]]:
+    """All sets that can be had, by name."""
+    made = {
+        style: generate_puzzles(STEPS, DISTRACTORS, PER_CELL, SEED, style)
+        for style in ("everyday", "made-up")
+    }
+    for name, (kind, subfolder, pattern) in FOLDERS.items():
+        files = sorted((folder / subfolder).glob(pattern))
+        if files:
+            made[name] = import_puzzles(kind, files)
+        else:
+            print(f"{folder / subfolder} holds no {pattern}; left out", file=sys.stderr)
+    for name, per_context in PER_CONTEXT.items():
+        if parent := made.get(name.removesuffix("-twin")):
+            made[name] = balance_puzzles(parent, per_context=per_context, seed=SEED).puzzles
+    return made
+
+
+def main(sets: Path, gemma: Path | None, store: Path) -> None:
+    """Score every set and publish the runs together; the last is what the dashboard opens on."""
+    begun = time.monotonic()
+    made = puzzle_sets(sets)
+    fresh = store.with_name("fresh.duckdb")
+    jobs: list[tuple[Callable[[], CausalLM], list[tuple[str, str]]]] = [
+        (lambda: load_model(DATA / "reference"), list(TOY))
+    ]
+    of_real = [(name, "pre") for name in REAL]
+    if gemma:
+        jobs.append((lambda: load_model(gemma), of_real))
+    if path := real_model():
+        jobs.append((lambda: load_model(path), of_real))
+    for load, runs in jobs:
+        lm = load()
+        for name, rope in runs:
+            if name in made:
+                run_id = precompute(
+                    lm, made[name], fresh, puzzle_set=name, rope=rope, scores="float16"
+                )
+                print(f"{run_id}: {len(made[name]):,} puzzles", flush=True)
+    os.replace(fresh, store)
+    print(f"{store.name}: {store.stat().st_size / 1e6:.1f} MB in {time.monotonic() - begun:.0f} s")
 
 
 if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else None)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sets", type=Path, required=True, metavar="FOLDER")
+    parser.add_argument("--gemma", type=Path, metavar="FILE.gguf")
+    parser.add_argument("--store", type=Path, default=STORE, metavar="FILE.duckdb")
+    options = parser.parse_args()
+    main(options.sets, options.gemma, options.store)
