@@ -42,9 +42,9 @@ def rows_without_heads(absent: Sequence[int], n_layers: int) -> alt.Chart:
     font = min(SMALL_FONT, 0.8 * grid_height(n_layers) / n_layers)
     return (
         alt.Chart(rows)
-        .mark_text(color=GREY, fontSize=font)
+        .mark_text(color=GREY, fontSize=font, align="left")
         .encode(
-            x=alt.XValue(alt.ExprRef("width / 2")),
+            x=alt.XValue(8),  # pixels: clear of the lines between groups
             y=alt.Y("layer:O", sort="descending"),
             text=alt.TextValue("no heads"),
             tooltip=alt.Tooltip("name:N", title="Layer"),
