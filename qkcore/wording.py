@@ -64,6 +64,17 @@ def head_name(layer: int, head: int) -> str:
     return f"L{layer} H{head}"
 
 
+def layers_text(n_layers: int, n_with_heads: int) -> str:
+    """How many layers, for a sentence that goes on with their heads.
+
+    >>> layers_text(8, 8), layers_text(24, 6)
+    ('8 layers with', '24 layers, 6 of them with')
+    """
+    if n_with_heads == n_layers:
+        return f"{n_layers} layers with"
+    return f"{n_layers} layers, {n_with_heads} of them with"
+
+
 def visible(text: str) -> str:
     r"""Text in which signs that turn the direction of writing are spelt out.
 

@@ -107,7 +107,8 @@ def planted_example(run: Run) -> WorkedExample:
 
     1*2 + 2*1 = 4 for true, 1*0 + 2*1 = 2 for false.
     """
-    layer, head = divmod(PLANTED[0] * N_HEADS + PLANTED[1], run.n_heads)
+    place, head = divmod(PLANTED[0] * N_HEADS + PLANTED[1], run.n_heads)
+    layer = run.layers_with_heads[place]
     tokens, candidates = ["Statement", ".", "\n", "Answer", ":"], [" true", " false"]
     vectors = [1.0, 2.0], [[2.0, 1.0], [0.0, 1.0]]
     return WorkedExample("g6-0", layer, head, tokens, 2, candidates, *vectors)

@@ -48,6 +48,12 @@ class Result:
     model: str
     revision: str
     n_tokens: int
+    n_layers: int  # of the model, with those that have no heads
+
+    @property
+    def absent(self) -> tuple[int, ...]:
+        """Layers of the model that have no heads."""
+        return tuple(sorted(set(range(self.n_layers)) - set(self.scores.layers)))
 
     @property
     def n_bytes(self) -> int:
@@ -111,7 +117,8 @@ def score(shared: Shared) -> Result | None:
         (prompt,) = prompts_of(lm, [shared.puzzle], template, limit)
         (scores,) = score_prompts(lm, [prompt], rope=shared.rope)
         alignment = align_prompt(lm, prompt, rope=shared.rope)
-        return Result(scores, alignment, lm.name, lm.revision, len(prompt.tokens))
+        n_tokens, n_layers = len(prompt.tokens), lm.geometry.n_layers
+        return Result(scores, alignment, lm.name, lm.revision, n_tokens, n_layers)
 
     return _result_of("score", (*_what(shared), limit), shared.model, work)
 

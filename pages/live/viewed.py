@@ -9,7 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from pages.live.scoring import Result
 from pages.live.typed import HEAD, LAYER, run_of
-from pages.main.chosen import Chosen
+from pages.main.chosen import Chosen, has_gaps
 from pages.main.stored import ask
 from qkcore.asking.links import Shared
 from qkcore.puzzles.puzzle import Puzzle
@@ -70,17 +70,19 @@ def view_of(shared: Shared, truth: Truth, result: Result) -> View:
         f"{why} So no head is chosen on validation puzzles, nobody votes, and nothing is compared "
         "with test puzzles."
     )
-    n_layers, n_heads, _ = result.scores.qk.shape
+    layers, heads = result.scores.layers, tuple(range(result.scores.qk.shape[1]))
     left, right = st.columns(2)
-    layer, head = _pick(left, "Layer", LAYER, n_layers), _pick(right, "Head", HEAD, n_heads)
+    layer, head = _pick(left, "Layer", LAYER, layers), _pick(right, "Head", HEAD, heads)
     shown = replace(shared, layer=layer, head=head)
     return View(shown, truth, result, "picked by hand", None, np.zeros(0), (LAYER, HEAD))
 
 
-def _pick(where: DeltaGenerator, label: str, key: str, n: int) -> int:
-    if not 0 <= st.session_state.setdefault(key, 0) < n:
-        st.session_state[key] = 0
-    return int(where.number_input(f"{label} in view", 0, n - 1, key=key))
+def _pick(where: DeltaGenerator, label: str, key: str, there: tuple[int, ...]) -> int:
+    if st.session_state.get(key) not in there:
+        st.session_state[key] = there[0]
+    if has_gaps(there):
+        return int(where.selectbox(f"{label} in view", there, key=key))
+    return int(where.number_input(f"{label} in view", there[0], there[-1], key=key))
 
 
 def _why_not(shared: Shared, result: Result, run: pd.Series | None) -> str | None:

@@ -8,10 +8,9 @@ import streamlit as st
 
 from pages.main.controls import Place, linked
 from pages.main.stored import ask
+from qkcore.results.findings import layers_with_heads
 from qkcore.results.store import ResultStore
-from qkcore.wording import escaped, head_name
-
-NOBODYS_CHOICE = (0, 0)  # the head shown where none could be chosen
+from qkcore.wording import escaped, head_name, layers_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ class Chosen:
     @property
     def how(self) -> str:
         """How the head came to be chosen, for a sentence: "L4 H2, {how}, answers ..."."""
-        if self.best is None and (self.layer, self.head) == NOBODYS_CHOICE:
+        if self.best is None and (self.layer, self.head) == _nobodys_choice(self.run):
             return "the first head, for want of validation puzzles to choose on"
         return "picked by hand" if self.is_picked else "chosen on validation puzzles"
 
@@ -66,13 +65,15 @@ def choose(runs: pd.DataFrame) -> Chosen:
     )
     run = runs[runs["run_id"] == run_id].iloc[0]
     best = ask(ResultStore.best_head, run_id)
+    layers, heads = layers_with_heads(run), tuple(range(int(run["n_heads"])))
     st.sidebar.caption(
-        f"{run['n_layers']} layers with {run['n_heads']} heads, {run['n_puzzles']:,} puzzles"
+        f"{layers_text(int(run['n_layers']), len(layers))} {run['n_heads']} heads, "
+        f"{run['n_puzzles']:,} puzzles"
     )
     left, right = st.sidebar.columns(2)
-    layer_at_first, head_at_first = best or NOBODYS_CHOICE
-    layer = _pick(left, "Layer", int(run["n_layers"]), layer_at_first)
-    head = _pick(right, "Head", int(run["n_heads"]), head_at_first)
+    layer_at_first, head_at_first = best or _nobodys_choice(run)
+    layer = _pick(left, "Layer", layers, layer_at_first)
+    head = _pick(right, "Head", heads, head_at_first)
     it = st.session_state.chosen = Chosen(run, layer, head, best)
     if best is None:
         st.sidebar.caption("No validation puzzles, so no head could be chosen on them.")
@@ -85,21 +86,31 @@ def choose(runs: pd.DataFrame) -> Chosen:
     return it
 
 
-def _pick(column: Place, label: str, n: int, default: int) -> int:
-    """A number input for layer or head, counted from 0.
+def _pick(column: Place, label: str, there: tuple[int, ...], default: int) -> int:
+    """An input for layer or head, counted from 0.
 
-    What is out of reach falls back with a sentence.
+    What is not there falls back with a sentence.
     """
     key = label.lower()
     value = st.session_state.get(key)
     asked = st.query_params.get(key) if value is None else str(value)
-    if asked is None or not asked.isdecimal() or int(asked) >= n:
+    if asked is None or not asked.isdecimal() or int(asked) not in there:
         if asked is not None:
-            st.sidebar.warning(
-                f"{label} {escaped(asked)} is not there; {key}s run from 0 to {n - 1}."
-            )
+            reach = f"from {there[0]} to {there[-1]}"
+            if has_gaps(there):
+                reach = f"over {', '.join(map(str, there))}; no other has softmax heads"
+            st.sidebar.warning(f"{label} {escaped(asked)} is not there; {key}s run {reach}.")
         st.session_state[key] = default
-    return int(column.number_input(label, 0, n - 1, default, key=key, bind="query-params"))
+    if has_gaps(there):
+        at = there.index(default)
+        return int(column.selectbox(label, there, at, key=key, bind="query-params"))
+    first, last = there[0], there[-1]
+    return int(column.number_input(label, first, last, default, key=key, bind="query-params"))
+
+
+def has_gaps(numbers: tuple[int, ...]) -> bool:
+    """Whether some number between the first and the last is missing."""
+    return len(numbers) <= numbers[-1] - numbers[0]
 
 
 def show_link() -> None:
@@ -121,6 +132,12 @@ def chosen() -> Chosen:
 
 def _take_best_head() -> None:
     """Another run has another best head."""
-    st.session_state.layer, st.session_state.head = (
-        ask(ResultStore.best_head, st.session_state.run) or NOBODYS_CHOICE
-    )
+    run_id, runs = st.session_state.run, ask(ResultStore.runs)
+    run = runs[runs["run_id"] == run_id].iloc[0]
+    best = ask(ResultStore.best_head, run_id)
+    st.session_state.layer, st.session_state.head = best or _nobodys_choice(run)
+
+
+def _nobodys_choice(run: pd.Series) -> tuple[int, int]:
+    """The head shown where none could be chosen."""
+    return layers_with_heads(run)[0], 0

@@ -14,7 +14,7 @@ from pages.widgets.head import show_disagreements, show_margins
 from pages.widgets.rules import rule_sentence
 from qkcore.charts.grids import head_grid
 from qkcore.charts.theme import CELL
-from qkcore.results.findings import head_gap, measure_names, measures
+from qkcore.results.findings import head_gap, layers_without_heads, measure_names, measures
 from qkcore.results.store import ResultStore
 from qkcore.wording import accuracy_text, gap_text, percent
 
@@ -44,9 +44,16 @@ def show_grid(heads: pd.DataFrame) -> None:
         f"it; **{n_sure:,}** {'is' if n_sure == 1 else 'are'} above chance with false discoveries "
         "held to 5 %."
     )
-    key = f"grid {it.run_id}"
+    key, absent = f"grid {it.run_id}", layers_without_heads(it.run)
     chart = drawn(
-        head_grid, heads, chance, (it.layer, it.head), measure, title, int(it.run["n_kv_heads"])
+        head_grid,
+        heads,
+        chance,
+        (it.layer, it.head),
+        measure,
+        title,
+        int(it.run["n_kv_heads"]),
+        absent,
     )
     left, right = st.columns([3, 2])
     show_chart(
@@ -70,13 +77,19 @@ def show_grid(heads: pd.DataFrame) -> None:
         height=min(38 + 35 * len(heads), 420),
         alt=f"Heads ranked by {title}",
     )
+    missing = (
+        f"{len(absent)} of the model's {it.run['n_layers']} layers have no softmax heads. "
+        if absent
+        else ""
+    )
     is_shared = it.run["n_kv_heads"] < it.run["n_heads"]
     st.caption(
         "Click a cell to open that head below, or set layer and head in the sidebar. Grey is "
         "chance (for a gain: no gain), blue above it, orange below; the scale is the same for "
         "every run. Struck-through cells are not above the luck line. "
         f"{'Lines divide heads that share keys. ' if is_shared else ''}Heads far below chance are "
-        f"shown as they are, never turned round. Test puzzles, n = {int(heads['n'].iloc[0]):,}."
+        f"shown as they are, never turned round. {missing}Test puzzles, n = "
+        f"{int(heads['n'].iloc[0]):,}."
     )
     if heads[measure].isna().all():
         st.info(

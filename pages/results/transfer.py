@@ -11,6 +11,7 @@ from qkcore.results.findings import (
     N_TOP,
     comparable_runs,
     heads_good_everywhere,
+    layers_with_heads,
     overlaps,
     transfers,
 )
@@ -53,7 +54,7 @@ def show_overlap() -> None:
     """How many of the best heads are the same."""
     st.subheader(f"The {N_TOP} best heads of each set", anchor=False)
     shared = ask(overlaps, run_ids)
-    n_all = int(it.run["n_layers"] * it.run["n_heads"])
+    n_all = len(layers_with_heads(it.run)) * int(it.run["n_heads"])
     n_top = min(N_TOP, n_all)
     square = shared.pivot(index="puzzle_set", columns="other", values="n_shared")
     st.dataframe(

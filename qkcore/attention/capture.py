@@ -199,6 +199,17 @@ def capture(
         inputs["position_ids"] = rows.positions.to(device)
     with recording(rows.key_at, rows.query_at) as recorded, torch.inference_mode():
         logits = model(**inputs, use_cache=False).logits
+    return captured_of(recorded, logits, geometry, ropes)
+
+
+def captured_of(
+    recorded: Recording, logits: Tensor, geometry: Geometry, ropes: tuple[str, ...]
+) -> Captured:
+    """What a pass told, layers together.
+
+    Raises:
+        UnsupportedModelError: when a layer did not tell its queries and keys.
+    """
     queries: dict[str, States] = {"post": {**recorded.queries}, "pre": recorded.pre_queries}
     keys: dict[str, States] = {"post": {**recorded.keys}, "pre": recorded.pre_keys}
     _check_layers(recorded, geometry)

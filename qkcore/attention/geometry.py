@@ -47,6 +47,7 @@ class Geometry:
     window: int | None  # sliding window in positions, of the layers that have one
     layer_kinds: tuple[str, ...] | None  # per layer, where the model takes one mask per kind
     is_side_by_side: bool = True  # may candidates share a row, or does each need one of its own?
+    is_continued: bool = False  # if not: may a pass go on from copies of another's states?
     ropes: tuple[str, ...] = ROPES  # the kinds of score that can be read
     head_size: int = 0  # dims of a head's query and key; 0 until the self-check has read them
     head_layers: tuple[int, ...] = ()  # layers with softmax heads, in order; () for all of them

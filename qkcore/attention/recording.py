@@ -62,10 +62,13 @@ class Recording:
     ) -> None:
         """Called with a layer's final queries and keys.
 
-        (row, head, token, dim) unless the token axis is 1.
+        (row, head, token, dim) unless the token axis is 1. Keys may begin with those of an earlier
+        pass that this one goes on from.
         """
+        n_before = key.shape[token_axis] - query.shape[token_axis]
         queries, earlier = read_at(query, self.query_at, token_axis), self.queries.get(layer)
-        self.note_read_layer(layer, queries, read_at(key, self.key_at, token_axis), scaling)
+        key_at = self.key_at + n_before
+        self.note_read_layer(layer, queries, read_at(key, key_at, token_axis), scaling)
         if earlier is not None and self.queries[layer] is not earlier:
             self.twice.add(layer)
 

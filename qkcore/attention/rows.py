@@ -95,16 +95,16 @@ def rows_of(groups: Sequence[Sequence[Prompt]], pad_token: int = 0) -> Rows:
         for number, prompt in enumerate(group, start=1):
             row.add_prompt(prompt, n_shared, number)
         made.append(row)
-    statement = _padded([[of for of, _ in row.owner] for row in made], -1)
-    candidate = _padded([[of for _, of in row.owner] for row in made], -1)
+    statement = padded([[of for of, _ in row.owner] for row in made], -1)
+    candidate = padded([[of for _, of in row.owner] for row in made], -1)
     return Rows(
-        tokens=_padded([row.tokens for row in made], pad_token),
-        positions=_padded([row.positions for row in made], 0),
+        tokens=padded([row.tokens for row in made], pad_token),
+        positions=padded([row.positions for row in made], 0),
         is_token=statement >= 0,
         visible=_visible(statement, candidate),
-        key_at=_padded([row.key_at for row in made], 0),
-        query_at=_padded([row.query_at for row in made], 0),
-        logits_at=_padded([row.logits_at for row in made], 0),
+        key_at=padded([row.key_at for row in made], 0),
+        query_at=padded([row.query_at for row in made], 0),
+        logits_at=padded([row.logits_at for row in made], 0),
     )
 
 
@@ -118,8 +118,8 @@ def separate_rows_of(prompts: Sequence[Prompt], pad_token: int = 0) -> Rows:
     return replace(rows_of(groups, pad_token), visible=None)
 
 
-def _padded(lists: list[list[int]], fill: int) -> Tensor:
-    """(row, longest) int64."""
+def padded(lists: list[list[int]], fill: int) -> Tensor:
+    """(row, longest) int64, filled up on the right."""
     longest = max(map(len, lists))
     return torch.tensor([values + [fill] * (longest - len(values)) for values in lists])
 
@@ -177,3 +177,19 @@ def batches_of(
         n_filled += n_tokens
     if batch:
         yield batch
+
+
+def alike(
+    prompts: Sequence[Prompt], batch: Sequence[list[int]], is_exact: bool
+) -> list[list[list[int]]]:
+    """A batch's groups, in smaller batches of which each can be cut at one place.
+
+    Groups of several prompts by themselves; those that hold one prompt together, if `is_exact` only
+    where they are of one length, so that nothing but candidates is left after the cut.
+    """
+    singles: dict[int, list[list[int]]] = {}
+    for group in batch:
+        if len(group) == 1:
+            n_tokens = len(prompts[group[0]].tokens) if is_exact else 0
+            singles.setdefault(n_tokens, []).append(group)
+    return [*([group] for group in batch if len(group) > 1), *singles.values()]

@@ -14,9 +14,10 @@ from torch import Tensor
 from qkcore.asking.prompts import Prompt
 from qkcore.asking.readings import ROPES
 from qkcore.attention.capture import Captured, capture, eager_attention
+from qkcore.attention.continued import capture_apart
 from qkcore.attention.geometry import Geometry, UnsupportedModelError, input_embeddings
 from qkcore.attention.recording import Recording, recording
-from qkcore.attention.rows import Rows, rows_of, separate_rows_of
+from qkcore.attention.rows import Rows, rows_of
 from qkcore.puzzles.puzzle import Puzzle
 
 if TYPE_CHECKING:
@@ -242,17 +243,52 @@ def _check_rows(
     If not, whether separate rows in a padded batch are right.
     """
     prompts = _prompts(ids)
-    try:
-        difference = _rows_difference(model, geometry, prompts)
-    except (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError):
-        difference = float("inf")  # the model takes no 4-D mask
-    if difference <= tolerance:
-        return geometry, difference
-    geometry = replace(geometry, is_side_by_side=False)
-    difference = _rows_difference(model, geometry, prompts)
+    alone = [[prompt] for prompt in prompts]
+    if geometry.is_side_by_side:
+        try:
+            difference = _rows_difference(model, geometry, alone)
+        except (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError):
+            difference = float("inf")  # the model takes no 4-D mask
+        if difference <= tolerance:
+            return geometry, difference
+        geometry = replace(geometry, is_side_by_side=False)
+    difference = _rows_difference(model, geometry, alone)
     what = "scores change with the batch that a puzzle is in"
     _refuse_over(difference, tolerance, geometry, what)
-    return geometry, difference
+    return _check_continued(model, geometry, prompts, tolerance, difference)
+
+
+def _check_continued(
+    model: "PreTrainedModel",
+    geometry: Geometry,
+    prompts: list[Prompt],
+    tolerance: float,
+    apart: float,
+) -> tuple[Geometry, float]:
+    """Find out whether what rows begin alike may be read once. If not, rows stay as they are.
+
+    Asked with one prompt, with two that go on from one row, and with two rows cut at one place.
+    """
+    continued = replace(geometry, is_continued=True)
+    long, short = prompts
+    try:
+        differences = [
+            _rows_difference(model, continued, groups)
+            for groups in ([[long]], [[long, short]], [[long], [short]])
+        ]
+    except (
+        UnsupportedModelError,
+        RuntimeError,
+        ValueError,
+        TypeError,
+        LookupError,
+        AttributeError,
+        NotImplementedError,
+    ):
+        return geometry, apart
+    if not max(differences) <= tolerance:
+        return geometry, apart
+    return continued, max(apart, *differences)
 
 
 def _prompts(ids: list[int]) -> list[Prompt]:
@@ -273,10 +309,10 @@ def _check_window(
     Asked with one that the text exceeds. Where it does not (Moshi states one and looks further
     back), prompts are kept as short as the window: up to there it makes no difference.
     """
-    config = model.config.get_text_config()
+    config, alone = model.config.get_text_config(), [[prompt] for prompt in _prompts(ids)]
     try:
         config.sliding_window = SHORT_WINDOW
-        difference = _rows_difference(model, replace(geometry, window=SHORT_WINDOW), _prompts(ids))
+        difference = _rows_difference(model, replace(geometry, window=SHORT_WINDOW), alone)
     finally:
         config.sliding_window = window
     if difference <= tolerance:
@@ -284,16 +320,19 @@ def _check_window(
     return replace(geometry, max_positions=min(window, geometry.max_positions or window))
 
 
-def _rows_difference(model: "PreTrainedModel", geometry: Geometry, prompts: list[Prompt]) -> float:
+def _rows_difference(
+    model: "PreTrainedModel", geometry: Geometry, groups: list[list[Prompt]]
+) -> float:
     """Queries, keys and logits of a padded batch, against ordinary calls.
 
     One such call for each prompt and candidate.
     """
+    prompts = [prompt for group in groups for prompt in group]
     if geometry.is_side_by_side:
-        rows, n_rows = rows_of([[prompt] for prompt in prompts]), 1
+        n_rows, batch = 1, capture(model, geometry, rows_of(groups), ("post",))
     else:
-        rows, n_rows = separate_rows_of(prompts), len(prompts[0].candidates)
-    batch = capture(model, geometry, rows, ("post",))
+        n_rows = len(prompts[0].candidates)
+        batch = capture_apart(model, geometry, groups, ("post",))
     differences = []
     for number, prompt in enumerate(prompts):
         for index, ids in enumerate(prompt.candidates):

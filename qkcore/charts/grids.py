@@ -3,10 +3,12 @@
 Reads nothing, computes nothing that has a name in qkcore.statistics.
 """
 
+from collections.abc import Sequence
+
 import altair as alt
 import pandas as pd
 
-from qkcore.charts.theme import CELL, GREY, grid_height, legible
+from qkcore.charts.theme import CELL, GREY, grid_height, legible, rows_without_heads
 from qkcore.wording import accuracy_text, gap_text, head_name, percent, texts_of
 
 GAIN_REACH = 0.5  # gains and gaps beyond 50 points are drawn as 50
@@ -20,6 +22,7 @@ def head_grid(
     measure: str = "accuracy",
     title: str = "Accuracy",
     n_kv_heads: int | None = None,
+    absent: Sequence[int] = (),
 ) -> alt.LayerChart:
     """A measure of every head as a heat map, a click on a cell selecting it.
 
@@ -33,6 +36,7 @@ def head_grid(
         title: and its title.
         n_kv_heads: lines between groups of heads that share keys; None or as many as heads draws
             none.
+        absent: layers of the model that have no heads; each is an empty row that says so.
 
     >>> from qkcore import ResultStore, demo_store, head_grid, measures
     >>> store = ResultStore.kept(demo_store())
@@ -62,7 +66,9 @@ def head_grid(
         .add_params(alt.selection_point(name=CELL, fields=["layer", "head"], toggle=False))
     )
     layers = [cells]
-    n_layers, n_heads = heads["layer"].nunique(), heads["head"].nunique()
+    n_layers, n_heads = heads["layer"].nunique() + len(absent), heads["head"].nunique()
+    if absent:
+        layers.append(rows_without_heads(absent, n_layers))
     if "is_above_luck" in frame:
         hatched = alt.Chart(frame[~frame["is_above_luck"]]).encode(x=x, y=y, tooltip=tooltip)
         layers.append(_hatching(hatched, grid_height(n_layers) / n_layers))

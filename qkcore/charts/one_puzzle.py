@@ -12,7 +12,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from qkcore.charts.theme import CELL, GREY, grid_height
+from qkcore.charts.theme import CELL, GREY, grid_height, rows_without_heads
 
 COLUMNS = 44  # characters a line of the token strip: what fits a phone
 MAX_TOKENS = 2_000  # tokens that are drawn; the table has all of them
@@ -23,13 +23,16 @@ MAX_SHOWN = 20  # characters of a token that are drawn
 STRIP_FONT, STRIP_COLUMN = (12, 7.3)
 
 
-def puzzle_grid(frame: pd.DataFrame, chosen: tuple[int, int], legend: str) -> alt.LayerChart:
+def puzzle_grid(
+    frame: pd.DataFrame, chosen: tuple[int, int], legend: str, absent: Sequence[int] = ()
+) -> alt.LayerChart:
     """Every head's answer to one puzzle; a click on a cell selects it.
 
     Args:
         frame: from `one_puzzle.grid_frame`.
         chosen: the head to ring.
         legend: what the colour means.
+        absent: layers of the model that have no heads; each is an empty row that says so.
 
     >>> from qkcore import bundled_model, grid_frame, load_model, puzzle_grid
     >>> from qkcore import score_puzzle, typed_puzzle
@@ -64,6 +67,9 @@ def puzzle_grid(frame: pd.DataFrame, chosen: tuple[int, int], legend: str) -> al
     )
     cells = cells.add_params(alt.selection_point(name=CELL, fields=["layer", "head"], toggle=False))
     layers = [cells]
+    n_layers = frame["layer"].nunique() + len(absent)
+    if absent:
+        layers.append(rows_without_heads(absent, n_layers))
     if len(frame) <= MAX_SIGNED:
         # White on a dark rim is legible on every tint of both themes.
         sign = base.encode(text=alt.Text("mark:N"))
@@ -80,7 +86,7 @@ def puzzle_grid(frame: pd.DataFrame, chosen: tuple[int, int], legend: str) -> al
     )
     colour = alt.Stroke("who:N", scale=alt.Scale(domain=["chosen head"]), legend=None)
     layers.append(ring.encode(x=x, y=y, stroke=colour, tooltip=tooltip))
-    return alt.LayerChart(layer=layers, height=160 + grid_height(frame["layer"].nunique()))
+    return alt.LayerChart(layer=layers, height=160 + grid_height(n_layers))
 
 
 def shown(text: str) -> str:

@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 
 import altair as alt
+import pandas as pd
 
 from qkcore.bundled import APP
 
@@ -27,6 +28,28 @@ WIDTH = 640  # pixels, outside of the dashboard, where nothing stretches a chart
 def grid_height(n_layers: int) -> int:
     """Height of a grid's cells together, in pixels."""
     return min(max(CELL_HEIGHT * n_layers, 120), MAX_GRID_HEIGHT)
+
+
+def rows_without_heads(absent: Sequence[int], n_layers: int) -> alt.Chart:
+    """What stands in a grid's rows of layers that have no heads: words, and no colour.
+
+    Args:
+        absent: those layers.
+        n_layers: of the grid, these and the others.
+    """
+    rows = pd.DataFrame({"layer": list(absent)})
+    rows = rows.assign(name=[f"L{layer} has no softmax heads" for layer in absent])
+    font = min(SMALL_FONT, 0.8 * grid_height(n_layers) / n_layers)
+    return (
+        alt.Chart(rows)
+        .mark_text(color=GREY, fontSize=font, align="left")
+        .encode(
+            x=alt.XValue(8),  # pixels: clear of the lines between groups
+            y=alt.Y("layer:O", sort="descending"),
+            text=alt.TextValue("no heads"),
+            tooltip=alt.Tooltip("name:N", title="Layer"),
+        )
+    )
 
 
 def legible(text: alt.Chart, **words: Any) -> list[alt.Chart]:

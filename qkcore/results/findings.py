@@ -4,6 +4,7 @@ Heads are chosen on validation puzzles and reported on test puzzles throughout.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,6 +31,28 @@ MEASURES = {
 }
 ON_ANSWER = "accuracy_on_"  # the name of a measure goes on with the answer's index
 N_TOP = 20
+
+
+def layers_with_heads(run: pd.Series) -> tuple[int, ...]:
+    """The layers of a run's model that have softmax heads, as the model numbers them.
+
+    Args:
+        run: a row of `ResultStore.runs`. Stores made before there were others lack head_layers.
+
+    >>> from qkcore import ResultStore, demo_store
+    >>> layers_with_heads(ResultStore.kept(demo_store()).runs().iloc[0])
+    (0, 1, 2, 3, 4, 5, 6, 7)
+    """
+    stated: Any = run.get("head_layers")
+    if np.ndim(stated) == 0:  # missing, in whichever way a frame has it
+        return tuple(range(int(run["n_layers"])))
+    return tuple(int(layer) for layer in stated)
+
+
+def layers_without_heads(run: pd.Series) -> tuple[int, ...]:
+    """The other layers of a run's model: with linear attention, state spaces and the like."""
+    there = set(layers_with_heads(run))
+    return tuple(layer for layer in range(int(run["n_layers"])) if layer not in there)
 
 
 def measures(

@@ -15,15 +15,16 @@ from qkcore.asking.prompts import Prompt, locate
 from qkcore.asking.readings import ROPES
 from qkcore.asking.templates import PromptError, Template, default_template
 from qkcore.attention.capture import capture
+from qkcore.attention.continued import capture_apart
 from qkcore.attention.geometry import UnsupportedModelError
 from qkcore.attention.load import CausalLM
 from qkcore.attention.rows import (
     MAX_ROW_TOKENS,
+    alike,
     batches_of,
     groups_of,
     n_row_tokens,
     rows_of,
-    separate_rows_of,
 )
 from qkcore.puzzles.puzzle import Puzzle
 from qkcore.results.scores import Scores
@@ -212,11 +213,15 @@ def _batches(
 ) -> list[list[list[int]]]:
     """Prompts that are still to be scored, as batches of groups of indices."""
     wanted = [prompts[index] for index in indices]
-    if lm.geometry.is_side_by_side:
+    geometry = lm.geometry
+    groups = [[place] for place in range(len(wanted))]
+    if geometry.is_side_by_side or geometry.is_continued:
         groups = groups_of(wanted, budget.max_row_tokens)
-    else:
-        groups = [[place] for place in range(len(wanted))]
-    batches = batches_of(wanted, groups, budget.max_tokens)
+    batches = list(batches_of(wanted, groups, budget.max_tokens))
+    if geometry.is_continued:
+        # A pass more costs little on a CPU; elsewhere many rows at once matter more.
+        is_exact = lm.device.type == "cpu"
+        batches = [part for batch in batches for part in alike(wanted, batch, is_exact)]
     return [[[indices[place] for place in group] for group in batch] for batch in batches]
 
 
@@ -239,7 +244,7 @@ def _score_batch(
         # (row, layer, head, statement, candidate, dim)
         queries = captured.queries[rope].unflatten(-2, (-1, n_candidates))
     else:
-        captured = capture(lm.model, lm.geometry, separate_rows_of(prompts), (rope,))
+        captured = capture_apart(lm.model, lm.geometry, groups, (rope,))
         # The rows of one prompt follow each other; its key and logits are the same in all of them.
         places = [(row * n_candidates, 0) for row in range(len(prompts))]
         rows = captured.queries[rope].unflatten(0, (-1, n_candidates)).movedim(1, -2)

@@ -9,8 +9,9 @@ from functools import partial
 
 from qkcore.asking.prompts import Prompt, token_text
 from qkcore.attention.capture import capture
+from qkcore.attention.continued import capture_apart
 from qkcore.attention.load import CausalLM
-from qkcore.attention.rows import rows_of, separate_rows_of
+from qkcore.attention.rows import rows_of
 from qkcore.results.publish import WorkedExample
 
 
@@ -28,9 +29,10 @@ def worked_example(
     """
     tests = [prompt for prompt in prompts if prompt.puzzle.split == "test"]
     prompt = min(tests, key=lambda prompt: len(prompt.tokens))
-    is_shared = lm.geometry.is_side_by_side
-    rows = rows_of([[prompt]]) if is_shared else separate_rows_of([prompt])
-    captured = capture(lm.model, lm.geometry, rows, (rope,))
+    if lm.geometry.is_side_by_side:
+        captured = capture(lm.model, lm.geometry, rows_of([[prompt]]), (rope,))
+    else:
+        captured = capture_apart(lm.model, lm.geometry, [[prompt]], (rope,))
     # (row, query, dim): one row, or a row a candidate
     place = lm.geometry.head_layers.index(layer)
     queries = captured.queries[rope][:, place, head]

@@ -4,7 +4,9 @@ from altair.utils.schemapi import SchemaValidationError
 
 from qkcore.charts.curves import difficulty_curves
 from qkcore.charts.grids import head_grid
+from qkcore.charts.one_puzzle import puzzle_grid
 
+NO_HEADS = {"value": "no heads"}
 WHO = ("L0 H1", "model")
 
 HEADS = pd.DataFrame(
@@ -52,6 +54,24 @@ def test_a_click_names_layer_and_head():
     (parameter,) = head_grid(HEADS, 0.5, None).to_dict()["params"]
     assert parameter["name"] == "cell"
     assert parameter["select"]["fields"] == ["layer", "head"]
+
+
+@pytest.mark.parametrize("draw", ["stored", "live"])
+def test_a_layer_without_heads_is_a_row_of_words_and_never_a_colour(draw):
+    if draw == "stored":
+        chart = head_grid(HEADS, 0.5, (0, 1), absent=(1, 2)).to_dict()
+    else:
+        one = HEADS.assign(name="", answer="", verdict="", margin=1.0, scaled=1.0, mark="+")
+        one["is_known_good"] = False
+        chart = puzzle_grid(one, (0, 1), "Margin", absent=(1, 2)).to_dict()
+    texts = [layer for layer in chart["layer"] if layer["encoding"].get("text") == NO_HEADS]
+    assert [
+        [row["layer"] for row in chart["datasets"][layer["data"]["name"]]] for layer in texts
+    ] == [[1, 2]]
+    for layer in chart["layer"]:
+        if "color" in layer["encoding"]:
+            rows = chart["datasets"][layer["data"]["name"]]
+            assert {row["layer"] for row in rows} == {0}
 
 
 def test_steps_are_whole_numbers_on_the_axis():

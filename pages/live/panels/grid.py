@@ -24,10 +24,10 @@ def show_grid(view: View) -> None:
         f"**{n_plus:,}** of {len(frame):,} heads are {what} ({towards}). Click a cell to open that "
         "head below."
     )
-    key = f"live grid {view.keys} {frame.shape[0]}"
-
+    key, absent = f"live grid {view.keys} {frame.shape[0]}", view.result.absent
+    legend = "Margin, in usual sizes of each head"
     show_chart(
-        drawn_once(puzzle_grid, frame, view.place, "Margin, in usual sizes of each head"),
+        drawn_once(puzzle_grid, frame, view.place, legend, absent),
         width="stretch",
         key=key,
         on_select=taking_head(key, view.keys),
