@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from qkcore.bundled import bundled_model, demo_store
     from qkcore.charts.curves import difficulty_curves, gap_chart, margin_curves
     from qkcore.charts.grids import gap_grid, head_grid, transfer_matrix
+    from qkcore.charts.left_over import what_is_left
     from qkcore.charts.one_puzzle import puzzle_grid, token_strip
     from qkcore.charts.theme import themed
     from qkcore.puzzles.balance import balance_puzzles
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from qkcore.results.reader import StoreError
     from qkcore.results.scores import Scores
     from qkcore.results.store import ResultStore
-    from qkcore.results.verdicts import verdict_of
+    from qkcore.results.verdicts import left_over, three_gaps, verdict_of
     from qkcore.scoring.alignment import Alignment, align
     from qkcore.scoring.precompute import precompute
     from qkcore.scoring.score import score_puzzle, score_puzzles
@@ -70,6 +71,7 @@ _HOMES = {
     "bundled": "bundled_model demo_store",
     "charts.curves": "difficulty_curves gap_chart margin_curves",
     "charts.grids": "gap_grid head_grid transfer_matrix",
+    "charts.left_over": "what_is_left",
     "charts.one_puzzle": "puzzle_grid token_strip",
     "charts.theme": "themed",
     "puzzles.balance": "balance_puzzles",
@@ -85,7 +87,7 @@ _HOMES = {
     "results.reader": "StoreError",
     "results.scores": "Scores",
     "results.store": "ResultStore",
-    "results.verdicts": "verdict_of",
+    "results.verdicts": "left_over three_gaps verdict_of",
     "scoring.alignment": "Alignment align",
     "scoring.precompute": "precompute",
     "scoring.score": "score_puzzle score_puzzles",
@@ -133,6 +135,7 @@ __all__ = [
     "head_gap",
     "head_grid",
     "import_puzzles",
+    "left_over",
     "load_model",
     "load_puzzles",
     "luck_line",
@@ -151,6 +154,7 @@ __all__ = [
     "surface_accuracy",
     "template_named",
     "themed",
+    "three_gaps",
     "token_strip",
     "transfer_matrix",
     "transfers",
@@ -159,6 +163,7 @@ __all__ = [
     "variants",
     "verdict_of",
     "vouch_for",
+    "what_is_left",
     "write_bundle",
 ]
 

@@ -56,17 +56,29 @@ def layers_without_heads(run: pd.Series) -> tuple[int, ...]:
 
 
 def measures(
-    store: ResultStore, run_id: str, steps: int | None = None, distractors: int | None = None
+    store: ResultStore,
+    run_id: str,
+    steps: int | None = None,
+    distractors: int | None = None,
+    by: str | None = None,
 ) -> pd.DataFrame:
     """Every head on these test puzzles, measured in every way; empty without such puzzles.
+
+    Args:
+        store: that holds the run.
+        run_id: of the run.
+        steps: of the puzzles; None: all.
+        distractors: likewise.
+        by: "accuracy" or "balanced_accuracy": what luck and chance are of; None: the run's own.
 
     Returns:
         layer, head, n, n_right, n_groups, accuracy, low, high (95 %), balanced_low, balanced_high
         (of balanced accuracy), then whatever else `measure_names` has
         for the run, NaN where these puzzles do not define it: gain (over the model),
         balanced_accuracy, auc, accuracy_on_0 and so on (by the right candidate's index);
-        is_above_luck (accuracy above the luck line's 95th percentile), is_above_chance (false
-        discovery controlled).
+        is_above_luck (above the luck line's 95th percentile, by that measure), is_above_chance
+        (false discovery controlled, likewise), constant (candidate that the head says to 98 % of
+        validation puzzles, or missing).
 
     >>> from qkcore import ResultStore, demo_store, measures
     >>> store = ResultStore.kept(demo_store())
@@ -93,14 +105,21 @@ def measures(
         for name in measure_names(store, run_id)
         if name != "accuracy"
     }
-    columns["is_above_luck"] = heads["accuracy"] > store.luck(*filters)["q95"].iloc[0]
-    null = store.head_luck(*filters)
-    columns["is_above_chance"] = above_chance(
-        heads["n_right"].to_numpy(), null["null_mean"], null["null_sd"]
-    )
+    by = store.measure(run_id) if by is None else by
+    columns["is_above_luck"] = heads[by] > store.luck(*filters, by)["q95"].iloc[0]
+    columns["is_above_chance"] = _above_chance(heads, store.head_luck(*filters, by), by)
+    columns["constant"] = store.head_facts(run_id)["constant"]
     first = ["layer", "head", "n", "n_right", "n_groups", "accuracy", "low", "high"]
     bounds = ["balanced_low", "balanced_high"]
     return heads[[*first, *bounds]].assign(**columns)
+
+
+def _above_chance(heads: pd.DataFrame, null: dict[str, np.ndarray], by: str) -> np.ndarray:
+    """`metrics.above_chance`; a balanced accuracy is counted as if in puzzles."""
+    if by == "accuracy":
+        return above_chance(heads["n_right"].to_numpy(), null["null_mean"], null["null_sd"])
+    n = heads["n"].to_numpy()
+    return above_chance(n * heads[by].to_numpy(), n * null["null_mean"], n * null["null_sd"])
 
 
 def measure_names(store: ResultStore, run_id: str) -> dict[str, str]:

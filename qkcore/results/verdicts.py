@@ -9,10 +9,12 @@ import numpy as np
 import pandas as pd
 
 from qkcore.results.answers import exam
+from qkcore.results.raw import head_scores, is_among, model_logits, puzzle_rows
 from qkcore.results.store import ResultStore
 from qkcore.statistics.evidence import Evidence, Measured, Rival, Twin, against, measured
-from qkcore.statistics.exams import gaps
-from qkcore.statistics.verdicts import Verdict, verdict
+from qkcore.statistics.calibration import pairwise_auc
+from qkcore.statistics.exams import accuracy_by, gaps
+from qkcore.statistics.verdicts import TWIN, Verdict, verdict
 from qkcore.wording import head_name
 
 SAME_MODEL = ["model", "model_revision", "rope", "dtype", "template", "n_layers", "n_heads"]
@@ -30,6 +32,84 @@ def verdict_of(store: ResultStore, run_id: str) -> Verdict | None:
     """
     evidence = evidence_of(store, run_id)
     return None if evidence is None else verdict(evidence)
+
+
+def left_over(store: ResultStore, run_id: str) -> pd.DataFrame:
+    """What each rival leaves of the chosen head's gap to the model, step by step.
+
+    Returns:
+        step, rival (the best so far), left, low, high (the head's lead over it as a share, 95 %),
+        rival_accuracy, then own_rival and own_lead of the rival that the step is about; no rows
+        where there is no verdict.
+
+    >>> from qkcore import ResultStore, demo_store, left_over
+    >>> store = ResultStore.kept(demo_store())
+    >>> left_over(store, store.runs()["run_id"].iloc[0])["step"].iloc[:2].tolist()
+    ['gap to the model', 'after calibration']
+    """
+    found = verdict_of(store, run_id)
+    columns = "step rival left low high rival_accuracy own_rival own_lead".split()
+    if found is None:
+        return pd.DataFrame(columns=columns)
+    accuracy = {step.own.name: step.own.accuracy.value for step in found.steps}
+    rows = [
+        (
+            step.label,
+            step.best,
+            *(step.left.value, step.left.low, step.left.high),
+            step.own.accuracy.value if step.label == TWIN else accuracy[step.best],
+            step.own.name,
+            step.own.lead.value,
+        )
+        for step in found.steps
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def three_gaps(store: ResultStore, run_id: str, layer: int, head: int) -> pd.DataFrame:
+    """A head against the model on test puzzles, with and without one offset for each.
+
+    Returns:
+        comparison, who, than, who_accuracy, than_accuracy, n, n_groups, gap (share), low, high
+        (95 %), p; by the run's measure. The first row is the fair one: a head that was chosen with
+        labels, against a model that may use the same labels for one number. No rows without test
+        puzzles.
+    """
+    marks, measure = exam(store, run_id, layer, head), store.measure(run_id)
+    if marks.empty:
+        return pd.DataFrame(columns=["comparison"])
+    pairs = {
+        "head − calibrated model": ("head", "calibrated_model"),
+        "head − model, as in the paper": ("head", "model"),
+        "both calibrated": ("calibrated_head", "calibrated_model"),
+    }
+    names = list(dict.fromkeys(who for pair in pairs.values() for who in pair))
+    shares = accuracy_by(marks, [], names, measure).set_index("who")["accuracy"]
+    rows = [
+        gaps(marks, [], who, than, measure).assign(
+            comparison=name,
+            who=who,
+            than=than,
+            who_accuracy=shares[who],
+            than_accuracy=shares[than],
+        )
+        for name, (who, than) in pairs.items()
+    ]
+    first = ["comparison", "who", "than", "who_accuracy", "than_accuracy", "n", "n_groups"]
+    return pd.concat(rows, ignore_index=True)[[*first, "gap", "low", "high", "p"]]
+
+
+def areas(store: ResultStore, run_id: str, layer: int, head: int) -> tuple[float, float]:
+    """AUC of a head and of the model on test puzzles: how well they order them, whatever they lean.
+
+    NaN where fewer than two answers occur; see `calibration.pairwise_auc`.
+    """
+    puzzles = puzzle_rows(store, run_id)
+    is_test = is_among(puzzles, "test")
+    answer = puzzles["answer"].to_numpy()[is_test]
+    own, model = head_scores(store, run_id, [(layer, head)])[:, 0], model_logits(store, run_id)
+    of_head, of_model = (float(pairwise_auc(scores[is_test], answer)) for scores in (own, model))
+    return of_head, of_model
 
 
 def evidence_of(store: ResultStore, run_id: str) -> Evidence | None:

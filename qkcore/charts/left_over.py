@@ -1,0 +1,68 @@
+"""What is left of a gap: tidy frame in, Altair chart out. What all charts share is in `theme`."""
+
+import altair as alt
+import pandas as pd
+
+from qkcore.charts.theme import GREY
+from qkcore.wording import percent
+
+ROW = 40  # pixels
+
+
+def what_is_left(steps: pd.DataFrame) -> alt.LayerChart:
+    """The gap to the model, and what each rival leaves of it, from the top down.
+
+    Args:
+        steps: as `left_over` gives them: step, rival, left, low, high, rival_accuracy; in order.
+
+    >>> from qkcore import ResultStore, demo_store, left_over, what_is_left
+    >>> store = ResultStore.kept(demo_store())
+    >>> steps = left_over(store, store.runs()["run_id"].iloc[0])
+    >>> type(what_is_left(steps)).__name__
+    'LayerChart'
+    """
+    frame = steps.assign(
+        who="head",
+        **{name: 100 * steps[name] for name in ("left", "low", "high")},
+        label=[_points(left) for left in steps["left"]],
+        text=[
+            f"{_points(left)} points ({_points(low)} to {_points(high)})"
+            for left, low, high in steps[["left", "low", "high"]].itertuples(index=False)
+        ],
+        beside=[
+            f"{rival}, {percent(accuracy)}"
+            for rival, accuracy in steps[["rival", "rival_accuracy"]].itertuples(index=False)
+        ],
+    )
+    tooltip = [
+        alt.Tooltip("step:N", title="Step"),
+        alt.Tooltip("text:N", title="Head ahead by"),
+        alt.Tooltip("beside:N", title="Best rival so far"),
+    ]
+    y = alt.Y("step:N", sort=None, title=None, axis=alt.Axis(labelLimit=200))
+    axis = alt.Axis(title="Head ahead of its best rival, points", format="+d")
+    base = alt.Chart(frame).encode(y=y, tooltip=tooltip)
+    colour = alt.Color("who:N", scale=alt.Scale(domain=["head", "model"]), legend=None)
+    end = alt.X("left:Q", axis=axis, scale=alt.Scale(zero=True, nice=True))
+    zero = alt.Chart(pd.DataFrame({"zero": [0.0]})).mark_rule(color=GREY, strokeWidth=1.5)
+    layers = [
+        base.mark_bar(height=16, opacity=0.55).encode(x=end, x2=alt.datum(0), color=colour),
+        base.mark_rule(strokeWidth=2, color=GREY).encode(
+            x=alt.X("low:Q", axis=axis), x2=alt.X2("high:Q")
+        ),
+        base.mark_point(filled=True, size=80, opacity=1).encode(x=end, color=colour),
+        zero.encode(x=alt.X("zero:Q", axis=axis)),
+        base.mark_text(align="left", dx=8, dy=-12, color=GREY).encode(
+            x=alt.X("left:Q", axis=axis), text=alt.Text("label:N")
+        ),
+    ]
+    return alt.LayerChart(layer=layers, height=60 + ROW * len(frame))
+
+
+def _points(share: float) -> str:
+    """Points, to a tenth.
+
+    >>> _points(-0.1234)
+    '−12.3'
+    """
+    return f"{100 * share:+.1f}".replace("-", "−")
