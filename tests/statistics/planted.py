@@ -90,7 +90,7 @@ def evidence_on(kind: str, rng, n_groups: int = 120, rule_works: bool = True, tw
         model=rival("the model", choices(model[1])),
         calibrated_model=rival("the calibrated model", calibrated(model[1], own_offsets)),
         majority=rival("the commonest answer", majority),
-        luck=float(luck_line(said[1], frame, n_permutations=200)["q95"].iloc[0]),
+        luck=float(luck_line(said[1], frame, n_permutations=100)["q95"].iloc[0]),
         n=len(test.answer),
         n_groups=n_groups,
         rule=rival('"contains not"', test.word),

@@ -167,7 +167,7 @@ def test_marks_make_the_same_numbers_as_counting_by_hand():
 
 # Made-up runs
 
-N_DRAWS = 40
+N_DRAWS = 30
 
 
 def verdicts_of(kind: str, **more) -> Counter:
