@@ -10,9 +10,12 @@ from pages.main.stored import ask
 from pages.widgets.curves import exam_of
 from pages.widgets.drawing import drawn, show_chart
 from pages.widgets.exports import offer, python_for
+from pages.widgets.rules import MEASURE_NAMES
+from pages.widgets.verdict import groups_sentence, show_verdict
 from qkcore.charts.curves import agreement_bars, gap_chart
 from qkcore.results.answers import exam
 from qkcore.results.findings import run_gaps
+from qkcore.results.store import ResultStore
 from qkcore.statistics.exams import DIFFICULTY, agreement, gaps, kappa
 from qkcore.wording import gap_text, head_name, percent, texts_of
 
@@ -30,14 +33,20 @@ marks = exam_of(it)
 def show_headline() -> None:
     """Counts, paired test and agreement."""
     shares = agreement(marks, []).set_index("verdict")["share"]
-    gap = gaps(marks, []).iloc[0]
+    measure = ask(ResultStore.measure, it.run_id)
+    fair, raw = (
+        gaps(marks, [], "head", than, measure).iloc[0] for than in ("calibrated_model", "model")
+    )
+    columns = ["gap", "low", "high", "p"]
     same = ((marks["head"] == marks["model"]) & (marks["head"] >= 0)).mean()
     alike = kappa(marks)
     st.markdown(
         f"Of {len(marks):,} test puzzles, both are right on {percent(shares['both'])}, only "
         f"{it.name} on **{percent(shares['only head'])}**, only the model on "
-        f"**{percent(shares['only model'])}**, neither on {percent(shares['neither'])}. Paired: "
-        f"**{gap_text(*gap[['gap', 'low', 'high', 'p']])}**."
+        f"**{percent(shares['only model'])}**, neither on {percent(shares['neither'])}. Paired, by "
+        f"{MEASURE_NAMES[measure]}: {gap_text(*raw[columns])} against the model as it is, "
+        f"**{gap_text(*fair[columns])}** against the calibrated model. "
+        f"{groups_sentence(int(raw['n']), int(raw['n_groups']))}"
     )
     st.markdown(
         f"They give the same answer on {percent(same)} of the puzzles. "
@@ -50,7 +59,8 @@ def show_headline() -> None:
         )
     )
     st.caption(
-        f"{it.name}: {it.how}. p: exact McNemar test on the puzzles where one of the two is right."
+        f"{it.name}: {it.how}. Interval and p of a gap are of one method, which counts contexts "
+        "and not puzzles where several puzzles share one."
     )
 
 
@@ -112,6 +122,7 @@ if marks.empty:
         "again."
     )
 else:
+    show_verdict(it)
     show_headline()
     show_by_difficulty()
 show_runs()

@@ -1,5 +1,7 @@
 """Which head of the chosen run is best, and is it more right than the model itself?"""
 
+import math
+
 import pandas as pd
 import streamlit as st
 
@@ -9,11 +11,18 @@ from pages.main.stored import ask, ask_known
 from pages.widgets.curves import exam_of
 from pages.widgets.drawing import drawn, show_chart
 from pages.widgets.exports import offer, python_for
-from pages.widgets.rules import rule_sentence
+from pages.widgets.rules import LOW_AND_HIGH, MEASURE_NAMES, majority_sentence, rule_sentence
+from pages.widgets.verdict import (
+    chosen_sentence,
+    groups_sentence,
+    show_verdict,
+    show_what_is_left,
+)
 from qkcore.charts.curves import gap_chart
 from qkcore.results.answers import exam
-from qkcore.results.findings import choices_reported, head_gap
+from qkcore.results.findings import choices_reported
 from qkcore.results.store import ResultStore
+from qkcore.results.verdicts import areas, three_gaps
 from qkcore.statistics.exams import gaps
 from qkcore.wording import accuracy_text, escaped, gap_text, percent, texts_of
 
@@ -28,28 +37,63 @@ st.markdown(
 
 
 def show_headline() -> None:
-    """The chosen head against the model, the surface rules and luck, on all test puzzles."""
+    """The chosen head against the model, calibrated or not, the surface rules and luck."""
+    table = ask(three_gaps, it.run_id, it.layer, it.head)
+    measure = ask(ResultStore.measure, it.run_id)
     heads = ask(ResultStore.head_accuracy, it.run_id, "test")
     own = heads[(heads["layer"] == it.layer) & (heads["head"] == it.head)].iloc[0]
-    model = ask(ResultStore.model_accuracy, it.run_id, "test").iloc[0]
-    gap = ask_known(head_gap, it.run_id, it.layer, it.head)
-    chance = ask_known(ResultStore.chance, it.run_id, "test")
-    luck = ask(ResultStore.luck, it.run_id, "test").iloc[0]
-    quoted = ["accuracy", "low", "high", "n"]
+    fair, raw = table.iloc[0], table.iloc[1]
+    bounds = LOW_AND_HIGH[measure]
+    figures = (own[measure], own[bounds[0]], own[bounds[1]], own["n"])
     st.markdown(
-        f"**{it.name}**, {it.how}, answers **{accuracy_text(*own[quoted])}** of the test puzzles "
-        f"right; the model itself **{accuracy_text(*model[quoted])}**: "
-        f"{gap_text(*gap[['gap', 'low', 'high', 'p']])}."
+        f"**{it.name}**, {it.how}, has {MEASURE_NAMES[measure]} "
+        f"**{accuracy_text(*figures)}** on test puzzles; the model, calibrated on the same "
+        f"validation puzzles, **{percent(fair['than_accuracy'])}**: "
+        f"**{gap_text(*fair[['gap', 'low', 'high', 'p']])}**. The model as it is gets "
+        f"{percent(raw['than_accuracy'])}: {gap_text(*raw[['gap', 'low', 'high', 'p']])}."
     )
+    chance = ask_known(ResultStore.chance, it.run_id, "test")
+    luck = ask(ResultStore.luck, it.run_id, "test", measure=measure).iloc[0]
     st.markdown(
         f"Chance is {percent(chance)}. Luck would give the best of {len(heads):,} heads "
         f"{percent(luck['q50'])}; the luck line is {percent(luck['q95'])}: guessing, the best head "
-        f"rises above it in at most 1 of 20 cases. {rule_sentence(it.run_id)}"
+        f"rises above it in at most 1 of 20 cases. {majority_sentence(it.run_id)} "
+        f"{rule_sentence(it.run_id)}"
+    )
+    st.markdown(f"{chosen_sentence(it)} {groups_sentence(int(raw['n']), int(raw['n_groups']))}")
+    balanced = (
+        " One answer is right for more than 55 in 100 validation puzzles, so heads are chosen and "
+        "reported by balanced accuracy: the mean over answers of the share that is right."
     )
     st.caption(
-        "Brackets after an accuracy: 95 % interval and number of test puzzles. p: exact McNemar "
-        "test."
+        "Calibrated: one offset a candidate, chosen on validation puzzles, is added to the logits. "
+        "Brackets after an accuracy: 95 % interval and number of test puzzles; after a gap: 95 % "
+        "interval and p, both of one method."
+        f"{balanced if measure == 'balanced_accuracy' else ''}"
     )
+
+
+def show_three_gaps() -> None:
+    """Raw to raw, fair, and both calibrated, with the areas that no offset changes."""
+    table = ask(three_gaps, it.run_id, it.layer, it.head)
+    of_head, of_model = ask(areas, it.run_id, it.layer, it.head)
+    shown = pd.DataFrame(
+        {
+            "Comparison": table["comparison"],
+            "Head": [percent(share) for share in table["who_accuracy"]],
+            "Model": [percent(share) for share in table["than_accuracy"]],
+            "Gap": texts_of(table, gap_text, "gap", "low", "high", "p"),
+        }
+    )
+    st.dataframe(
+        shown, hide_index=True, width="stretch", alt="The head against the model in three ways"
+    )
+    if not math.isnan(of_head + of_model):
+        st.caption(
+            f"AUC, which no offset changes: {it.name} {of_head:.2f}, the model {of_model:.2f} "
+            "(chance 0.50)."
+        )
+    offer("three-gaps", table, python_for(three_gaps, it.run_id, it.layer, it.head))
 
 
 def show_gap_by_steps() -> None:
@@ -133,8 +177,7 @@ def show_runs() -> None:
     st.dataframe(runs, hide_index=True, width="stretch", alt="All runs in the store")
     st.caption(
         'Rotary "pre": queries and keys before rotary position embedding, as in the paper; "post": '
-        "after it. Intervals take puzzles as independent, which statements about one context are "
-        "not quite."
+        "after it."
     )
 
 
@@ -145,7 +188,10 @@ if ask(ResultStore.difficulties, it.run_id, "test").empty:
         'file the split "test" and score it again.'
     )
 else:
+    show_verdict(it)
     show_headline()
+    show_what_is_left(it)
+    show_three_gaps()
     show_gap_by_steps()
     show_ways_to_choose()
 show_runs()

@@ -8,12 +8,35 @@ from pages.main.stored import ask
 from pages.widgets.drawing import drawn, show_chart
 from pages.widgets.exports import offer, python_for
 from pages.widgets.puzzle import puzzle_titles
+from pages.widgets.verdict import chosen_sentence
 from qkcore.charts.curves import margin_curves
+from qkcore.charts.left_over import stability_curve
 from qkcore.results.answers import exam, texts
 from qkcore.results.store import ResultStore
 from qkcore.statistics.exams import verdicts
 
 N_SHOWN = 20  # puzzles
+
+
+def show_stability(it: Chosen) -> None:
+    """How sure the choice of the head is, and how many puzzles it takes."""
+    table = ask(ResultStore.stability, it.run_id)
+    if table.empty:
+        return
+    st.markdown(chosen_sentence(it))
+    chart = drawn(stability_curve, table)
+    show_chart(
+        chart,
+        width="stretch",
+        key=f"stability {it.run_id}",
+        alt="Test accuracy of the chosen head by the number of validation puzzles that chose it; "
+        "the table below has the numbers",
+    )
+    st.caption(
+        "What the chosen head gets on test puzzles, whichever it is, by how many validation "
+        "puzzles chose it: median and 5th to 95th percentile of 200 draws of groups."
+    )
+    offer("stability", table, python_for(ResultStore.stability, it.run_id), chart.make)
 
 
 def show_margins(it: Chosen, marks: pd.DataFrame) -> None:

@@ -28,7 +28,7 @@ def head_grid(
 
     Args:
         heads: layer, head, accuracy, low, high, n, the measure, and optionally is_above_luck: cells
-            where it is false are hatched.
+            where it is false are hatched; and constant: cells where it is not missing are marked.
         chance: accuracy of guessing, the scale's middle; the scale always runs from 0 to 1, so that
             runs compare. A gain runs from -50 to +50 points round 0, an AUC round one half.
         chosen: the head to ring.
@@ -72,6 +72,9 @@ def head_grid(
     if "is_above_luck" in frame:
         hatched = alt.Chart(frame[~frame["is_above_luck"]]).encode(x=x, y=y, tooltip=tooltip)
         layers.append(_hatching(hatched, grid_height(n_layers) / n_layers))
+    if "constant" in heads and heads["constant"].notna().any():
+        muted = frame[heads["constant"].notna().to_numpy()]
+        layers.append(_muted(alt.Chart(muted).encode(x=x, y=y, tooltip=tooltip)))
     if n_kv_heads is not None and n_kv_heads < n_heads:
         layers.append(_group_lines(n_heads, n_kv_heads))
     if chosen is not None:
@@ -84,6 +87,18 @@ def _hatching(cells: alt.Chart, cell_height: float) -> alt.Chart:
     """A stroke across each of the cells, which are so many pixels high."""
     return cells.mark_point(
         shape=SLASH, size=min(cell_height, 24) ** 2 / 2, color=GREY, strokeWidth=1, opacity=0.7
+    )
+
+
+def _muted(cells: alt.Chart) -> alt.Chart:
+    """A sign on each of the cells: the head says the same whatever the puzzle."""
+    # Not a text, which some browsers' minimum size would blow up in a large grid
+    return cells.mark_point(
+        shape="M-0.6,-0.25L0.6,-0.25M-0.6,0.25L0.6,0.25",
+        size=60,
+        stroke="#000000",
+        strokeWidth=1.5,
+        opacity=0.75,
     )
 
 

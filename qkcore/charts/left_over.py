@@ -1,4 +1,7 @@
-"""What is left of a gap: tidy frame in, Altair chart out. What all charts share is in `theme`."""
+"""What is left of a gap, and how sure the choice of a head is: tidy frame in, Altair chart out.
+
+What all charts share is in `theme`.
+"""
 
 import altair as alt
 import pandas as pd
@@ -57,6 +60,48 @@ def what_is_left(steps: pd.DataFrame) -> alt.LayerChart:
         ),
     ]
     return alt.LayerChart(layer=layers, height=60 + ROW * len(frame))
+
+
+def stability_curve(stability: pd.DataFrame) -> alt.LayerChart:
+    """Test accuracy of the chosen head by how many validation puzzles chose it.
+
+    Args:
+        stability: n, median, low, high (shares), same_head, as `ResultStore.stability` gives them.
+    """
+    frame = stability.assign(
+        who="head",
+        text=[
+            f"{percent(median)} ({100 * low:.1f} to {100 * high:.1f})"
+            for median, low, high in stability[["median", "low", "high"]].itertuples(index=False)
+        ],
+        same=[percent(share) for share in stability["same_head"]],
+    )
+    ticks = frame["n"].tolist()
+    base = alt.Chart(frame).encode(
+        x=alt.X(
+            "n:Q",
+            title="Validation puzzles",
+            scale=alt.Scale(type="log", nice=False),
+            axis=alt.Axis(values=ticks, format=",d"),
+        ),
+        color=alt.Color("who:N", scale=alt.Scale(domain=["head", "model"]), legend=None),
+        tooltip=[
+            alt.Tooltip("n:Q", title="Validation puzzles", format=","),
+            alt.Tooltip("text:N", title="Test accuracy"),
+            alt.Tooltip("same:N", title="Same head as all puzzles choose"),
+        ],
+    )
+    y = alt.Y(
+        "median:Q", title="Test accuracy", scale=alt.Scale(zero=False), axis=alt.Axis(format=".0%")
+    )
+    ends = base.encode(y=alt.Y("low:Q", title="Test accuracy"), y2=alt.Y2("high:Q"))
+    layers = [
+        ends.mark_area(opacity=0.15, line=False),
+        ends.mark_rule(strokeWidth=1.5, opacity=0.6),
+        base.encode(y=y).mark_line(),
+        base.encode(y=y).mark_point(filled=True, size=80, opacity=1),
+    ]
+    return alt.LayerChart(layer=layers, height=220)
 
 
 def _points(share: float) -> str:

@@ -107,19 +107,18 @@ def measures(
     }
     by = store.measure(run_id) if by is None else by
     columns["is_above_luck"] = heads[by] > store.luck(*filters, by)["q95"].iloc[0]
-    columns["is_above_chance"] = _above_chance(heads, store.head_luck(*filters, by), by)
+    null = store.head_luck(*filters, by)
+    step = 1.0 if by == "accuracy" else 1 / ((n_by_answer > 0).sum() * n_by_answer.max())
+    columns["is_above_chance"] = above_chance(
+        heads["n_right" if by == "accuracy" else by].to_numpy(),
+        null["null_mean"],
+        null["null_sd"],
+        step=step,
+    )
     columns["constant"] = store.head_facts(run_id)["constant"]
     first = ["layer", "head", "n", "n_right", "n_groups", "accuracy", "low", "high"]
     bounds = ["balanced_low", "balanced_high"]
     return heads[[*first, *bounds]].assign(**columns)
-
-
-def _above_chance(heads: pd.DataFrame, null: dict[str, np.ndarray], by: str) -> np.ndarray:
-    """`metrics.above_chance`; a balanced accuracy is counted as if in puzzles."""
-    if by == "accuracy":
-        return above_chance(heads["n_right"].to_numpy(), null["null_mean"], null["null_sd"])
-    n = heads["n"].to_numpy()
-    return above_chance(n * heads[by].to_numpy(), n * null["null_mean"], n * null["null_sd"])
 
 
 def measure_names(store: ResultStore, run_id: str) -> dict[str, str]:

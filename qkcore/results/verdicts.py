@@ -11,10 +11,11 @@ import pandas as pd
 from qkcore.results.answers import exam
 from qkcore.results.raw import head_scores, is_among, model_logits, puzzle_rows
 from qkcore.results.store import ResultStore
-from qkcore.statistics.evidence import Evidence, Measured, Rival, Twin, against, measured
 from qkcore.statistics.calibration import pairwise_auc
+from qkcore.statistics.evidence import Evidence, Measured, Rival, Twin, against, measured
 from qkcore.statistics.exams import accuracy_by, gaps
-from qkcore.statistics.verdicts import TWIN, Verdict, verdict
+from qkcore.statistics.remains import TWIN
+from qkcore.statistics.verdicts import Verdict, verdict
 from qkcore.wording import head_name
 
 SAME_MODEL = ["model", "model_revision", "rope", "dtype", "template", "n_layers", "n_heads"]
@@ -167,7 +168,8 @@ def _twin(store: ResultStore, run_id: str, head: tuple[int, int]) -> Twin | None
     return Twin(
         head=found.measured("head"),
         calibrated_model=found.rival(CALIBRATED, "calibrated_model"),
-        luck=float(store.luck(other, "test", measure=measure)["q95"].iloc[0]),
+        # Of one head that was chosen elsewhere; where candidates differ, of all of them together
+        luck=store.chance(other, "test") or 0.0,
         n=len(marks),
         n_groups=marks["group"].nunique(),
     )

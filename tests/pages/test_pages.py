@@ -62,10 +62,9 @@ def test_the_headline_reports_the_validation_choice_on_test_puzzles(planted_path
             "\xa0", " "
         )
     assert (
-        f"**L1 H2**, chosen on validation puzzles, answers **{own}** of the test puzzles right"
-        in text
+        f"**L1 H2**, chosen on validation puzzles, has accuracy **{own}** on test puzzles" in text
     )
-    assert "the model itself **66.7 % (" in text
+    assert "The model as it is gets 66.7 %: " in text
     assert "points (" in text
     assert "luck line is" in text
     assert "best surface rule" in text
