@@ -11,11 +11,11 @@ from pages.widgets.curves import exam_of, show_curves
 from pages.widgets.drawing import drawn, show_chart
 from pages.widgets.exports import offer, python_for, shown
 from pages.widgets.head import show_disagreements, show_margins, show_stability
-from pages.widgets.rules import LOW_AND_HIGH, MEASURE_NAMES, majority_sentence, rule_sentence
+from pages.widgets.rules import MEASURE_NAMES, majority_sentence, rule_sentence
 from pages.widgets.verdict import constant_sentence, groups_sentence, show_verdict
 from qkcore.charts.grids import head_grid
 from qkcore.charts.theme import CELL
-from qkcore.results.findings import layers_without_heads, measure_names, measures
+from qkcore.results.findings import BOUNDS, layers_without_heads, measure_names, measures
 from qkcore.results.store import ResultStore
 from qkcore.statistics.exams import gaps
 from qkcore.wording import accuracy_text, gap_text, percent
@@ -34,7 +34,7 @@ steps, distractors = (
 
 # What is said is said by one measure: the one on show, or the run's own beside one of another kind.
 by = measure if measure in MEASURE_NAMES else of_run
-low, high = LOW_AND_HIGH[by]
+low, high = BOUNDS[by]
 
 
 def show_rivals(heads: pd.DataFrame) -> None:

@@ -11,7 +11,7 @@ from pages.main.stored import ask, ask_known
 from pages.widgets.curves import exam_of
 from pages.widgets.drawing import drawn, show_chart
 from pages.widgets.exports import offer, python_for
-from pages.widgets.rules import LOW_AND_HIGH, MEASURE_NAMES, majority_sentence, rule_sentence
+from pages.widgets.rules import MEASURE_NAMES, majority_sentence, rule_sentence
 from pages.widgets.verdict import (
     chosen_sentence,
     groups_sentence,
@@ -20,7 +20,7 @@ from pages.widgets.verdict import (
 )
 from qkcore.charts.curves import gap_chart
 from qkcore.results.answers import exam
-from qkcore.results.findings import choices_reported
+from qkcore.results.findings import BOUNDS, choices_reported
 from qkcore.results.store import ResultStore
 from qkcore.results.verdicts import areas, three_gaps
 from qkcore.statistics.exams import gaps
@@ -43,7 +43,7 @@ def show_headline() -> None:
     heads = ask(ResultStore.head_accuracy, it.run_id, "test")
     own = heads[(heads["layer"] == it.layer) & (heads["head"] == it.head)].iloc[0]
     fair, raw = table.iloc[0], table.iloc[1]
-    bounds = LOW_AND_HIGH[measure]
+    bounds = BOUNDS[measure]
     figures = (own[measure], own[bounds[0]], own[bounds[1]], own["n"])
     st.markdown(
         f"**{it.name}**, {it.how}, has {MEASURE_NAMES[measure]} "

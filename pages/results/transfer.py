@@ -70,22 +70,48 @@ def show_overlap() -> None:
 
 
 def show_good_everywhere() -> None:
-    """Heads for any set."""
+    """Heads for any set, if there are any."""
     st.subheader("Heads that are good on every set", anchor=False)
     table = ask(heads_good_everywhere, run_ids)
-    table["text"] = texts_of(table, accuracy_text, "accuracy", "low", "high", "n")
+    good = table[table["is_good"]] if len(table) else table
+    n_good = len(good[["layer", "head"]].drop_duplicates())
+    if n_good:
+        st.markdown(
+            f"**{n_good}** of these {'head is' if n_good == 1 else 'heads are'} above the best "
+            f"trivial rival on each of the {len(run_ids)} sets."
+        )
+    else:
+        st.markdown("**No head is above the best trivial rival on every set.** These come nearest:")
+    if table.empty:
+        st.caption("All heads say the same to nearly all puzzles of some set.")
+        return
+    table["text"] = [
+        f"{text}{'' if is_above else ' not above'}"
+        for text, is_above in zip(
+            texts_of(table, accuracy_text, "accuracy", "low", "high", "n"),
+            table["is_above"],
+            strict=True,
+        )
+    ]
     table["name"] = texts_of(table, head_name, "layer", "head")
     order = list(dict.fromkeys(table["name"]))
     by_set = table.pivot(index="name", columns="puzzle_set", values="text").loc[order]
     st.dataframe(
         by_set.rename_axis(index="Head"),
         width="stretch",
-        alt="Heads with the best worst-case validation accuracy, and their test accuracy on each "
-        "set",
+        alt="Heads with the best worst-case lead over trivial rivals, and their test accuracy on "
+        "each set",
+    )
+    of_set = table.drop_duplicates("puzzle_set")
+    named = zip(of_set["puzzle_set"], of_set["rival"], of_set["rival_accuracy"], strict=True)
+    listed = ", ".join(
+        f"{rival} {percent(share)} on {escaped(puzzle_set)}" for puzzle_set, rival, share in named
     )
     st.caption(
-        "Chosen by the worst of their validation accuracies over the sets, best first; the cells "
-        "are test accuracies with 95 % interval and n."
+        "Chosen by the worst of their validation leads over the best trivial rival of each set "
+        f"({listed}), best first; the cells are test accuracies with 95 % interval and n, balanced "
+        'where a set\'s answers are. "Not above": the interval does not lie above the rival. '
+        "Heads that always say the same are left out."
     )
     offer(
         "good-everywhere",

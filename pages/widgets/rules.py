@@ -5,10 +5,6 @@ from qkcore.results.store import ResultStore
 from qkcore.wording import accuracy_text
 
 MEASURE_NAMES = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy"}
-LOW_AND_HIGH = {
-    "accuracy": ("low", "high"),
-    "balanced_accuracy": ("balanced_low", "balanced_high"),
-}
 
 
 def rule_sentence(

@@ -4,7 +4,7 @@ Heads are chosen on validation puzzles and reported on test puzzles throughout.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -19,8 +19,10 @@ from qkcore.statistics.exams import gaps
 from qkcore.statistics.metrics import (
     REPORTED,
     above_chance,
+    balanced_accuracy,
     select_heads,
 )
+from qkcore.statistics.rivals import best_rival
 from qkcore.wording import head_name
 
 MEASURES = {
@@ -29,6 +31,7 @@ MEASURES = {
     "balanced_accuracy": "Balanced accuracy",
     "auc": "AUC",
 }
+BOUNDS = {"accuracy": ("low", "high"), "balanced_accuracy": ("balanced_low", "balanced_high")}
 ON_ANSWER = "accuracy_on_"  # the name of a measure goes on with the answer's index
 N_TOP = 20
 
@@ -254,35 +257,85 @@ def heads_good_everywhere(
 ) -> pd.DataFrame:
     """The k heads that are good on every set, on every run's test puzzles.
 
-    Those whose worst validation accuracy above chance over the runs is best.
+    Those whose worst validation lead over trivial rivals, over the runs, is best: over the
+    commonest answer, the best surface rule and the luck line, as shares of what there is above the
+    best of them. Heads that say the same to nearly all puzzles of a set are left out.
 
     Returns:
-        layer, head, puzzle_set, n, n_right, n_groups, accuracy, low, high; heads in order, sets
-        within.
+        layer, head, puzzle_set, n, n_right, n_groups, accuracy, low, high, then rival (the best
+        trivial one, chosen on validation puzzles), rival_accuracy (on test puzzles), is_above (the
+        head's interval lies above that) and is_good (so on every set); by each run's measure.
+        Heads in order, sets within.
 
     Raises:
         StoreError: when a run has no validation puzzles.
     """
-    # Above chance, as a share of what there is above it: sets with other numbers of candidates
-    # compare.
-    frames = []
+    frames, names, trivial = [], store.runs().set_index("run_id")["puzzle_set"], {}
     for run_id in run_ids:
-        chance = store.chance(run_id, "validation")
-        if chance is None:
-            raise StoreError(
-                f"run {run_id!r} has no validation puzzles to choose heads on; leave it out"
-            )
-        frame = store.head_counts(run_id, "validation")
-        frames.append(frame.assign(accuracy=(frame["accuracy"] - chance) / (1 - chance)))
-    worst = pd.concat(frames).groupby(["layer", "head"], as_index=False)[["accuracy"]].min()
-    set_of = store.runs().set_index("run_id")["puzzle_set"]
-    tests = {set_of[run_id]: store.head_accuracy(run_id, "test") for run_id in run_ids}
+        measure = store.measure(run_id)
+        rival = _trivial_rival(store, run_id, measure)
+        trivial[run_id] = rival
+        frame = _by_measure(store, run_id, measure)
+        lead = (frame[measure] - rival.validation) / max(1 - rival.validation, 1e-9)
+        frames.append(frame[["layer", "head"]].assign(lead=lead)[frame["constant"].isna()])
+    worst = (
+        pd.concat(frames).groupby(["layer", "head"], as_index=False)["lead"].agg(["min", "size"])
+    )
+    worst = worst[worst["size"] == len(run_ids)].assign(accuracy=lambda one: one["min"])
     rows = []
     for layer, head in select_heads(worst, k):
-        for name, test in tests.items():
+        for run_id in run_ids:
+            measure, rival = store.measure(run_id), trivial[run_id]
+            test = store.head_accuracy(run_id, "test")
             own = test[(test["layer"] == layer) & (test["head"] == head)]
-            rows.append(own[["layer", "head", *REPORTED]].assign(puzzle_set=name))
-    return pd.concat(rows, ignore_index=True)
+            low, high = BOUNDS[measure]
+            rows.append(
+                own[["layer", "head", "n", "n_right", "n_groups"]].assign(
+                    puzzle_set=names[run_id],
+                    accuracy=own[measure],
+                    low=own[low],
+                    high=own[high],
+                    rival=rival.name,
+                    rival_accuracy=rival.test,
+                    is_above=own[low] > rival.test,
+                )
+            )
+    if not rows:
+        return pd.DataFrame(columns=["layer", "head", "puzzle_set", *REPORTED, "is_good"])
+    table = pd.concat(rows, ignore_index=True)
+    return table.assign(is_good=table.groupby(["layer", "head"])["is_above"].transform("all"))
+
+
+class _Trivial(NamedTuple):
+    """The best rival that reads no logic, on a run's puzzles."""
+
+    name: str
+    validation: float  # share, by the run's measure
+    test: float
+
+
+def _trivial_rival(store: ResultStore, run_id: str, measure: str) -> _Trivial:
+    """Chosen on validation puzzles; the majority is one of the rules."""
+    rule = store.best_rule(run_id, measure)
+    if rule is None:
+        raise StoreError(
+            f"run {run_id!r} has no validation puzzles to choose heads on; leave it out"
+        )
+    shares = []
+    for split in ("validation", "test"):
+        rules = store.surface_accuracy(run_id, split, measure=measure).set_index("rule")
+        line = store.luck(run_id, split, measure=measure)["q95"].iloc[0]
+        shares.append({f'"{rule}"': rules.loc[rule, "accuracy"], "luck line": line})
+    name, validation = best_rival(shares[0])
+    return _Trivial(name, float(validation), float(shares[1][name]))
+
+
+def _by_measure(store: ResultStore, run_id: str, measure: str) -> pd.DataFrame:
+    """layer, head, constant and the measure on validation puzzles."""
+    counts = store.head_counts(run_id, "validation")
+    if measure == "balanced_accuracy":
+        counts[measure] = balanced_accuracy(*store.accuracy_by_answer(run_id, "validation"))
+    return counts.merge(store.head_facts(run_id), on=["layer", "head"])
 
 
 def rivals(store: ResultStore, run_id: str) -> list[str]:
