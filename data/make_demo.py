@@ -36,7 +36,7 @@ FOLDERS = {
     "prontoqa": ("prontoqa", "prontoqa_ood", "*hop_ProofsOnly_random_noadj.json"),
     "multi-logieval": ("multilogieval", "multi_logieval", "**/*.json"),
 }
-PER_CONTEXT = {"pararule-plus-twin": 4, "prontoqa-twin": 1}  # statements of each kind in a twin
+PER_CONTEXT = {"pararule-plus-twin": 2, "prontoqa-twin": 1}  # statements of each kind in a twin
 REAL = (
     "everyday",
     "made-up",
