@@ -76,16 +76,17 @@ def best(rows):
     return min(HEADS, key=lambda head: (-n_right(validation, head), head))
 
 
+@pytest.mark.parametrize("by", ["accuracy", "balanced_accuracy"])
 @pytest.mark.parametrize("filters", FILTERS)
 @pytest.mark.parametrize("run_id", ["messy", "two", "four", "namesake"])
-def test_every_measure_of_every_head(store, everything, run_id, filters):
+def test_every_measure_of_every_head(store, everything, run_id, filters, by):
     rows = among(everything[run_id], "test", *filters)
-    found = measures(store, run_id, *filters)
+    found = measures(store, run_id, *filters, by)
     if not rows:
         assert found.empty
         return
     n_model = sum(row.is_model_right for row in rows)
-    q95 = store.luck(run_id, "test", *filters)["q95"].item()
+    q95 = store.luck(run_id, "test", *filters, by)["q95"].item()
     answers = sorted({row.answer for row in rows})
     assert [*zip(found["layer"], found["head"], strict=True)] == HEADS
     for own in found.itertuples():
@@ -97,7 +98,7 @@ def test_every_measure_of_every_head(store, everything, run_id, filters):
             a: np.mean([row.is_right(head) for row in rows if row.answer == a]) for a in answers
         }
         assert own.balanced_accuracy == pytest.approx(np.mean([*on_answer.values()]))
-        assert own.is_above_luck == (right / len(rows) > q95)
+        assert own.is_above_luck == (getattr(own, by) > q95)
         for answer in range(4):
             if hasattr(own, f"accuracy_on_{answer}"):
                 expected = on_answer.get(answer, np.nan)
@@ -223,21 +224,38 @@ def test_overlap_counts_the_best_heads_that_two_sets_share(store, everything, k)
     assert table["two-set", "two-set"] == min(k, len(HEADS))
 
 
-def test_a_head_is_as_good_everywhere_as_its_worst_validation_accuracy(store, everything):
-    runs = ("two", "four", "messy")
+def test_a_head_is_as_good_everywhere_as_its_worst_lead_over_trivial_rivals(store, everything):
+    runs = ("two", "messy")
+    assert {store.measure(run) for run in runs} == {"accuracy"}
+
+    def rival(run, split):
+        rule = store.best_rule(run)
+        rules = store.surface_accuracy(run, split).set_index("rule")["accuracy"]
+        return {rule: rules[rule], "luck": store.luck(run, split)["q95"].item()}
 
     def worst(head):
         return min(
-            n_right(rows, head) / len(rows)
-            for rows in (among(everything[r], "validation") for r in runs)
+            (n_right(rows, head) / len(rows) - max(rival(run, "validation").values()))
+            / (1 - max(rival(run, "validation").values()))
+            for run, rows in ((run, among(everything[run], "validation")) for run in runs)
         )
 
-    table = heads_good_everywhere(store, runs, 4)
-    ranked = sorted(HEADS, key=lambda head: (-worst(head), head))[:4]
+    constant = {
+        (row.layer, row.head) for run in runs for row in store.head_facts(run).dropna().itertuples()
+    }
+    assert constant
+    table = heads_good_everywhere(store, runs, 3)
+    ranked = sorted(set(HEADS) - constant, key=lambda head: (-worst(head), head))[:3]
     assert [*dict.fromkeys(zip(table["layer"], table["head"], strict=True))] == ranked
     for row in table.itertuples():
-        rows = among(everything[row.puzzle_set.removesuffix("-set")], "test")
+        run = row.puzzle_set.removesuffix("-set")
+        rows = among(everything[run], "test")
         assert (row.n, row.n_right) == (len(rows), n_right(rows, (row.layer, row.head)))
+        validation, test = rival(run, "validation"), rival(run, "test")
+        assert row.rival_accuracy == pytest.approx(test[max(validation, key=validation.get)])
+        assert row.is_above == (row.low > row.rival_accuracy)
+    for _, own in table.groupby(["layer", "head"]):
+        assert (own["is_good"] == own["is_above"].all()).all()
 
 
 def test_a_run_without_validation_puzzles_has_no_say_in_which_heads_are_good(store):
