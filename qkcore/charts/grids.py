@@ -6,6 +6,7 @@ Reads nothing, computes nothing that has a name in qkcore.statistics.
 from collections.abc import Sequence
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from qkcore.charts.theme import CELL, GREY, grid_height, legible, rows_without_heads
@@ -69,12 +70,16 @@ def head_grid(
     n_layers, n_heads = heads["layer"].nunique() + len(absent), heads["head"].nunique()
     if absent:
         layers.append(rows_without_heads(absent, n_layers))
+    is_constant = np.zeros(len(frame), dtype=bool)
+    if "constant" in heads:
+        is_constant = heads["constant"].notna().to_numpy()
     if "is_above_luck" in frame:
-        hatched = alt.Chart(frame[~frame["is_above_luck"]]).encode(x=x, y=y, tooltip=tooltip)
+        is_hatched = ~frame["is_above_luck"] & ~is_constant
+        hatched = alt.Chart(frame[is_hatched]).encode(x=x, y=y, tooltip=tooltip)
         layers.append(_hatching(hatched, grid_height(n_layers) / n_layers))
-    if "constant" in heads and heads["constant"].notna().any():
-        muted = frame[heads["constant"].notna().to_numpy()]
-        layers.append(_muted(alt.Chart(muted).encode(x=x, y=y, tooltip=tooltip)))
+    if is_constant.any():
+        muted = alt.Chart(frame[is_constant]).encode(x=x, y=y, tooltip=tooltip)
+        layers.append(_muted(muted))
     if n_kv_heads is not None and n_kv_heads < n_heads:
         layers.append(_group_lines(n_heads, n_kv_heads))
     if chosen is not None:

@@ -144,8 +144,9 @@ def _trivial(evidence: Evidence, steps: tuple[Step, ...]) -> str | None:
     ahead = f"{_ahead(failing.own.lead)} {failing.own.name}"
     if failing.label == TWIN and twin:
         return (
-            f"A surface rule explains it: on the balanced twin {head} gets "
-            f"{_text(twin.head, twin.n)}, {ahead}."
+            f"A surface rule explains it: {head} is {_plain(steps[0].left)} points ahead of the "
+            f"model and {_plain(evidence.calibrated_model.lead)} of the calibrated model, but on "
+            f"the balanced twin it gets {_text(twin.head, twin.n)}, {ahead}."
         )
     if failing.label == RULE:
         return (
@@ -179,6 +180,10 @@ NAMES = tuple(dict.fromkeys(name for name, _ in RULES))
 
 def _text(measured: Measured, n: int) -> str:
     return accuracy_text(measured.value, measured.low, measured.high, n)
+
+
+def _plain(left: Measured) -> str:
+    return f"{100 * left.value:.1f}".replace("-", "−")
 
 
 def _points(left: Measured) -> str:

@@ -106,3 +106,18 @@ def test_a_surface_rule_is_dashed():
 def test_a_frame_that_lacks_a_column_is_an_error_and_not_an_empty_chart(missing):
     with pytest.raises((KeyError, SchemaValidationError)):
         head_grid(HEADS.drop(columns=missing), 0.5, None)
+
+
+def test_a_head_that_always_says_the_same_is_marked_and_not_hatched():
+    constant = pd.array([1, *[None] * (len(HEADS) - 1)], dtype="Int64")
+    heads = HEADS.assign(is_above_luck=False, constant=constant)
+    chart = head_grid(heads, 0.5, None).to_dict()
+    hatched, marked = (
+        chart["datasets"][layer["data"]["name"]]
+        for layer in chart["layer"]
+        if "shape" in layer["mark"]
+    )
+    first = tuple(HEADS[["layer", "head"]].iloc[0])
+    assert [(row["layer"], row["head"]) for row in marked] == [first]
+    assert len(hatched) == len(HEADS) - 1
+    assert first not in {(row["layer"], row["head"]) for row in hatched}

@@ -78,7 +78,7 @@ def store_of(path, kind: str, with_twin: bool = True, seed: int = 0):
     ("kind", "with_twin", "name", "says"),
     [
         ("logical", True, "something is left", "on the balanced twin"),
-        ("word", True, "surface rule", "A surface rule explains it: on the balanced twin L1 H2"),
+        ("word", True, "surface rule", "but on the balanced twin it gets"),
         ("word", False, "surface rule", 'the surface rule "contains not"|"contains not"'),
         ("guessing", True, "no head above luck", "No head is above luck"),
         ("leaning model", False, "calibration", "Calibration explains it"),
