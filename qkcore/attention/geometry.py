@@ -48,6 +48,7 @@ class Geometry:
     layer_kinds: tuple[str, ...] | None  # per layer, where the model takes one mask per kind
     is_side_by_side: bool = True  # may candidates share a row, or does each need one of its own?
     is_continued: bool = False  # if not: may a pass go on from copies of another's states?
+    n_steps: int = 0  # and then, in stretches of so many tokens or fewer, goes on one by one
     ropes: tuple[str, ...] = ROPES  # the kinds of score that can be read
     head_size: int = 0  # dims of a head's query and key; 0 until the self-check has read them
     head_layers: tuple[int, ...] = ()  # layers with softmax heads, in order; () for all of them

@@ -64,10 +64,13 @@ ABSENT = (
     "in the model; a store keeps\n"
     "them as `head_layers`, the grid shows the rest as empty rows, and the luck line counts only "
     "heads that exist. What carries\n"
-    "a state from token to token knows no mask, so each candidate has a row of its own.\n"
+    "a state from token to token knows no mask, so each candidate has a row of its own; it "
+    "goes on from a copy of the states\n"
+    "that the model kept of the context, where that gives the same.\n"
     "\n"
-    "| model type | layers with heads, of the tested model's | before rotary | after rotary |\n"
-    "| --- | --- | --- | --- |\n"
+    "| model type | layers with heads, of the tested model's | before rotary | after rotary | "
+    "context read once |\n"
+    "| --- | --- | --- | --- | --- |\n"
 )
 
 
@@ -97,7 +100,8 @@ def _absent(tokenizer: PreTrainedTokenizerFast) -> list[str]:
         geometry = vouch_for(made(model_type, config), tokenizer, name).geometry
         layers = ", ".join(map(str, geometry.head_layers))
         before = "yes" if "pre" in geometry.ropes else "no"
-        lines.append(f"| {name} | {layers} of {geometry.n_layers} | {before} | yes |")
+        once = "yes" if geometry.is_continued else "no"
+        lines.append(f"| {name} | {layers} of {geometry.n_layers} | {before} | yes | {once} |")
     return lines
 
 
