@@ -40,7 +40,8 @@ READS = "reads_for_qkscope"  # the attribute of a rotary function that is wrappe
 class Captured:
     """What one pass gave. Both dictionaries are keyed by "pre" or "post" (rotary).
 
-    "layer" is a place in `Geometry.head_layers`.
+    "layer" is a place in `Geometry.head_layers`. Where layers differ, all have the shape of the
+    largest: smaller heads are filled up with zeros, and fewer kv heads are repeated.
     """
 
     queries: dict[str, Tensor]  # (row, layer, head, query, dim) float32, at Rows.query_at
@@ -108,7 +109,7 @@ def _read_rotary_functions(module_name: str) -> None:
 def _reading_rotation(rotate: Callable[..., Any]) -> Callable[..., Any]:
     """A rotary function that also tells what it was given and what it returned.
 
-    It takes queries and keys, or (GPT-J, CodeGen) first keys and then queries by themselves.
+    It takes queries and keys, or (GPT-J, CodeGen, Gemma 4) either by itself.
     """
     signature = inspect.signature(rotate)
     takes_both = list(signature.parameters)[1] in ("k", "xk")
@@ -120,17 +121,27 @@ def _reading_rotation(rotate: Callable[..., Any]) -> Callable[..., Any]:
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
             given = tuple(bound.arguments.values())
-            if takes_both:
-                token_axis = 1 if bound.arguments.get("unsqueeze_dim") == 2 else 2
-                under_way.note_rotation("query", given[0], returned[0], token_axis)
-                under_way.note_rotation("key", given[1], returned[1], token_axis)
-            else:
-                which = "query" if "key" in under_way.rotated else "key"
-                under_way.note_rotation(which, given[0], returned, token_axis=1)
+            both = returned if takes_both else (returned, returned)
+            for axis in _token_axes(bound.arguments.get("unsqueeze_dim"), takes_both):
+                if given[0].shape[axis] <= under_way.last_position:
+                    continue  # heads
+                under_way.note_rotation("query", given[0], both[0], axis)
+                under_way.note_rotation("key", given[int(takes_both)], both[1], axis)
         return returned
 
     setattr(reading, READS, True)
     return reading
+
+
+def _token_axes(unsqueeze_dim: int | None, takes_both: bool) -> tuple[int, ...]:
+    """Where a rotary function's (row, ., ., dim) states may have their tokens.
+
+    Some are told by the axis along which they repeat their angles. Of those that take queries and
+    keys together, most have tokens after heads and Llama 4 before them, so both are read.
+    """
+    if unsqueeze_dim is not None:
+        return (1,) if unsqueeze_dim == 2 else (2,)
+    return (2, 1) if takes_both else (1,)
 
 
 def _reading_attention(attention: Callable[[nn.Module], Attention]) -> Attention:
@@ -154,9 +165,27 @@ def _reading_attention(attention: Callable[[nn.Module], Attention]) -> Attention
                 scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
                 under_way.note_layer(layer, query, key, scaling)
             under_way.softcaps[layer] = kwargs.get("softcap")
+        if (chosen := kwargs.get("indices")) is not None and attention_mask is not None:
+            attention_mask = _only(attention_mask, chosen)
         return attention(module)(module, query, key, value, attention_mask, **kwargs)
 
     return forward
+
+
+def _only(mask: Tensor, chosen: Tensor) -> Tensor:
+    """A mask that also hides the keys that an indexer left out.
+
+    Models hand the indices to functions whose names they do not know, and apply them for others.
+
+    Args:
+        mask: (row, 1, token, token), additive or boolean.
+        chosen: (row, token, n) indices of key tokens.
+    """
+    is_left_out = torch.ones_like(mask[:, 0], dtype=torch.bool)
+    is_left_out = is_left_out.scatter(-1, chosen.long(), value=False)[:, None]
+    if mask.dtype == torch.bool:
+        return mask & ~is_left_out
+    return mask.masked_fill(is_left_out, torch.finfo(mask.dtype).min)
 
 
 def _eager_of(module: nn.Module) -> Attention:
@@ -255,11 +284,21 @@ def _stacked(states: States, geometry: Geometry) -> Tensor:
             f"model type {geometry.model_type!r}: its queries and keys are changed again after "
             "rotary embedding, so there is no score before it; use --rope post"
         )
-    if len({tensor.shape for tensor in tensors}) > 1:
+    n_heads, size = (max(tensor.shape[axis] for tensor in tensors) for axis in (1, -1))
+    if any(n_heads % tensor.shape[1] for tensor in tensors):
         raise UnsupportedModelError(
-            f"model type {geometry.model_type!r}: its layers differ in heads or head size"
+            f"model type {geometry.model_type!r}: its layers differ in heads"
         )
-    return torch.stack(tensors, dim=1)
+    return torch.stack([_filled_up(tensor, n_heads, size) for tensor in tensors], dim=1)
+
+
+def _filled_up(states: Tensor, n_heads: int, size: int) -> Tensor:
+    """States of a layer with fewer kv heads or smaller heads than another, in the shape of that.
+
+    Kv heads are repeated, so that each head still finds its own; the new dims are zero.
+    """
+    repeated = states.repeat_interleave(n_heads // states.shape[1], dim=1)
+    return torch.nn.functional.pad(repeated, (0, size - states.shape[-1]))
 
 
 def _masks(
@@ -280,10 +319,15 @@ def _masks(
         # Booleans would do for sdpa only: eager attention adds them as 0 and 1.
         return mask.masked_fill_(~is_seen, torch.finfo(dtype).min)[:, None].to(device)
 
+    positions = rows.positions
+    seen = {"full_attention": visible}
     is_near = visible
     if geometry.window is not None:
-        distance = rows.positions[:, :, None] - rows.positions[:, None, :]
-        is_near = visible & (distance < geometry.window)
+        distance = positions[:, :, None] - positions[:, None, :]
+        is_near = seen["sliding_attention"] = visible & (distance < geometry.window)
+    if geometry.chunk is not None:
+        chunks = positions // geometry.chunk
+        seen["chunked_attention"] = visible & (chunks[:, :, None] == chunks[:, None, :])
     if geometry.layer_kinds is not None:
-        return {"full_attention": additive(visible), "sliding_attention": additive(is_near)}
+        return {kind: additive(mask) for kind, mask in seen.items()}
     return additive(is_near)

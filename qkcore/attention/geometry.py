@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 # Kinds of layer by whether softmax heads are in them, in the words of transformers.
-WITH_HEADS = frozenset({"full_attention", "sliding_attention", "hybrid"})
+WITH_HEADS = frozenset(
+    "full_attention sliding_attention chunked_attention indexed_attention hybrid".split()
+)
 WITHOUT_HEADS = frozenset({"linear_attention", "conv", "moe", "mlp"})
 # Those in which a mask decides whom a token sees.
-MASKED = frozenset({"full_attention", "sliding_attention", "moe", "mlp"})
+MASKED = WITH_HEADS - {"hybrid"} | {"moe", "mlp"}
 
 
 class UnsupportedModelError(InputError):
@@ -45,6 +47,7 @@ class Geometry:
     n_kv_heads: int
     max_positions: int | None  # None: the configuration names no limit
     window: int | None  # sliding window in positions, of the layers that have one
+    chunk: int | None  # positions that see each other, in layers that attend in chunks
     layer_kinds: tuple[str, ...] | None  # per layer, where the model takes one mask per kind
     is_side_by_side: bool = True  # may candidates share a row, or does each need one of its own?
     is_continued: bool = False  # if not: may a pass go on from copies of another's states?
@@ -124,6 +127,7 @@ def read_geometry(model: "PreTrainedModel") -> Geometry:
     has_window = "sliding_attention" in kinds or (
         not kinds and getattr(config, "sliding_window", None) is not None
     )
+    is_chunked = "chunked_attention" in kinds
     return Geometry(
         model_type=config.model_type,
         n_layers=n_layers,
@@ -132,7 +136,8 @@ def read_geometry(model: "PreTrainedModel") -> Geometry:
         max_positions=getattr(config, "max_position_embeddings", None)
         or getattr(config, "max_seq_len", None),
         window=getattr(config, "sliding_window", None) if has_window else None,
-        layer_kinds=kinds if "sliding_attention" in kinds else None,
+        chunk=getattr(config, "attention_chunk_size", None) if is_chunked else None,
+        layer_kinds=kinds if is_chunked or "sliding_attention" in kinds else None,
         # What carries a state from token to token knows no mask: a neighbour would be seen.
         is_side_by_side=set(kinds) <= MASKED,
         head_layers=head_layers,

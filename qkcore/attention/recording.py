@@ -44,17 +44,25 @@ class Recording:
     scalings: dict[int, float] = field(default_factory=dict)
     softcaps: dict[int, float | None] = field(default_factory=dict)
     biases: dict[int, Tensor] = field(default_factory=dict)  # (head, 1, token), ALiBi
-    # "query" and "key" of the layer under way
-    rotated: dict[str, Rotated] = field(default_factory=dict)
+    # Of the layer under way, all that was rotated in it, read as a "query" and as a "key"
+    rotated: dict[str, list[Rotated]] = field(default_factory=dict)
     layer: int | None = None  # under way; None where the model has no list of its layers
     # Layers that told other states a second time
     twice: set[int] = field(default_factory=set)
 
+    @property
+    def last_position(self) -> int:
+        """The last token that is read."""
+        return int(max(self.key_at.max(), self.query_at.max()))
+
     def note_rotation(self, which: str, given: Tensor, returned: Tensor, token_axis: int) -> None:
-        """Called with what a rotary function was given and returned; `which`: "query" or "key"."""
+        """Called with what a rotary function was given and returned; `which`: "query" or "key".
+
+        More than what becomes the layer's own states may be noted, for that is found again.
+        """
         at = self.query_at if which == "query" else self.key_at
-        self.rotated[which] = Rotated(
-            read_at(given, at, token_axis), read_at(returned, at, token_axis)
+        self.rotated.setdefault(which, []).append(
+            Rotated(read_at(given, at, token_axis), read_at(returned, at, token_axis))
         )
 
     def note_layer(
@@ -77,12 +85,18 @@ class Recording:
         rotated, self.rotated = self.rotated, {}
         if not rotated and layer in self.queries and torch.equal(queries, self.queries[layer]):
             return  # DiffLlama hands the same states to its attention function twice
+        shared = self._layer_with(keys)
         self.queries[layer], self.keys[layer], self.scalings[layer] = queries, keys, scaling
-        if rotated:
-            self.pre_queries[layer] = _unrotated(self.queries[layer], rotated["query"])
-            self.pre_keys[layer] = _unrotated(self.keys[layer], rotated["key"])
-        else:  # a layer without positions: what is not rotated is the same before and after
-            self.pre_queries[layer], self.pre_keys[layer] = self.queries[layer], self.keys[layer]
+        self.pre_queries[layer] = _before(queries, rotated.get("query", []))
+        if shared is None:
+            self.pre_keys[layer] = _before(keys, rotated.get("key", []))
+        else:
+            self.pre_keys[layer] = self.pre_keys[shared]
+
+    def _layer_with(self, keys: Tensor) -> int | None:
+        """The layer that has told the same keys, where layers share them (Gemma 3n)."""
+        same = (one for one, told in self.keys.items() if told.shape == keys.shape)
+        return next((one for one in same if torch.equal(self.keys[one], keys)), None)
 
 
 def read_at(states: Tensor, positions: Tensor, token_axis: int) -> Tensor:
@@ -98,13 +112,27 @@ def read_at(states: Tensor, positions: Tensor, token_axis: int) -> Tensor:
     return by_token[rows, positions.to(states.device)].transpose(1, 2).float().cpu()
 
 
+def _before(final: Tensor, rotated: list[Rotated]) -> Tensor | None:
+    """The state that became `final` by what was rotated in its layer.
+
+    In a layer without positions it is `final` itself.
+    """
+    if not rotated:
+        return final
+    found = (_unrotated(final, one) for one in rotated)
+    return next((state for state in found if state is not None), None)
+
+
 def _unrotated(final: Tensor, rotated: Rotated) -> Tensor | None:
     """The state that became `final` when part of it was rotated.
 
     None when something else happened to it too. Rotary embedding may turn only the first or the
     last dims of a head, and one rotated key may serve all heads.
     """
-    if rotated.returned.shape[1] not in (1, final.shape[1]):
+    returned = rotated.returned
+    if returned.shape[1] not in (1, final.shape[1]) or returned.shape[2] != final.shape[2]:
+        return None
+    if returned.shape[-1] > final.shape[-1]:
         return None
     given, returned = (
         part.expand(*final.shape[:3], -1) for part in (rotated.given, rotated.returned)

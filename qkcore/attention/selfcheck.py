@@ -202,7 +202,9 @@ def _weights_difference(geometry: Geometry, recorded: Recording, layer: int, own
     """
     keys = geometry.keys_by_head(recorded.keys[layer][0], axis=0)
     logits = _logits(recorded, layer, recorded.queries[layer][0] @ keys.transpose(-1, -2))
-    is_seen = (own.amax(dim=0) > 0) | torch.eye(len(own[0]), dtype=torch.bool)
+    is_seen = own.amax(dim=0) > 0
+    # A token that sees nothing: itself, which an indexer may leave out in other rows
+    is_seen |= torch.eye(len(is_seen), dtype=torch.bool) & ~is_seen.any(dim=-1, keepdim=True)
     rebuilt = logits.masked_fill(~is_seen, float("-inf")).softmax(-1) * own.sum(-1, keepdim=True)
     # A logit of size x is rounded by x * eps, and softmax passes that on: large logits are compared
     # less strictly.
