@@ -243,7 +243,7 @@ def captured_of(
     keys: dict[str, States] = {"post": {**recorded.keys}, "pre": recorded.pre_keys}
     _check_layers(recorded, geometry)
     return Captured(
-        queries={rope: _stacked(queries[rope], geometry) for rope in ropes},
+        queries={rope: _stacked(queries[rope], geometry, has_all_heads=True) for rope in ropes},
         keys={rope: _stacked(keys[rope], geometry) for rope in ropes},
         logits=logits,
         recording=recorded,
@@ -276,8 +276,8 @@ def _check_layers(recorded: Recording, geometry: Geometry) -> None:
         )
 
 
-def _stacked(states: States, geometry: Geometry) -> Tensor:
-    """(row, layer, ...) from one tensor a layer."""
+def _stacked(states: States, geometry: Geometry, has_all_heads: bool = False) -> Tensor:
+    """(row, layer, ...) from one tensor a layer; of queries, with as many heads in each."""
     tensors = [state for layer in sorted(states) if (state := states[layer]) is not None]
     if len(tensors) < len(states):
         raise UnsupportedModelError(
@@ -285,7 +285,8 @@ def _stacked(states: States, geometry: Geometry) -> Tensor:
             "rotary embedding, so there is no score before it; use --rope post"
         )
     n_heads, size = (max(tensor.shape[axis] for tensor in tensors) for axis in (1, -1))
-    if any(n_heads % tensor.shape[1] for tensor in tensors):
+    counts = {tensor.shape[1] for tensor in tensors}
+    if any(n_heads % count for count in counts) or (has_all_heads and len(counts) > 1):
         raise UnsupportedModelError(
             f"model type {geometry.model_type!r}: its layers differ in heads"
         )

@@ -14,7 +14,7 @@ from qkcore import InputError
 from qkcore.asking.readings import ROPES
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedConfig, PreTrainedModel
 
 # Kinds of layer by whether softmax heads are in them, in the words of transformers.
 WITH_HEADS = frozenset(
@@ -81,7 +81,8 @@ class Geometry:
             (..., head, ...): head h has the keys of `kv_head(h)`.
         """
         # repeat_interleave, not repeat, which would still return a number.
-        return keys.repeat_interleave(self.n_heads // self.n_kv_heads, dim=axis)
+        # By their own number: some layers have fewer than `n_kv_heads`.
+        return keys.repeat_interleave(self.n_heads // keys.shape[axis], dim=axis)
 
 
 def input_embeddings(model: "PreTrainedModel") -> Tensor:
@@ -106,8 +107,8 @@ def read_geometry(model: "PreTrainedModel") -> Geometry:
             that are not known.
     """
     config = model.config.get_text_config()
-    n_heads = getattr(config, "num_attention_heads", None)
-    n_layers = getattr(config, "num_hidden_layers", None)
+    n_heads = _stated(config, "num_attention_heads")
+    n_layers = _stated(config, "num_hidden_layers")
     kinds = tuple(getattr(config, "layer_types", None) or ())
     for kind in sorted(set(kinds) - WITH_HEADS - WITHOUT_HEADS):
         raise UnsupportedModelError(
@@ -125,20 +126,29 @@ def read_geometry(model: "PreTrainedModel") -> Geometry:
             f"model type {config.model_type!r} states no single number of layers and heads"
         )
     has_window = "sliding_attention" in kinds or (
-        not kinds and getattr(config, "sliding_window", None) is not None
+        not kinds and _stated(config, "sliding_window") is not None
     )
     is_chunked = "chunked_attention" in kinds
     return Geometry(
         model_type=config.model_type,
         n_layers=n_layers,
         n_heads=n_heads,
-        n_kv_heads=getattr(config, "num_key_value_heads", None) or n_heads,
+        n_kv_heads=_stated(config, "num_key_value_heads") or n_heads,
         max_positions=getattr(config, "max_position_embeddings", None)
         or getattr(config, "max_seq_len", None),
-        window=getattr(config, "sliding_window", None) if has_window else None,
+        window=_stated(config, "sliding_window") if has_window else None,
         chunk=getattr(config, "attention_chunk_size", None) if is_chunked else None,
         layer_kinds=kinds if is_chunked or "sliding_attention" in kinds else None,
         # What carries a state from token to token knows no mask: a neighbour would be seen.
         is_side_by_side=set(kinds) <= MASKED,
         head_layers=head_layers,
     )
+
+
+def _stated(config: "PreTrainedConfig", name: str) -> int | None:
+    """A setting, None if there is none; where layers differ in it, the largest."""
+    try:
+        stated: int | None = getattr(config, name, None)
+    except RuntimeError:  # transformers refuses to say one value for all layers
+        return max(getattr(layer, name) or 0 for layer in config.per_layer_config)
+    return stated

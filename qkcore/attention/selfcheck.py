@@ -77,8 +77,8 @@ def self_check(model: "PreTrainedModel", geometry: Geometry) -> tuple[Geometry, 
         what = "products of a token's own query and key are not the same before and after rotary"
         _refuse_over(rotation, tolerance, geometry, what)
     geometry, rows = _check_rows(model, geometry, ids, tolerance)
-    if geometry.window is not None and geometry.is_side_by_side:
-        geometry = _check_window(model, geometry, geometry.window, ids, tolerance)
+    if geometry.is_side_by_side:
+        geometry = _check_window(model, geometry, ids, tolerance)
     return geometry, SelfCheck(attention, rotation, rows, tolerance)
 
 
@@ -316,22 +316,29 @@ def _prompts(ids: list[int]) -> list[Prompt]:
 
 
 def _check_window(
-    model: "PreTrainedModel", geometry: Geometry, window: int, ids: list[int], tolerance: float
+    model: "PreTrainedModel", geometry: Geometry, ids: list[int], tolerance: float
 ) -> Geometry:
-    """Does the model's own mask have the window that its configuration states?
+    """Does the model's own mask have the window, or the chunks, that its configuration states?
 
-    Asked with one that the text exceeds. Where it does not (Moshi states one and looks further
+    Asked with such that the text exceeds. Where it does not (Moshi states one and looks further
     back), prompts are kept as short as the window: up to there it makes no difference.
     """
     config, alone = model.config.get_text_config(), [[prompt] for prompt in _prompts(ids)]
-    try:
-        config.sliding_window = SHORT_WINDOW
-        difference = _rows_difference(model, replace(geometry, window=SHORT_WINDOW), alone)
-    finally:
-        config.sliding_window = window
-    if difference <= tolerance:
-        return geometry
-    return replace(geometry, max_positions=min(window, geometry.max_positions or window))
+    for setting, stated, changed in (
+        ("sliding_window", geometry.window, replace(geometry, window=SHORT_WINDOW)),
+        ("attention_chunk_size", geometry.chunk, replace(geometry, chunk=SHORT_WINDOW)),
+    ):
+        if stated is None:
+            continue
+        try:
+            setattr(config, setting, SHORT_WINDOW)
+            difference = _rows_difference(model, changed, alone)
+        finally:
+            setattr(config, setting, stated)
+        if not difference <= tolerance:
+            reach = min(stated, geometry.max_positions or stated)
+            geometry = replace(geometry, max_positions=reach)
+    return geometry
 
 
 def _rows_difference(

@@ -7,7 +7,7 @@ from transformers import PreTrainedTokenizerFast
 
 from qkcore.attention.geometry import UnsupportedModelError
 from qkcore.attention.load import vouch_for
-from tests.attention.architectures import POST_ONLY, REFUSED, SUPPORTED, made
+from tests.attention.architectures import DIFFERING, POST_ONLY, REFUSED, SUPPORTED, made
 from tests.attention.hybrids import HYBRIDS
 from tests.tiny import tiny_tokenizer
 
@@ -78,7 +78,7 @@ def table() -> str:
     """The whole page."""
     tokenizer = tiny_tokenizer()
     lines = []
-    for name, (model_type, config, *_) in (SUPPORTED | POST_ONLY).items():
+    for name, (model_type, config, *_) in (SUPPORTED | DIFFERING | POST_ONLY).items():
         geometry = vouch_for(made(model_type, config), tokenizer, name).geometry
         cells = (
             "yes" if is_so else "no"

@@ -94,9 +94,13 @@ def test_scores_after_rotary_are_what_the_models_own_attention_weights_come_from
     positions = [len(prompt.tokens) - 1, len(prompt.tokens) - 3]
     scores = {at: at_key(lm, prompt, at) for at in positions}
     fresh = made(model_type, config | {"attn_implementation": "eager"})
+    compared = set()
     for index, ids in enumerate(prompt.candidates):
         _, output = plain_pass(fresh, prompt.tokens + ids, output_attentions=True)
         for layer, weights in enumerate(output.attentions):
+            if "indexed" in name and not weights[0, :, -1, positions].all():
+                continue  # the indexer has left one of the keys out
+            compared.add(layer)
             logs = logits_of_weights(weights[0, :, -1])
             expected = (
                 logs[:, positions[0]]
@@ -105,6 +109,7 @@ def test_scores_after_rotary_are_what_the_models_own_attention_weights_come_from
             )
             first, second = (to_logit(lm, layer, scores[at][layer, :, index]) for at in positions)
             assert close(first - second, expected), f"layer {layer}"
+    assert compared
 
 
 def at_key(lm, prompt, key_at):
