@@ -165,14 +165,16 @@ def _reading_attention(attention: Callable[[nn.Module], Attention]) -> Attention
                 scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
                 under_way.note_layer(layer, query, key, scaling)
             under_way.softcaps[layer] = kwargs.get("softcap")
-        if (chosen := kwargs.get("indices")) is not None and attention_mask is not None:
+        if (chosen := kwargs.get("indices")) is not None:
             attention_mask = _only(attention_mask, chosen)
+        if kwargs.get("block_indices") is not None:
+            raise UnsupportedModelError("its attention chooses blocks of tokens, in a way unknown")
         return attention(module)(module, query, key, value, attention_mask, **kwargs)
 
     return forward
 
 
-def _only(mask: Tensor, chosen: Tensor) -> Tensor:
+def _only(mask: Tensor | None, chosen: Tensor) -> Tensor:
     """A mask that also hides the keys that an indexer left out.
 
     Models hand the indices to functions whose names they do not know, and apply them for others.
@@ -180,7 +182,12 @@ def _only(mask: Tensor, chosen: Tensor) -> Tensor:
     Args:
         mask: (row, 1, token, token), additive or boolean.
         chosen: (row, token, n) indices of key tokens.
+
+    Raises:
+        UnsupportedModelError: where there is no mask.
     """
+    if mask is None:
+        raise UnsupportedModelError("its indexer's choice of tokens comes without a mask")
     is_left_out = torch.ones_like(mask[:, 0], dtype=torch.bool)
     is_left_out = is_left_out.scatter(-1, chosen.long(), value=False)[:, None]
     if mask.dtype == torch.bool:
