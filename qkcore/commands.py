@@ -218,7 +218,9 @@ def check(options: Namespace) -> None:
     if geometry.has_absent_layers:
         named = ", ".join(map(str, geometry.head_layers))
         absent = f"; {len(geometry.head_layers)} of them have softmax heads ({named})"
-    shares = "yes" if geometry.is_side_by_side else "no, each has a pass of its own"
+    shares = "yes" if geometry.is_side_by_side else "no, each has a row of its own"
+    if geometry.is_continued:
+        shares += ", and what rows begin alike is read once"
     rotation = "no score before rotary" if check.rotation is None else f"{check.rotation:.1e}"
     lines = {
         "model": f"{lm.name} ({geometry.model_type}), revision {lm.revision}",

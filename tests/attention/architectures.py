@@ -371,7 +371,7 @@ def _latent(module: torch.nn.Module, x: torch.Tensor, config) -> tuple[torch.Ten
     )
     query = (
         module.q_proj(x)
-        if hasattr(module, "q_proj")
+        if getattr(module, "q_proj", None) is not None
         else module.q_b_proj(module.q_a_layernorm(module.q_a_proj(x)))
     )
     latent, shared = module.kv_a_proj_with_mqa(x).split([config.kv_lora_rank, n_rotary], dim=1)
