@@ -41,7 +41,7 @@ class CausalLM:
     >>> from qkcore import bundled_model, load_model
     >>> lm = load_model(bundled_model())
     >>> lm.geometry.n_layers, lm.geometry.n_heads, lm.geometry.n_kv_heads, lm.geometry.ropes
-    (8, 4, 4, ('pre', 'post'))
+    (8, 4, 4, ('raw', 'pre', 'post'))
     """
 
     model: "PreTrainedModel"

@@ -1,8 +1,9 @@
 """What one forward pass tells of its queries and keys, cut to the positions asked for.
 
 A `Recording` is filled from inside the model while `recording()` is open on the same thread;
-afterwards it knows, for each layer, queries and keys after rotary position embedding, and before it
-where they can be told. Knows nothing of how a model calls it.
+afterwards it knows, for each layer, queries and keys after rotary position embedding, before it
+where they can be told, and as projected where it was told that. Knows nothing of how a model calls
+it.
 """
 
 import threading
@@ -41,11 +42,16 @@ class Recording:
     # None: not the state that was rotated
     pre_queries: dict[int, Tensor | None] = field(default_factory=dict)
     pre_keys: dict[int, Tensor | None] = field(default_factory=dict)
+    # What projections gave; empty unless they were asked for
+    raw_queries: dict[int, Tensor | None] = field(default_factory=dict)
+    raw_keys: dict[int, Tensor | None] = field(default_factory=dict)
     scalings: dict[int, float] = field(default_factory=dict)
     softcaps: dict[int, float | None] = field(default_factory=dict)
     biases: dict[int, Tensor] = field(default_factory=dict)  # (head, 1, token), ALiBi
     # "query" and "key" of the layer under way
     rotated: dict[str, Rotated] = field(default_factory=dict)
+    # What projections gave lately: by (layer, "query" or "key"), the pieces of a head's dims
+    projected: dict[tuple[int, str], dict[int, Tensor]] = field(default_factory=dict)
 
     def note_rotation(self, which: str, given: Tensor, returned: Tensor, token_axis: int) -> None:
         """Called with what a rotary function was given and returned; `which`: "query" or "key"."""
@@ -75,6 +81,10 @@ class Recording:
             self.pre_keys[layer] = _unrotated(self.keys[layer], rotated["key"])
         else:  # a layer without positions: what is not rotated is the same before and after
             self.pre_queries[layer], self.pre_keys[layer] = self.queries[layer], self.keys[layer]
+        # Taken now, since layers may share a projection: the next one overwrites what it gave.
+        for which, raw in (("query", self.raw_queries), ("key", self.raw_keys)):
+            if pieces := self.projected.pop((layer, which), None):
+                raw[layer] = torch.cat([pieces[number] for number in sorted(pieces)], dim=-1)
 
 
 def read_at(states: Tensor, positions: Tensor, token_axis: int) -> Tensor:
@@ -122,8 +132,17 @@ def recording(key_at: Tensor, query_at: Tensor) -> Iterator[Recording]:
         key_at: (row, statement) indices into the row's tokens.
         query_at: (row, query) likewise.
     """
-    opened = _active.recording = Recording(key_at, query_at)
-    try:
+    opened = Recording(key_at, query_at)
+    with filling(opened):
         yield opened
+
+
+@contextmanager
+def filling(recorded: Recording | None) -> Iterator[None]:
+    """Have this thread's passes fill a recording, or none for a while."""
+    before = active()
+    _active.recording = recorded
+    try:
+        yield
     finally:
-        _active.recording = None
+        _active.recording = before
