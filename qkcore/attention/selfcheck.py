@@ -15,7 +15,7 @@ from qkcore.attention.capture import Captured, capture, eager_attention
 from qkcore.attention.geometry import Geometry, UnsupportedModelError, input_embeddings
 from qkcore.attention.recording import Recording, recording
 from qkcore.attention.rows import Rows, rows_of, separate_rows_of
-from qkcore.attention.tracing import traced
+from qkcore.attention.tracing import Traced, traced
 from qkcore.puzzles.puzzle import Puzzle
 
 if TYPE_CHECKING:
@@ -68,15 +68,19 @@ def self_check(model: "PreTrainedModel", geometry: Geometry) -> tuple[Geometry, 
     attention = _attention_difference(model, geometry, plain)
     what = "attention rebuilt from the queries and keys read differs from its own"
     _refuse_over(attention, tolerance, geometry, what)
-    rotation = None
+    geometry, projected = _with_raw(model, geometry, ids)
+    read, rotation, raw = capture(model, geometry, plain, geometry.ropes), None, None
     if "pre" in geometry.ropes:
-        rotation = _rotation_difference(geometry, capture(model, geometry, plain, TURNED))
+        rotation = _rotation_difference(geometry, read)
         what = "products of a token's own query and key are not the same before and after rotary"
         _refuse_over(rotation, tolerance, geometry, what)
-    geometry, raw = _check_raw(model, geometry, ids, tolerance)
+    if projected:
+        raw = _raw_difference(read, projected)
+        geometry = geometry if raw <= tolerance else _without_raw(geometry)
     geometry, rows = _check_rows(model, geometry, ids, tolerance)
     if geometry.window is not None and geometry.is_side_by_side:
         geometry = _check_window(model, geometry, geometry.window, ids, tolerance)
+    raw = raw if "raw" in geometry.ropes else None
     return geometry, SelfCheck(attention, rotation, raw, rows, tolerance)
 
 
@@ -230,25 +234,32 @@ def _rotation_difference(geometry: Geometry, captured: Captured) -> float:
     return max(differences)
 
 
-def _check_raw(
-    model: "PreTrainedModel", geometry: Geometry, ids: list[int], tolerance: float
-) -> tuple[Geometry, float | None]:
-    """Find the projections that final states come from, and read them.
+def _with_raw(
+    model: "PreTrainedModel", geometry: Geometry, ids: list[int]
+) -> tuple[Geometry, tuple[Traced, ...]]:
+    """The geometry with the projections that states come from, and what these gave to the text.
 
-    A model of which they are not found in the same places in two texts, or in which they are read
-    otherwise than they were found, has no raw score.
+    Both without, where they are not found in the same places in two texts.
     """
-    texts = [_plain_rows(tuple(ids[:N_TOKENS])), _plain_rows(tuple(ids[:2:-1]))]
-    found, again = (traced(model, text) for text in texts)
+    texts = tuple(ids[:N_TOKENS]), tuple(ids[:2:-1])
+    found, again = (traced(model, _plain_rows(text)) for text in texts)
     places = tuple(one.projected for one in found)
     if not found or places != tuple(one.projected for one in again):
-        return geometry, None
-    with_raw = replace(geometry, ropes=("raw", *geometry.ropes), projections=places)
-    read = capture(model, with_raw, texts[1], ("raw",))
-    pairs = [(read.queries["raw"][0, layer], one.queries) for layer, one in enumerate(again)]
-    pairs += [(read.keys["raw"][0, layer], one.keys) for layer, one in enumerate(again)]
-    difference = _largest([_difference(ours, theirs) for ours, theirs in pairs])
-    return (with_raw, difference) if difference <= tolerance else (geometry, None)
+        return geometry, ()
+    return replace(geometry, ropes=("raw", *geometry.ropes), projections=places), found
+
+
+def _without_raw(geometry: Geometry) -> Geometry:
+    others = tuple(rope for rope in geometry.ropes if rope != "raw")
+    return replace(geometry, ropes=others, projections=())
+
+
+def _raw_difference(captured: Captured, projected: tuple[Traced, ...]) -> float:
+    """Raw states as they are read, against those that became the model's final ones."""
+    queries, keys = captured.queries["raw"][0], captured.keys["raw"][0]
+    found = [_difference(queries[place], one.queries) for place, one in enumerate(projected)]
+    found += [_difference(keys[place], one.keys) for place, one in enumerate(projected)]
+    return _largest(found)
 
 
 def _check_rows(
@@ -270,7 +281,7 @@ def _check_rows(
         what = "scores change with the batch that a puzzle is in"
         _refuse_over(differences["post"], tolerance, geometry, what)
     if "raw" in geometry.ropes and not differences["raw"] <= tolerance:
-        geometry = replace(geometry, ropes=geometry.ropes[1:], projections=())
+        geometry = _without_raw(geometry)
     return geometry, differences["post"]
 
 

@@ -21,8 +21,8 @@ HEAD = (
     "float32, 1e-4 of the largest value. A type that is not listed is scored if the self-check at "
     "load passes, else refused.\n"
     "\n"
-    '"Raw" is what the query and key projections give. It is the score before rotary in models that '
-    "do not norm queries and\n"
+    '"Raw" is what the query and key projections give. It is the score before rotary in models '
+    "that do not norm queries and\n"
     'keys in between ("same"), another one in those that do. Of latent attention it is what the '
     "last projections give: a\n"
     "key's dims come from two. A model whose states cannot be followed back to projections has no "
