@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from qkcore.attention.capture import attach
+from qkcore.attention.device_check import check_device
 from qkcore.attention.geometry import (
     Geometry,
     UnsupportedModelError,
@@ -94,6 +95,7 @@ def vouch_for(
     model.eval()
     geometry = read_geometry(model)
     try:
+        check_device(model, tokenizer)
         attach(model, geometry)
         geometry, check = self_check(model, geometry)
     except UnsupportedModelError:
