@@ -61,7 +61,7 @@ def self_check(model: "PreTrainedModel", geometry: Geometry) -> tuple[Geometry, 
     vocabulary = len(input_embeddings(model))
     ids = torch.randint(vocabulary, (N_TOKENS + 3,), generator=chance).tolist()
     plain = _plain_rows(tuple(ids[:N_TOKENS]))
-    found = capture(model, geometry, plain, ("post",))
+    found = capture(model, geometry, plain, ("post",), is_strict=True)
     geometry = _found(geometry, found)
     if "pre" in geometry.ropes and _is_rotated(model, plain, found, tolerance):
         geometry = replace(geometry, ropes=("post",))

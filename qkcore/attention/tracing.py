@@ -6,7 +6,7 @@ likewise, and a projection ends the search. Names of modules and layouts of fuse
 assumed, so whatever is found is what the model did.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from qkcore.attention.projections import Piece, Projected
-from qkcore.attention.recording import Recording, active, filling, read_at
+from qkcore.attention.recording import NOTHING_KNOWN, Recording, active, filling, read_at
 from qkcore.attention.rows import Rows
 
 if TYPE_CHECKING:
@@ -74,9 +74,16 @@ class _Following(Recording):
         states = [read_at(one, at, token_axis) for one in (given, returned)]
         self.calls.append(_Call("", None, *states))
 
-    def note_read_layer(self, layer: int, queries: Tensor, keys: Tensor, scaling: float) -> None:
+    def note_read_layer(
+        self,
+        layer: int,
+        queries: Tensor,
+        keys: Tensor,
+        scaling: float,
+        is_whole: Mapping[str, bool] = NOTHING_KNOWN,
+    ) -> None:
         """As in `Recording`, and the layer's projections are found."""
-        super().note_read_layer(layer, queries, keys, scaling)
+        super().note_read_layer(layer, queries, keys, scaling, is_whole)
         calls, self.calls = self.calls, []
         query, key = (
             _followed((final if before is None else before)[0], calls, self.rounding)
@@ -99,7 +106,7 @@ def traced(model: "PreTrainedModel", rows: Rows) -> tuple[Traced, ...]:
         rows: one, with every position read.
     """
     rounding = 4 * torch.finfo(model.dtype).eps
-    following = _Following(rows.key_at, rows.query_at, rounding=rounding)
+    following = _Following(rows.key_at, rows.query_at, is_strict=True, rounding=rounding)
     inputs = {
         "input_ids": rows.tokens.to(model.device),
         "attention_mask": rows.is_token.long().to(model.device),

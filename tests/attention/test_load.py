@@ -141,9 +141,12 @@ def test_a_misread_model_is_refused_by_the_self_check(monkeypatch):
 
 
 def test_heads_mixed_up_before_rotary_are_refused_by_the_self_check(monkeypatch):
-    monkeypatch.setattr(
-        recording, "_unrotated", lambda final, rotated: rotated.given.roll(1, dims=1)
-    )
+    honest = recording.Recording.note_rotation
+
+    def mixed_up(self, which, given, returned, token_axis):
+        honest(self, which, given.roll(1, dims=1), returned, token_axis)
+
+    monkeypatch.setattr(recording.Recording, "note_rotation", mixed_up)
     with pytest.raises(UnsupportedModelError, match="not the same before and after rotary"):
         vouch_for(tiny_model("llama"), tiny_tokenizer(), "tiny")
 
