@@ -3,14 +3,14 @@
     python -m tests.bench.bench_scoring [--sets FOLDER] [--n N] [--out FILE.json]
 
 Two models: a 12-layer, 12-head random Llama of about 110M parameters, and SmolLM2-135M-Instruct
-where it is installed. On made prompts of 140 to 260 tokens, and on the published samples that a
-folder holds (as tests/bench/bench_batches). The bare forward is the best that a user could do:
-prompts sorted by length in batches of 1, 2, 4, 8, 16 or 32, whichever is quickest, with the logits
-of the last token only. Every ratio is of times measured in turn in one process, the best of several
-rounds each, so a noisy machine disturbs both alike; the processor's time, of all threads, stands
-beside the wall clock's. Peak memory is that of a fresh process for each way. Beside ours stand
-hooks and, where they are installed, TransformerLens and nnsight (they are no dependencies: use an
-environment of their own), which must first give the same scores.
+where it is installed. On made prompts of 140 to 370 tokens (as the tokenizer cuts them), and on the
+published samples that a folder holds (as tests/bench/bench_batches). The bare forward is the best
+that a user could do: prompts sorted by length in batches of 1, 2, 4, 8, 16 or 32, whichever is
+quickest, with the logits of the last token only. Every ratio is of times measured in turn in one
+process, the best of several rounds each, so a noisy machine disturbs both alike; the processor's
+time, of all threads, stands beside the wall clock's. Peak memory is that of a fresh process for
+each way. Beside ours stand hooks and, where they are installed, TransformerLens and nnsight (they
+are no dependencies: use an environment of their own), which must first give the same scores.
 """
 
 import argparse
@@ -66,7 +66,7 @@ def big_model(tokenizer=None) -> CausalLM:
 
 
 def puzzles_of(n: int, n_candidates: int = 2) -> list:
-    """Puzzles whose prompts have 140 to 260 tokens."""
+    """Puzzles whose prompts have 140 to 370 tokens."""
     rng = random.Random(0)
     words = "Max is a wumpus. Every wumpus is a tumpus. Tumpuses are not metallic. "
     return [
