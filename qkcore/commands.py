@@ -222,6 +222,8 @@ def check(options: Namespace) -> None:
     if geometry.is_continued:
         shares += ", and what rows begin alike is read once"
     rotation = "no score before rotary" if check.rotation is None else f"{check.rotation:.1e}"
+    raw = "no raw score" if check.raw is None else f"{check.raw:.1e}"
+    readings = [READINGS[rope] for rope in geometry.ropes]
     lines = {
         "model": f"{lm.name} ({geometry.model_type}), revision {lm.revision}",
         "dtype": f"{lm.dtype} on {lm.device}",
@@ -230,7 +232,7 @@ def check(options: Namespace) -> None:
         "head size": f"{geometry.head_size} dims of a query and a key",
         "positions": "no limit stated" if most is None else f"at most {most:,}",
         "sliding window": "none" if geometry.window is None else f"{geometry.window:,} positions",
-        "scores": " and ".join(READINGS[rope] for rope in geometry.ropes),
+        "scores": " and ".join(", ".join(readings).rsplit(", ", 1)),
         "candidates share a pass": shares,
         "asked as": asked_as,
         "prompt": repr([lm.tokenizer.decode([token]) for token in prompt.tokens]),
@@ -242,6 +244,7 @@ def check(options: Namespace) -> None:
         "self-check": f"passed; differences are at most {check.tolerance:.0e} of the largest value",
         "  attention rebuilt": f"{check.attention:.1e}",
         "  before and after rotary": rotation,
+        "  projections": raw,
         "  rows of a batch": f"{check.rows:.1e}",
     }
     for name, value in lines.items():

@@ -19,6 +19,7 @@ from transformers import Cache, PreTrainedModel
 from qkcore.asking.prompts import Prompt
 from qkcore.attention.capture import Captured, capture, captured_of
 from qkcore.attention.geometry import Geometry, UnsupportedModelError, input_embeddings
+from qkcore.attention.projections import read_projections
 from qkcore.attention.recording import recording
 from qkcore.attention.rows import n_shared_tokens, padded, separate_rows_of
 
@@ -132,17 +133,16 @@ def _continued(
     """Passes over stretches of all rows, each going on from the states of the one before."""
     rows = _rows(groups)
     n_prompt = min(len(prompt.tokens) for group in groups for prompt in group)
-    cache: Cache | None = None
-    sets: tuple[int, ...] = ()
-    found: Captured | None = None
-    for stretch in _stretches(rows, n_shared, n_prompt, geometry.n_steps):
-        if cache is not None and stretch.sets != sets:
+    first, *later = _stretches(rows, n_shared, n_prompt, geometry.n_steps)
+    found, cache = _read(model, geometry, rows, first, None, ropes)
+    sets = first.sets
+    for stretch in later:
+        if stretch.sets != sets:
             firsts = [stretch.sets.index(number) for number in range(max(stretch.sets) + 1)]
             _copy(cache, torch.tensor([sets[row] for row in firsts], device=model.device))
-        sets = stretch.sets
+            sets = stretch.sets
         told, cache = _read(model, geometry, rows, stretch, cache, ropes)
-        found = told if found is None else _later(found, told, rows, stretch)
-    assert found is not None  # noqa: S101 -- there is always a first stretch
+        found = _later(found, told, rows, stretch)
     return found
 
 
@@ -190,10 +190,12 @@ def _read(
     reader = model if has_logits else model.base_model
     key_at, query_at = within([row.key_at for row in rows]), within([row.query_at for row in rows])
     with (
+        read_projections(model, geometry.projections if "raw" in ropes else ()),
         recording(key_at, query_at) as recorded,
         torch.inference_mode(),
         _short_chunks(model, end - start if cache is not None else MAX_CHUNK),
     ):
+        recorded.n_tokens = end - start
         output = reader(**inputs, use_cache=True)
     states = getattr(output, "past_key_values", None)
     if states is None:

@@ -5,13 +5,13 @@ Whether that and what `capture` reads is right is settled by qkcore.attention.se
 assumed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from qkcore import InputError
-from qkcore.asking.readings import ROPES
+from qkcore.attention.projections import Projected
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedModel
@@ -52,9 +52,12 @@ class Geometry:
     is_side_by_side: bool = True  # may candidates share a row, or does each need one of its own?
     is_continued: bool = False  # if not: may a pass go on from copies of another's states?
     n_steps: int = 0  # and then, in stretches of so many tokens or fewer, goes on one by one
-    ropes: tuple[str, ...] = ROPES  # the kinds of score that can be read
+    # The kinds of score that can be read, in the order of ROPES; "raw" once it has been found
+    ropes: tuple[str, ...] = ("pre", "post")
     head_size: int = 0  # dims of a head's query and key; 0 until the self-check has read them
     head_layers: tuple[int, ...] = ()  # layers with softmax heads, in order; () for all of them
+    # What the raw reading reads, by layer; empty where there is none
+    projections: tuple[Projected, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         """Name the layers with heads where all have."""
@@ -65,6 +68,23 @@ class Geometry:
     def has_absent_layers(self) -> bool:
         """Whether some layers have no softmax heads."""
         return len(self.head_layers) < self.n_layers
+
+    def refuse_unread(self, name: str, rope: str) -> None:
+        """Refuse a reading that the model has not.
+
+        Raises:
+            UnsupportedModelError: beginning with the name, saying why and what there is.
+        """
+        if rope in self.ropes:
+            return
+        why = {
+            "raw": "its queries and keys cannot be followed back to the projections that they came "
+            "from, so there is no raw score",
+            "pre": "its queries and keys are changed again after rotary embedding, so there is no "
+            "score before it",
+        }.get(rope, f"there is no reading {rope!r}")
+        others = " or ".join(f"'{one}'" for one in self.ropes)
+        raise UnsupportedModelError(f"{name}: {why}; use rope {others}")
 
     def kv_head(self, head: int) -> int:
         """The kv head whose keys a query head reads."""

@@ -6,21 +6,30 @@ python -m tests.attention.coverage_table > docs/models.md
 from transformers import PreTrainedTokenizerFast
 
 from qkcore.attention.geometry import UnsupportedModelError
-from qkcore.attention.load import vouch_for
+from qkcore.attention.load import CausalLM, vouch_for
+from qkcore.scoring.score import score_puzzle
 from tests.attention.architectures import DIFFERING, POST_ONLY, REFUSED, SUPPORTED, made
 from tests.attention.hybrids import HYBRIDS
-from tests.tiny import tiny_tokenizer
+from tests.tiny import close, puzzle, tiny_tokenizer
 
 HEAD = (
     "# Model types\n"
     "\n"
     "Generated from the tests by `python -m tests.attention.coverage_table`. For every type here, "
     "a tiny model with random weights is\n"
-    "scored and compared with an oracle: before rotary with queries and keys recomputed from the "
-    "layer's input and the\n"
-    "module's own weights, after rotary with the model's own attention weights; float32, 1e-4 of "
-    "the largest value. A type\n"
-    "that is not listed is scored if the self-check at load passes, else refused.\n"
+    "scored and compared with an oracle: raw with what hooks on the projections give, before "
+    "rotary with queries and keys\n"
+    "recomputed from the layer's input and the module's own weights, after rotary with the model's "
+    "own attention weights;\n"
+    "float32, 1e-4 of the largest value. A type that is not listed is scored if the self-check at "
+    "load passes, else refused.\n"
+    "\n"
+    '"Raw" is what the query and key projections give. It is the score before rotary in models '
+    "that do not norm queries and\n"
+    'keys in between ("same"), another one in those that do. Of latent attention it is what the '
+    "last projections give: a\n"
+    "key's dims come from two. A model whose states cannot be followed back to projections has no "
+    "raw score.\n"
     "\n"
     '"One row": all candidates are scored in one pass, side by side. Otherwise each candidate has '
     "a row of its own.\n"
@@ -51,8 +60,8 @@ HEAD = (
     "\n"
     "## Types\n"
     "\n"
-    "| model type | before rotary | after rotary | one row |\n"
-    "| --- | --- | --- | --- |\n"
+    "| model type | raw | before rotary | after rotary | one row |\n"
+    "| --- | --- | --- | --- | --- |\n"
 )
 ABSENT = (
     "\n"
@@ -68,9 +77,9 @@ ABSENT = (
     "goes on from a copy of the states\n"
     "that the model kept of the context, where that gives the same.\n"
     "\n"
-    "| model type | layers with heads, of the tested model's | before rotary | after rotary | "
-    "context read once |\n"
-    "| --- | --- | --- | --- | --- |\n"
+    "| model type | layers with heads, of the tested model's | raw | before rotary | "
+    "after rotary | context read once |\n"
+    "| --- | --- | --- | --- | --- | --- |\n"
 )
 
 
@@ -79,17 +88,15 @@ def table() -> str:
     tokenizer = tiny_tokenizer()
     lines = []
     for name, (model_type, config, *_) in (SUPPORTED | DIFFERING | POST_ONLY).items():
-        geometry = vouch_for(made(model_type, config), tokenizer, name).geometry
-        cells = (
-            "yes" if is_so else "no"
-            for is_so in ("pre" in geometry.ropes, True, geometry.is_side_by_side)
-        )
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+        lm = vouch_for(made(model_type, config), tokenizer, name)
+        readings, is_shared = lm.geometry.ropes, lm.geometry.is_side_by_side
+        cells = ("yes" if is_so else "no" for is_so in ("pre" in readings, True, is_shared))
+        lines.append(f"| {name} | {_raw(lm)} | {' | '.join(cells)} |")
     for name, (model_type, config, _) in REFUSED.items():
         try:
             vouch_for(made(model_type, config), tokenizer, name)
         except UnsupportedModelError as error:
-            lines.append(f"| {name} | refused | refused | {error} |")
+            lines.append(f"| {name} | refused | refused | refused | {error} |")
     return HEAD + "\n".join(lines) + "\n" + ABSENT + "\n".join(_absent(tokenizer)) + "\n"
 
 
@@ -97,12 +104,24 @@ def _absent(tokenizer: PreTrainedTokenizerFast) -> list[str]:
     """A line for each model with layers that have no heads."""
     lines = []
     for name, (model_type, config, *_) in HYBRIDS.items():
-        geometry = vouch_for(made(model_type, config), tokenizer, name).geometry
+        lm = vouch_for(made(model_type, config), tokenizer, name)
+        geometry = lm.geometry
         layers = ", ".join(map(str, geometry.head_layers))
         before = "yes" if "pre" in geometry.ropes else "no"
         once = "yes" if geometry.is_continued else "no"
-        lines.append(f"| {name} | {layers} of {geometry.n_layers} | {before} | yes | {once} |")
+        of_all = f"{layers} of {geometry.n_layers}"
+        lines.append(f"| {name} | {of_all} | {_raw(lm)} | {before} | yes | {once} |")
     return lines
+
+
+def _raw(lm: CausalLM) -> str:
+    """Whether a model has a raw score, and whether it is the one before rotary."""
+    if "raw" not in lm.geometry.ropes:
+        return "no"
+    if "pre" not in lm.geometry.ropes:
+        return "yes"
+    raw, before = (score_puzzle(lm, puzzle(), rope=rope).qk for rope in ("raw", "pre"))
+    return "same" if close(raw, before) else "yes"
 
 
 if __name__ == "__main__":

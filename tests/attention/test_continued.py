@@ -12,9 +12,16 @@ from tests.attention.architectures import SUPPORTED, made
 from tests.attention.hybrids import HYBRIDS
 from tests.tiny import close, puzzle, tiny_tokenizer
 
-# One for each way to go on (the last tokens one by one, none, all), one with a cache of its own,
-# and one in which all layers have heads.
-NAMES = ["granitemoehybrid", "nemotron_h", "jamba", "minimax", "bloom (ALiBi)"]
+# One for each way to go on (the last tokens one by one, none, all), one with a cache of its own, one
+# that keeps what it has yet to project, and one in which all layers have heads.
+NAMES = [
+    "granitemoehybrid",
+    "nemotron_h",
+    "jamba",
+    "minimax",
+    "kimi_linear (latent attention)",
+    "bloom (ALiBi)",
+]
 STATEMENTS = [
     "Max is metallic.",
     "Max is not a wumpus.",
@@ -37,7 +44,7 @@ def several():
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("rope", ["pre", "post"])
+@pytest.mark.parametrize("rope", ["raw", "pre", "post"])
 def test_a_puzzle_among_others_scores_as_in_rows_read_from_their_start(name, rope):
     lm = vouched(name)
     assert lm.geometry.is_continued
