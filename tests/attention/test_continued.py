@@ -12,8 +12,8 @@ from tests.attention.architectures import SUPPORTED, made
 from tests.attention.hybrids import HYBRIDS
 from tests.tiny import close, puzzle, tiny_tokenizer
 
-# One for each way to go on (the last tokens one by one, none, all), one with a cache of its own, one
-# that keeps what it has yet to project, and one in which all layers have heads.
+# One for each way to go on (the last tokens one by one, none, all), one with a cache of its own,
+# one that keeps what it has yet to project, and one in which all layers have heads.
 NAMES = [
     "granitemoehybrid",
     "nemotron_h",

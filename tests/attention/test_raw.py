@@ -277,7 +277,7 @@ def test_projections_that_are_read_otherwise_than_found_are_not_offered(monkeypa
     """Each head's columns read one dim too late: every score would be a number, and wrong."""
     honest = projections.Piece.read
 
-    def late(self, output, positions):
+    def late(self, output, positions, *rest):
         return honest(
             replace(self, starts=tuple(start + 1 for start in self.starts)), output, positions
         )
