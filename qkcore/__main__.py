@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from qkcore import InputError, __version__, commands
+from qkcore.asking.readings import ROPES
 from qkcore.puzzles.public_sets import NAMES
 
 Added: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # where commands are added
@@ -211,9 +212,10 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--rope",
-        choices=("pre", "post"),
+        choices=ROPES,
         default="pre",
-        help="scores before or after rotary embedding",
+        help="queries and keys before rotary embedding (pre), after it (post), or as their "
+        "projections give them, before QK-norm too (raw)",
     )
     parser.add_argument(
         "--template", metavar="TEXT", help="format string with {context}, {statement} and a cue"

@@ -216,6 +216,8 @@ def check(options: Namespace) -> None:
         asked_as = "a chat, in the words of the tokenizer's template"
     shares = "yes" if geometry.is_side_by_side else "no, each has a pass of its own"
     rotation = "no score before rotary" if check.rotation is None else f"{check.rotation:.1e}"
+    raw = "no raw score" if check.raw is None else f"{check.raw:.1e}"
+    readings = [READINGS[rope] for rope in geometry.ropes]
     lines = {
         "model": f"{lm.name} ({geometry.model_type}), revision {lm.revision}",
         "dtype": f"{lm.dtype} on {lm.device}",
@@ -224,7 +226,7 @@ def check(options: Namespace) -> None:
         "head size": f"{geometry.head_size} dims of a query and a key",
         "positions": "no limit stated" if most is None else f"at most {most:,}",
         "sliding window": "none" if geometry.window is None else f"{geometry.window:,} positions",
-        "scores": " and ".join(READINGS[rope] for rope in geometry.ropes),
+        "scores": " and ".join(", ".join(readings).rsplit(", ", 1)),
         "candidates share a pass": shares,
         "asked as": asked_as,
         "prompt": repr([lm.tokenizer.decode([token]) for token in prompt.tokens]),
@@ -236,6 +238,7 @@ def check(options: Namespace) -> None:
         "self-check": f"passed; differences are at most {check.tolerance:.0e} of the largest value",
         "  attention rebuilt": f"{check.attention:.1e}",
         "  before and after rotary": rotation,
+        "  projections": raw,
         "  rows of a batch": f"{check.rows:.1e}",
     }
     for name, value in lines.items():

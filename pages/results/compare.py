@@ -96,7 +96,7 @@ def show_difference(other: str) -> None:
 if not others:
     st.info(
         "No other run in this store is on the same puzzles. Score the same puzzle file with "
-        "another model, or with `--rope post`, into the same store to compare."
+        "another model, or with `--rope post` or `--rope raw`, into the same store to compare."
     )
 elif ask(ResultStore.difficulties, it.run_id, "test").empty:
     st.info(

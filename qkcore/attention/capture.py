@@ -2,7 +2,8 @@
 
 `attach` makes a model tell its queries and keys (see qkcore.attention.recording): after rotary
 through an attention function registered with transformers, or through a method of the few
-architectures that never call one; before rotary by reading what their rotary functions are given.
+architectures that never call one; before rotary by reading what their rotary functions are given;
+raw by hooks on the projections that the self-check found.
 While no capture is under way on the thread, all of that only hands on, so the model stays usable as
 it is.
 """
@@ -24,6 +25,7 @@ from transformers.masking_utils import eager_mask, sdpa_mask
 
 from qkcore.attention.geometry import Geometry, UnsupportedModelError, input_embeddings
 from qkcore.attention.own_paths import OWN_PATHS
+from qkcore.attention.projections import read_projections
 from qkcore.attention.recording import Recording, active, recording
 from qkcore.attention.rows import Rows
 
@@ -43,7 +45,7 @@ class _Numbered(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """What one pass gave. Both dictionaries are keyed by "pre" or "post" (rotary)."""
+    """What one pass gave. Both dictionaries are keyed by reading: "raw", "pre" or "post"."""
 
     queries: dict[str, Tensor]  # (row, layer, head, query, dim) float32, at Rows.query_at
     keys: dict[str, Tensor]  # (row, layer, kv_head, statement, dim) float32, at Rows.key_at
@@ -174,7 +176,11 @@ AttentionMaskInterface.register("qkscope_eager", eager_mask)
 
 
 def capture(
-    model: PreTrainedModel, geometry: Geometry, rows: Rows, ropes: tuple[str, ...] = ("pre",)
+    model: PreTrainedModel,
+    geometry: Geometry,
+    rows: Rows,
+    ropes: tuple[str, ...] = ("pre",),
+    is_strict: bool = False,
 ) -> Captured:
     """Run the model once over the rows and read it.
 
@@ -182,8 +188,10 @@ def capture(
         model: a causal LM that `attach` has prepared, in eval mode.
         geometry: the model's, as `read_geometry` or the self-check has it.
         rows: of tokens, and which of them are read.
-        ropes: which states are wanted: "pre" (before rotary), "post", or both. Without rotary they
-            are the same.
+        ropes: which states are wanted: "raw" (projections), "pre" (after QK-norm, before rotary),
+            "post", or several. Without norm the first two are the same, without rotary the last.
+        is_strict: trust no memory, as `recording` has it; once a model has been found to leave its
+            states alone after rotary, that costs time for nothing.
 
     Raises:
         UnsupportedModelError: when a layer did not tell its queries and keys.
@@ -198,10 +206,25 @@ def capture(
     else:
         inputs["attention_mask"] = _masks(geometry, rows, rows.visible, model.dtype, device)
         inputs["position_ids"] = rows.positions.to(device)
-    with recording(rows.key_at, rows.query_at) as recorded, torch.inference_mode():
+    if "raw" in ropes:
+        geometry.refuse_unread(f"model type {geometry.model_type!r}", "raw")
+    projections = geometry.projections if "raw" in ropes else ()
+    with (
+        read_projections(model, projections),
+        recording(rows.key_at, rows.query_at, is_strict) as recorded,
+        torch.inference_mode(),
+    ):
         logits = model(**inputs, use_cache=False).logits
-    queries: dict[str, States] = {"post": {**recorded.queries}, "pre": recorded.pre_queries}
-    keys: dict[str, States] = {"post": {**recorded.keys}, "pre": recorded.pre_keys}
+    queries: dict[str, States] = {
+        "raw": recorded.raw_queries,
+        "pre": recorded.pre_queries,
+        "post": {**recorded.queries},
+    }
+    keys: dict[str, States] = {
+        "raw": recorded.raw_keys,
+        "pre": recorded.pre_keys,
+        "post": {**recorded.keys},
+    }
     return Captured(
         queries={rope: _stacked(queries[rope], geometry) for rope in ropes},
         keys={rope: _stacked(keys[rope], geometry) for rope in ropes},
@@ -247,8 +270,10 @@ def _masks(
 
     def additive(is_seen: Tensor) -> Tensor:
         mask = torch.zeros(is_seen.shape, dtype=dtype)
-        # Booleans would do for sdpa only: eager attention adds them as 0 and 1.
-        return mask.masked_fill_(~is_seen, torch.finfo(dtype).min)[:, None].to(device)
+        # Booleans would do for sdpa only: eager attention adds them as 0 and 1. Every token sees
+        # one at least (padding: padding), so minus infinity makes no NaN; with the lowest number
+        # instead sdpa takes an eighth longer on a CPU.
+        return mask.masked_fill_(~is_seen, float("-inf"))[:, None].to(device)
 
     is_near = visible
     if geometry.window is not None:

@@ -5,13 +5,13 @@ Whether that and what `capture` reads is right is settled by qkcore.attention.se
 assumed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from torch import Tensor
 
 from qkcore import InputError
-from qkcore.asking.readings import ROPES
+from qkcore.attention.projections import Projected
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -43,8 +43,28 @@ class Geometry:
     window: int | None  # sliding window in positions, of the layers that have one
     layer_kinds: tuple[str, ...] | None  # per layer, where the model takes one mask per kind
     is_side_by_side: bool = True  # may candidates share a row, or does each need one of its own?
-    ropes: tuple[str, ...] = ROPES  # the kinds of score that can be read
+    # The kinds of score that can be read, in the order of ROPES; "raw" once it has been found
+    ropes: tuple[str, ...] = ("pre", "post")
     head_size: int = 0  # dims of a head's query and key; 0 until the self-check has read them
+    # What the raw reading reads, by layer; empty where there is none
+    projections: tuple[Projected, ...] = field(default=(), repr=False)
+
+    def refuse_unread(self, name: str, rope: str) -> None:
+        """Refuse a reading that the model has not.
+
+        Raises:
+            UnsupportedModelError: beginning with the name, saying why and what there is.
+        """
+        if rope in self.ropes:
+            return
+        why = {
+            "raw": "its queries and keys cannot be followed back to the projections that they came "
+            "from, so there is no raw score",
+            "pre": "its queries and keys are changed again after rotary embedding, so there is no "
+            "score before it",
+        }.get(rope, f"there is no reading {rope!r}")
+        others = " or ".join(f"'{one}'" for one in self.ropes)
+        raise UnsupportedModelError(f"{name}: {why}; use rope {others}")
 
     def kv_head(self, head: int) -> int:
         """The kv head whose keys a query head reads."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from qkcore.attention.capture import attach
+from qkcore.attention.device_check import check_device
 from qkcore.attention.geometry import (
     Geometry,
     UnsupportedModelError,
@@ -41,7 +42,7 @@ class CausalLM:
     >>> from qkcore import bundled_model, load_model
     >>> lm = load_model(bundled_model())
     >>> lm.geometry.n_layers, lm.geometry.n_heads, lm.geometry.n_kv_heads, lm.geometry.ropes
-    (8, 4, 4, ('pre', 'post'))
+    (8, 4, 4, ('raw', 'pre', 'post'))
     """
 
     model: "PreTrainedModel"
@@ -94,6 +95,7 @@ def vouch_for(
     model.eval()
     geometry = read_geometry(model)
     try:
+        check_device(model, tokenizer)
         attach(model, geometry)
         geometry, check = self_check(model, geometry)
     except UnsupportedModelError:

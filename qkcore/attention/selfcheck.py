@@ -11,16 +11,17 @@ import torch
 from torch import Tensor
 
 from qkcore.asking.prompts import Prompt
-from qkcore.asking.readings import ROPES
 from qkcore.attention.capture import Captured, capture, eager_attention
 from qkcore.attention.geometry import Geometry, UnsupportedModelError, input_embeddings
 from qkcore.attention.recording import Recording, recording
 from qkcore.attention.rows import Rows, rows_of, separate_rows_of
+from qkcore.attention.tracing import Traced, traced
 from qkcore.puzzles.puzzle import Puzzle
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+TURNED = ("pre", "post")  # the readings between which rotary stands
 N_TOKENS = 24
 SHIFT = 5  # positions
 SHORT_WINDOW = 7  # positions
@@ -40,6 +41,9 @@ class SelfCheck:
     attention: float
     # Products of a token's own query and key, before and after rotary; None: no score before
     rotation: float | None
+    # States of projections as they are read, against those that the model made its final states of;
+    # None: no raw score
+    raw: float | None
     rows: float  # what is read from a padded batch of puzzles, against an ordinary call for each
     tolerance: float
 
@@ -57,22 +61,27 @@ def self_check(model: "PreTrainedModel", geometry: Geometry) -> tuple[Geometry, 
     vocabulary = len(input_embeddings(model))
     ids = torch.randint(vocabulary, (N_TOKENS + 3,), generator=chance).tolist()
     plain = _plain_rows(tuple(ids[:N_TOKENS]))
-    found = capture(model, geometry, plain, ("post",))
+    found = capture(model, geometry, plain, ("post",), is_strict=True)
     geometry = _found(geometry, found)
     if "pre" in geometry.ropes and _is_rotated(model, plain, found, tolerance):
         geometry = replace(geometry, ropes=("post",))
     attention = _attention_difference(model, geometry, plain)
     what = "attention rebuilt from the queries and keys read differs from its own"
     _refuse_over(attention, tolerance, geometry, what)
-    rotation = None
-    if geometry.ropes == ROPES:
-        rotation = _rotation_difference(geometry, capture(model, geometry, plain, ROPES))
+    geometry, projected = _with_raw(model, geometry, ids)
+    read, rotation, raw = capture(model, geometry, plain, geometry.ropes), None, None
+    if "pre" in geometry.ropes:
+        rotation = _rotation_difference(geometry, read)
         what = "products of a token's own query and key are not the same before and after rotary"
         _refuse_over(rotation, tolerance, geometry, what)
+    if projected:
+        raw = _raw_difference(read, projected)
+        geometry = geometry if raw <= tolerance else _without_raw(geometry)
     geometry, rows = _check_rows(model, geometry, ids, tolerance)
     if geometry.window is not None and geometry.is_side_by_side:
         geometry = _check_window(model, geometry, geometry.window, ids, tolerance)
-    return geometry, SelfCheck(attention, rotation, rows, tolerance)
+    raw = raw if "raw" in geometry.ropes else None
+    return geometry, SelfCheck(attention, rotation, raw, rows, tolerance)
 
 
 def _refuse_over(difference: float, tolerance: float, geometry: Geometry, what: str) -> None:
@@ -86,6 +95,10 @@ def _refuse_over(difference: float, tolerance: float, geometry: Geometry, what: 
 def _difference(ours: Tensor, theirs: Tensor) -> float:
     scale = theirs.abs().max().clamp_min(1e-12)
     return float((ours - theirs).abs().max() / scale)
+
+
+def _largest(differences: list[float]) -> float:
+    return float(torch.tensor(differences).max())  # NaN if one is; Python's max may lose it
 
 
 def _plain_rows(tokens: tuple[int, ...]) -> Rows:
@@ -117,7 +130,7 @@ def _found(geometry: Geometry, captured: Captured) -> Geometry:
         geometry,
         n_kv_heads=n_kv_heads,
         head_size=captured.queries["post"].shape[-1],
-        ropes=ROPES if has_pre else ("post",),
+        ropes=TURNED if has_pre else ("post",),
     )
 
 
@@ -214,11 +227,39 @@ def _rotation_difference(geometry: Geometry, captured: Captured) -> float:
                 captured.queries[rope][0, layer],
                 geometry.keys_by_head(captured.keys[rope][0, layer], axis=0),
             )
-            for rope in ROPES
+            for rope in TURNED
         )
         factor = (pre * post).sum() / (pre * pre).sum().clamp_min(1e-12)
         differences.append(_difference(factor * pre, post))
     return max(differences)
+
+
+def _with_raw(
+    model: "PreTrainedModel", geometry: Geometry, ids: list[int]
+) -> tuple[Geometry, tuple[Traced, ...]]:
+    """The geometry with the projections that states come from, and what these gave to the text.
+
+    Both without, where they are not found in the same places in two texts.
+    """
+    texts = tuple(ids[:N_TOKENS]), tuple(ids[:2:-1])
+    found, again = (traced(model, _plain_rows(text)) for text in texts)
+    places = tuple(one.projected for one in found)
+    if not found or places != tuple(one.projected for one in again):
+        return geometry, ()
+    return replace(geometry, ropes=("raw", *geometry.ropes), projections=places), found
+
+
+def _without_raw(geometry: Geometry) -> Geometry:
+    others = tuple(rope for rope in geometry.ropes if rope != "raw")
+    return replace(geometry, ropes=others, projections=())
+
+
+def _raw_difference(captured: Captured, projected: tuple[Traced, ...]) -> float:
+    """Raw states as they are read, against those that became the model's final ones."""
+    queries, keys = captured.queries["raw"][0], captured.keys["raw"][0]
+    found = [_difference(queries[place], one.queries) for place, one in enumerate(projected)]
+    found += [_difference(keys[place], one.keys) for place, one in enumerate(projected)]
+    return _largest(found)
 
 
 def _check_rows(
@@ -226,20 +267,22 @@ def _check_rows(
 ) -> tuple[Geometry, float]:
     """Find out whether candidates may share a row.
 
-    If not, whether separate rows in a padded batch are right.
+    If not, whether separate rows in a padded batch are right. Raw states that are not the same in a
+    batch are not offered.
     """
     prompts = _prompts(ids)
     try:
-        difference = _rows_difference(model, geometry, prompts)
+        differences = _rows_differences(model, geometry, prompts)
     except (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError):
-        difference = float("inf")  # the model takes no 4-D mask
-    if difference <= tolerance:
-        return geometry, difference
-    geometry = replace(geometry, is_side_by_side=False)
-    difference = _rows_difference(model, geometry, prompts)
-    what = "scores change with the batch that a puzzle is in"
-    _refuse_over(difference, tolerance, geometry, what)
-    return geometry, difference
+        differences = {"post": float("inf")}  # the model takes no 4-D mask
+    if not differences["post"] <= tolerance:
+        geometry = replace(geometry, is_side_by_side=False)
+        differences = _rows_differences(model, geometry, prompts)
+        what = "scores change with the batch that a puzzle is in"
+        _refuse_over(differences["post"], tolerance, geometry, what)
+    if "raw" in geometry.ropes and not differences["raw"] <= tolerance:
+        geometry = _without_raw(geometry)
+    return geometry, differences["post"]
 
 
 def _prompts(ids: list[int]) -> list[Prompt]:
@@ -263,7 +306,8 @@ def _check_window(
     config = model.config.get_text_config()
     try:
         config.sliding_window = SHORT_WINDOW
-        difference = _rows_difference(model, replace(geometry, window=SHORT_WINDOW), _prompts(ids))
+        changed = replace(geometry, window=SHORT_WINDOW)
+        difference = _rows_differences(model, changed, _prompts(ids))["post"]
     finally:
         config.sliding_window = window
     if difference <= tolerance:
@@ -271,8 +315,10 @@ def _check_window(
     return replace(geometry, max_positions=min(window, geometry.max_positions or window))
 
 
-def _rows_difference(model: "PreTrainedModel", geometry: Geometry, prompts: list[Prompt]) -> float:
-    """Queries, keys and logits of a padded batch, against ordinary calls.
+def _rows_differences(
+    model: "PreTrainedModel", geometry: Geometry, prompts: list[Prompt]
+) -> dict[str, float]:
+    """Queries, keys and logits of a padded batch, against ordinary calls; by reading.
 
     One such call for each prompt and candidate.
     """
@@ -280,17 +326,19 @@ def _rows_difference(model: "PreTrainedModel", geometry: Geometry, prompts: list
         rows, n_rows = rows_of([[prompt] for prompt in prompts]), 1
     else:
         rows, n_rows = separate_rows_of(prompts), len(prompts[0].candidates)
-    batch = capture(model, geometry, rows, ("post",))
-    differences = []
+    ropes = tuple(rope for rope in ("raw", "post") if rope in geometry.ropes)
+    batch = capture(model, geometry, rows, ropes)
+    differences: dict[str, list[float]] = {rope: [] for rope in ropes}
     for number, prompt in enumerate(prompts):
         for index, ids in enumerate(prompt.candidates):
-            alone = capture(model, geometry, _plain_rows(prompt.tokens + ids), ("post",))
+            alone = capture(model, geometry, _plain_rows(prompt.tokens + ids), ropes)
             row, place = (number, index) if n_rows == 1 else (number * n_rows + index, 0)
-            query, own_query = batch.queries["post"][row, :, :, place], alone.queries["post"][0]
-            key, own_key = batch.keys["post"][row, :, :, 0], alone.keys["post"][0]
-            differences.append(_difference(query, own_query[:, :, -1]))
-            differences.append(_difference(key, own_key[:, :, prompt.key_at]))
+            for rope in ropes:
+                query, own_query = batch.queries[rope][row, :, :, place], alone.queries[rope][0]
+                key, own_key = batch.keys[rope][row, :, :, 0], alone.keys[rope][0]
+                differences[rope].append(_difference(query, own_query[:, :, -1]))
+                differences[rope].append(_difference(key, own_key[:, :, prompt.key_at]))
         alone = capture(model, geometry, _plain_rows(prompt.tokens), ("post",))
         logits, own_logits = batch.logits[number * n_rows, 0], alone.logits[0, 0]
-        differences.append(_difference(logits.float(), own_logits.float()))
-    return max(differences)
+        differences["post"].append(_difference(logits.float(), own_logits.float()))
+    return {rope: _largest(found) for rope, found in differences.items()}

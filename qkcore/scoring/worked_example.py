@@ -24,7 +24,7 @@ def worked_example(
         prompts: of puzzles, at least one of them test.
         layer: of the head.
         head: within its layer.
-        rope: "pre" or "post" rotary, as the run reads.
+        rope: "raw", "pre" or "post", as the run reads.
     """
     tests = [prompt for prompt in prompts if prompt.puzzle.split == "test"]
     prompt = min(tests, key=lambda prompt: len(prompt.tokens))

@@ -57,8 +57,9 @@ def test_a_link_gives_back_whatever_was_typed(context, statement, candidates, an
     assert text.replace("-", "").replace("_", "").isalnum()
 
 
-def test_a_template_and_post_rotary_travel_too():
-    shared = replace(ONE, rope="post", template="{context}\n{statement}\nSo:")
+@pytest.mark.parametrize("rope", ["raw", "post"])
+def test_a_template_and_another_reading_travel_too(rope):
+    shared = replace(ONE, rope=rope, template="{context}\n{statement}\nSo:")
     assert decode(encode(shared)) == shared
 
 

@@ -4,20 +4,29 @@ python -m tests.attention.coverage_table > docs/models.md
 """
 
 from qkcore.attention.geometry import UnsupportedModelError
-from qkcore.attention.load import vouch_for
+from qkcore.attention.load import CausalLM, vouch_for
+from qkcore.scoring.score import score_puzzle
 from tests.attention.architectures import POST_ONLY, REFUSED, SUPPORTED, made
-from tests.tiny import tiny_tokenizer
+from tests.tiny import close, puzzle, tiny_tokenizer
 
 HEAD = (
     "# Model types\n"
     "\n"
     "Generated from the tests by `python -m tests.attention.coverage_table`. For every type here, "
     "a tiny model with random weights is\n"
-    "scored and compared with an oracle: before rotary with queries and keys recomputed from the "
-    "layer's input and the\n"
-    "module's own weights, after rotary with the model's own attention weights; float32, 1e-4 of "
-    "the largest value. A type\n"
-    "that is not listed is scored if the self-check at load passes, else refused.\n"
+    "scored and compared with an oracle: raw with what hooks on the projections give, before "
+    "rotary with queries and keys\n"
+    "recomputed from the layer's input and the module's own weights, after rotary with the model's "
+    "own attention weights;\n"
+    "float32, 1e-4 of the largest value. A type that is not listed is scored if the self-check at "
+    "load passes, else refused.\n"
+    "\n"
+    '"Raw" is what the query and key projections give. It is the score before rotary in models '
+    "that do not norm queries and\n"
+    'keys in between ("same"), another one in those that do. Of latent attention it is what the '
+    "last projections give: a\n"
+    "key's dims come from two. A model whose states cannot be followed back to projections has no "
+    "raw score.\n"
     "\n"
     '"One row": all candidates are scored in one pass, side by side. Otherwise each candidate has '
     "a row of its own.\n"
@@ -48,8 +57,8 @@ HEAD = (
     "\n"
     "## Types\n"
     "\n"
-    "| model type | before rotary | after rotary | one row |\n"
-    "| --- | --- | --- | --- |\n"
+    "| model type | raw | before rotary | after rotary | one row |\n"
+    "| --- | --- | --- | --- | --- |\n"
 )
 
 
@@ -58,18 +67,26 @@ def table() -> str:
     tokenizer = tiny_tokenizer()
     lines = []
     for name, (model_type, config, *_) in (SUPPORTED | POST_ONLY).items():
-        geometry = vouch_for(made(model_type, config), tokenizer, name).geometry
-        cells = (
-            "yes" if is_so else "no"
-            for is_so in ("pre" in geometry.ropes, True, geometry.is_side_by_side)
-        )
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+        lm = vouch_for(made(model_type, config), tokenizer, name)
+        readings, is_shared = lm.geometry.ropes, lm.geometry.is_side_by_side
+        cells = ("yes" if is_so else "no" for is_so in ("pre" in readings, True, is_shared))
+        lines.append(f"| {name} | {_raw(lm)} | {' | '.join(cells)} |")
     for name, (model_type, config, _) in REFUSED.items():
         try:
             vouch_for(made(model_type, config), tokenizer, name)
         except UnsupportedModelError as error:
-            lines.append(f"| {name} | refused | refused | {error} |")
+            lines.append(f"| {name} | refused | refused | refused | {error} |")
     return HEAD + "\n".join(lines) + "\n"
+
+
+def _raw(lm: CausalLM) -> str:
+    """Whether a model has a raw score, and whether it is the one before rotary."""
+    if "raw" not in lm.geometry.ropes:
+        return "no"
+    if "pre" not in lm.geometry.ropes:
+        return "yes"
+    raw, before = (score_puzzle(lm, puzzle(), rope=rope).qk for rope in ("raw", "pre"))
+    return "same" if close(raw, before) else "yes"
 
 
 if __name__ == "__main__":

@@ -320,6 +320,18 @@ def test_another_run_of_the_model_brings_its_own_reading(open_page):
     assert "rope='post'" in python
 
 
+def test_the_raw_reading_is_picked_by_its_words_and_asked_for(open_page):
+    at = open_page(shared=TRUE)
+    before = grid(at)
+    assert "raw projections" in at.selectbox(key="live reading").options
+    at.selectbox(key="live reading").set_value("raw projections").run()
+    at = answered(at.button(key="live score").click().run())
+    python = next(code.value for code in at.code if "load_model" in code.value)
+    assert "rope='raw'" in python
+    # The bundled model has no QK-norm.
+    assert np.allclose(grid(at)["margin"], before["margin"], atol=1e-3)
+
+
 @pytest.fixture
 def models(monkeypatch):
     """The models that are loaded from now on, as long as anybody holds them."""

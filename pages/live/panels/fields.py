@@ -94,8 +94,8 @@ def _show_model() -> None:
             "Queries and keys",
             ROPE_OF,
             key="live reading",
-            help="Before or after rotary position embedding. A run has settled on one; numbers "
-            "compare within it only.",
+            help="Before or after rotary position embedding, or as their projections give them, "
+            "before QK-norm too. A run has settled on one; numbers compare within it only.",
             **KEPT,
         )
         if st.session_state["live model"] == OTHER_MODEL:
