@@ -219,6 +219,8 @@ def check(options: Namespace) -> None:
     lines = {
         "model": f"{lm.name} ({geometry.model_type}), revision {lm.revision}",
         "dtype": f"{lm.dtype} on {lm.device}",
+        "reads": "text"
+        + (f" only; its part for {' and '.join(lm.left_out)} is not loaded" if lm.left_out else ""),
         "layers": f"{geometry.n_layers}, each {geometry.n_heads} heads and {geometry.n_kv_heads} "
         "kv heads",
         "head size": f"{geometry.head_size} dims of a query and a key",

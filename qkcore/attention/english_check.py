@@ -65,7 +65,8 @@ def nats_per_token(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, t
     Of as much of the text as the model reaches.
     """
     device = input_embeddings(model).device
-    reach = getattr(getattr(model, "config", None), "max_position_embeddings", None)
+    config = getattr(model, "config", None)
+    reach = getattr(config and config.get_text_config(), "max_position_embeddings", None)
     tokens = torch.tensor([tokenizer(text)["input_ids"][:reach]], device=device)
     with torch.inference_mode():
         logits = model(input_ids=tokens, use_cache=False).logits[0, :-1].float()

@@ -8,10 +8,9 @@ only and no code of the model's is ever run.
 import hashlib
 import os
 import re
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -23,7 +22,7 @@ from qkcore.attention.geometry import (
     read_geometry,
 )
 from qkcore.attention.gguf_files import Converted, converted, is_gguf
-from qkcore.attention.quiet import without_bars
+from qkcore.attention.pretrained import Pretrained, check_reachable, from_pretrained
 from qkcore.attention.selfcheck import SelfCheck, self_check
 from qkcore.bundled import REAL_MODEL, REAL_MODEL_PACKAGE, real_model
 
@@ -51,6 +50,7 @@ class CausalLM:
     name: str  # as people know it: the Hugging Face id, or the folder's name
     revision: str  # changes whenever the weights do
     quantisation: str | None = None  # what the weights were dequantised from, such as "Q4_K"
+    left_out: tuple[str, ...] = ()  # parts for more than text that were not loaded: ("vision",)
 
     @property
     def dtype(self) -> str:
@@ -144,12 +144,12 @@ def load_model(
     folder = Path(model)
     _check_name(str(model), folder)
     if not folder.is_dir():
-        _check_reachable(str(model))
-    loaded, tokenizer = _from_pretrained(str(model), torch_dtype, device)
+        check_reachable(str(model))
+    loaded = from_pretrained(str(model), torch_dtype, device)
+    name, revision = str(model), getattr(loaded.model.config, "_commit_hash", None) or "unknown"
     if folder.is_dir():
-        return vouch_for(loaded, tokenizer, folder.resolve().name, _folder_revision(folder))
-    revision = getattr(loaded.config, "_commit_hash", None) or "unknown"
-    return vouch_for(loaded, tokenizer, str(model), revision)
+        name, revision = folder.resolve().name, _folder_revision(folder)
+    return _vouched(loaded, name, revision)
 
 
 def _real_model() -> Path:
@@ -163,9 +163,14 @@ def _real_model() -> Path:
 
 
 def _from_gguf(made: Converted, dtype: torch.dtype | str, device: str) -> CausalLM:
-    loaded, tokenizer = _from_pretrained(str(made.folder), dtype, device)
-    lm = vouch_for(loaded, tokenizer, made.name, f"sha256:{made.sha256[:16]}")
+    loaded = from_pretrained(str(made.folder), dtype, device)
+    lm = _vouched(loaded, made.name, f"sha256:{made.sha256[:16]}")
     return replace(lm, quantisation=made.quantisation)
+
+
+def _vouched(loaded: Pretrained, name: str, revision: str) -> CausalLM:
+    lm = vouch_for(loaded.model, loaded.tokenizer, name, revision)
+    return replace(lm, left_out=loaded.left_out)
 
 
 def _check_name(model: str, folder: Path) -> None:
@@ -201,87 +206,6 @@ def _check_device(device: str) -> None:
         raise UnsupportedModelError(
             f"device {device!r} cannot be used here ({reason}); try --device cpu"
         ) from None
-
-
-def _check_reachable(model: str) -> None:
-    """Ask the hub once for a model that is not in the cache.
-
-    Before the patient retries of a download do.
-    """
-    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
-    from huggingface_hub.errors import HfHubHTTPError
-
-    try:
-        if constants.is_offline_mode() or isinstance(
-            try_to_load_from_cache(model, "config.json"), str
-        ):
-            return
-        url = hf_hub_url(model, "config.json")
-        try:
-            get_hf_file_metadata(url, timeout=constants.HF_HUB_ETAG_TIMEOUT)
-        except (HfHubHTTPError, ValueError):
-            raise
-        except Exception:  # of whichever HTTP library the hub's client stands on
-            time.sleep(1)  # one hiccup is no reason to give up
-            get_hf_file_metadata(url, timeout=constants.HF_HUB_ETAG_TIMEOUT)
-    except (HfHubHTTPError, ValueError):
-        return  # the hub has answered, or the name is none: loading says it better
-    except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UnsupportedModelError(
-            f"there is no folder {model}, and the Hugging Face hub cannot be asked for a model of "
-            f"that name ({reason}); check the name, or the network"
-        ) from error
-
-
-def _from_pretrained(
-    model: str, dtype: torch.dtype | str, device: str
-) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
-    """(model, tokenizer), or one sentence for whatever Hugging Face raises."""
-    os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
-    from huggingface_hub.errors import StrictDataclassError
-    from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
-        with without_bars(Path(model).is_dir()):
-            # A pair, where loading info is asked for; its type does not say so.
-            found: Any = AutoModelForCausalLM.from_pretrained(
-                model,
-                dtype=dtype,
-                use_safetensors=True,
-                trust_remote_code=False,
-                output_loading_info=True,
-                **({"device_map": "auto"} if device == "auto" else {}),
-            )
-        loaded, notes = found
-        if device != "auto":
-            loaded.to(device)
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        AttributeError,
-        TypeError,
-        RuntimeError,
-        SafetensorError,
-        StrictDataclassError,
-    ) as error:
-        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        is_folder = Path(model).is_dir()
-        why = "" if is_folder else f"there is no folder {model}, and as a Hugging Face id "
-        raise UnsupportedModelError(
-            f"{why}{model} cannot be loaded as a causal language model from safetensors: "
-            f"{first_line}"
-        ) from error
-    absent = sorted(notes["missing_keys"]) + sorted(str(key) for key in notes["mismatched_keys"])
-    if absent:
-        raise UnsupportedModelError(
-            f"{model}: {len(absent)} weights are missing or of another shape (first: {absent[0]}); "
-            "they would be random"
-        )
-    return loaded, tokenizer
 
 
 def _folder_revision(folder: Path) -> str:

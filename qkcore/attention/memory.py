@@ -1,9 +1,11 @@
 """How much memory a model will need, before it is loaded.
 
-Told from the headers of its safetensors files.
+Told from the headers of its safetensors files, by the names of the weights: those for images and
+sound are never loaded (qkcore.attention.text_part).
 """
 
 import json
+import re
 import struct
 from collections.abc import Iterator
 from math import prod
@@ -11,6 +13,8 @@ from pathlib import Path
 
 BYTES = 4  # of a parameter in float32, which the CPU computes in
 MAX_HEADER = 100_000_000
+# Parts for images and sound, and what predicts several tokens at once: not loaded.
+LEFT_OUT = re.compile(r"(^|\.)(vision_\w+|visual|audio_\w+|\w*projector|connector|mtp)\.")
 
 
 def memory_needed(model: str | Path) -> int | None:
@@ -45,5 +49,5 @@ def _shapes(path: Path) -> Iterator[list[int]]:
             raise ValueError(f"{path} is no safetensors file")
         header = json.loads(file.read(length))
     for name, tensor in header.items():
-        if name != "__metadata__":
+        if name != "__metadata__" and not LEFT_OUT.search(name):
             yield tensor["shape"]

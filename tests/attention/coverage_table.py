@@ -3,9 +3,15 @@
 python -m tests.attention.coverage_table > docs/models.md
 """
 
+from collections.abc import Iterator
+from tempfile import TemporaryDirectory
+
+from transformers import PreTrainedTokenizerFast
+
 from qkcore.attention.geometry import UnsupportedModelError
-from qkcore.attention.load import vouch_for
+from qkcore.attention.load import load_model, vouch_for
 from tests.attention.architectures import POST_ONLY, REFUSED, SUPPORTED, made
+from tests.attention.eyed_models import SEEING, seeing
 from tests.tiny import tiny_tokenizer
 
 HEAD = (
@@ -46,6 +52,24 @@ HEAD = (
     "English, or reads it better with the rows of its queries and keys in another order or "
     "with its norms moved by one.\n"
     "\n"
+    "## With eyes and ears\n"
+    "\n"
+    "Of a checkpoint that sees or hears, the part that reads text is scored. Towers for images, "
+    "video and sound are left out\n"
+    "before the weights are read: they are never in memory. What AutoModelForCausalLM does not "
+    "know is loaded through its own\n"
+    "class. Compared with the complete model given text only (logits, scores before and after "
+    "rotary; a type's text part\n"
+    "stands in the table below by its own name):\n"
+    "\n"
+    "| checkpoint | text part | before rotary | after rotary | one row |\n"
+    "| --- | --- | --- | --- | --- |\n"
+    "{seeing}"
+    "\n"
+    "Tried besides: llava, smolvlm, idefics3, internvl, qwen2_vl, qwen2_audio, voxtral. Refused: "
+    "paligemma, whose tokens see\n"
+    "later ones of the prompt, so that a statement would know its answer.\n"
+    "\n"
     "## Types\n"
     "\n"
     "| model type | before rotary | after rotary | one row |\n"
@@ -69,7 +93,25 @@ def table() -> str:
             vouch_for(made(model_type, config), tokenizer, name)
         except UnsupportedModelError as error:
             lines.append(f"| {name} | refused | refused | {error} |")
-    return HEAD + "\n".join(lines) + "\n"
+    return HEAD.format(seeing="".join(_seeing(tokenizer))) + "\n".join(lines) + "\n"
+
+
+def _seeing(tokenizer: PreTrainedTokenizerFast) -> Iterator[str]:
+    """Lines for the checkpoints that see."""
+    for name in SEEING:
+        with TemporaryDirectory() as folder:
+            seeing(name).save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+            try:
+                geometry = load_model(folder, device="cpu").geometry
+            except UnsupportedModelError as error:
+                yield f"| {name} | | refused | refused | {error} |\n"
+                continue
+        pre, row = (
+            "yes" if is_so else "no"
+            for is_so in ("pre" in geometry.ropes, geometry.is_side_by_side)
+        )
+        yield f"| {name} | {geometry.model_type} | {pre} | yes | {row} |\n"
 
 
 if __name__ == "__main__":
