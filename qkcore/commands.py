@@ -67,7 +67,9 @@ def _load(options: Namespace) -> "tuple[CausalLM, Template | None]":
     logging.set_verbosity_error()
     text = options.template
     plain = PromptTemplate(text.replace("\\n", "\n")) if text else None
-    lm = load_model(options.model, dtype=options.dtype, device=options.device)
+    lm = load_model(
+        options.model, dtype=options.dtype, device=options.device, quantize=options.quantize
+    )
     return lm, Chat(plain) if options.chat else plain
 
 

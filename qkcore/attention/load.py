@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from qkcore.attention.capture import attach
+from qkcore.attention.english_check import require_reading
 from qkcore.attention.geometry import (
     Geometry,
     UnsupportedModelError,
@@ -23,6 +24,7 @@ from qkcore.attention.geometry import (
 )
 from qkcore.attention.gguf_files import Converted, converted, is_gguf
 from qkcore.attention.pretrained import Pretrained, check_reachable, from_pretrained
+from qkcore.attention.quantising import quantised, require_word
 from qkcore.attention.selfcheck import SelfCheck, self_check
 from qkcore.bundled import REAL_MODEL, REAL_MODEL_PACKAGE, real_model
 
@@ -50,13 +52,18 @@ class CausalLM:
     name: str  # as people know it: the Hugging Face id, or the folder's name
     revision: str  # changes whenever the weights do
     quantisation: str | None = None  # what the weights were dequantised from, such as "Q4_K"
+    held_as: str | None = None  # the weights, where in fewer bits: "4-bit nf4 by bitsandbytes"
     left_out: tuple[str, ...] = ()  # parts for more than text that were not loaded: ("vision",)
 
     @property
     def dtype(self) -> str:
-        """The parameters' type, such as "float32", or "float32 from Q4_K" where it was another."""
+        """The parameters' type, such as "float32", or "float32 from Q4_K" where it was another.
+
+        Where weights are in fewer bits, that too: "bfloat16, 4-bit nf4 by bitsandbytes".
+        """
         own = str(self.model.dtype).removeprefix("torch.")
-        return own if self.quantisation is None else f"{own} from {self.quantisation}"
+        own = own if self.quantisation is None else f"{own} from {self.quantisation}"
+        return own if self.held_as is None else f"{own}, {self.held_as}"
 
     @property
     def device(self) -> torch.device:
@@ -103,7 +110,10 @@ def vouch_for(
         raise UnsupportedModelError(
             f"model type {geometry.model_type!r} fails the self-check's short text: {first_line}"
         ) from error
-    return CausalLM(model, tokenizer, geometry, check, name, revision)
+    how = quantised(model.config)
+    if how is not None:
+        require_reading(name, model, tokenizer, how)
+    return CausalLM(model, tokenizer, geometry, check, name, revision, held_as=how)
 
 
 def load_model(
@@ -111,6 +121,7 @@ def load_model(
     dtype: str | None = None,
     device: str | None = None,
     cache: Path | None = None,
+    quantize: str | None = None,
 ) -> CausalLM:
     """Load a folder, a GGUF file or a Hugging Face id, and check it.
 
@@ -123,6 +134,7 @@ def load_model(
         device: "cpu", "cuda", "cuda:1", "mps", or "auto" to spread a large model over what there
             is; by default cuda where there is one.
         cache: where converted GGUF files lie; by default `gguf_files.cache_folder()`.
+        quantize: "8bit" or "4bit", to hold the weights in fewer bits (bitsandbytes).
 
     Raises:
         UnsupportedModelError: when it cannot be loaded, or not be scored rightly.
@@ -136,16 +148,18 @@ def load_model(
     _check_device(device)
     if dtype is not None and dtype not in DTYPES:
         raise UnsupportedModelError(f"dtype {dtype!r} is not known; use one of {', '.join(DTYPES)}")
+    if quantize is not None:
+        require_word(quantize)
     torch_dtype = DTYPES[dtype] if dtype else (torch.float32 if device == "cpu" else "auto")
     if str(model) == REAL_MODEL and not Path(model).is_dir():
         model = _real_model()
     if is_gguf(model) and not Path(model).is_dir():
-        return _from_gguf(converted(model, cache), torch_dtype, device)
+        return _from_gguf(converted(model, cache), torch_dtype, device, quantize)
     folder = Path(model)
     _check_name(str(model), folder)
     if not folder.is_dir():
         check_reachable(str(model))
-    loaded = from_pretrained(str(model), torch_dtype, device)
+    loaded = from_pretrained(str(model), torch_dtype, device, quantize)
     name, revision = str(model), getattr(loaded.model.config, "_commit_hash", None) or "unknown"
     if folder.is_dir():
         name, revision = folder.resolve().name, _folder_revision(folder)
@@ -162,15 +176,19 @@ def _real_model() -> Path:
     return path
 
 
-def _from_gguf(made: Converted, dtype: torch.dtype | str, device: str) -> CausalLM:
-    loaded = from_pretrained(str(made.folder), dtype, device)
+def _from_gguf(
+    made: Converted, dtype: torch.dtype | str, device: str, quantize: str | None
+) -> CausalLM:
+    loaded = from_pretrained(str(made.folder), dtype, device, quantize)
     lm = _vouched(loaded, made.name, f"sha256:{made.sha256[:16]}")
     return replace(lm, quantisation=made.quantisation)
 
 
 def _vouched(loaded: Pretrained, name: str, revision: str) -> CausalLM:
     lm = vouch_for(loaded.model, loaded.tokenizer, name, revision)
-    return replace(lm, left_out=loaded.left_out)
+    if loaded.dequantised is not None:
+        require_reading(name, lm.model, lm.tokenizer, f"from {loaded.dequantised}")
+    return replace(lm, left_out=loaded.left_out, quantisation=loaded.dequantised)
 
 
 def _check_name(model: str, folder: Path) -> None:

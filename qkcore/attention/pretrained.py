@@ -29,6 +29,7 @@ class Pretrained:
     model: "PreTrainedModel"
     tokenizer: "PreTrainedTokenizerBase"
     left_out: tuple[str, ...]  # parts for more than text that were not loaded, such as "vision"
+    dequantised: str | None  # what its weights were quantised as, where they no longer are
 
 
 def check_reachable(model: str) -> None:
@@ -62,23 +63,28 @@ def check_reachable(model: str) -> None:
         ) from error
 
 
-def from_pretrained(model: str, dtype: torch.dtype | str, device: str) -> Pretrained:
+def from_pretrained(
+    model: str, dtype: torch.dtype | str, device: str, quantize: str | None = None
+) -> Pretrained:
     """Load a folder or a Hugging Face id.
 
     Args:
         model: its name.
         dtype: of the parameters; "auto" for the checkpoint's own.
         device: where they go; "auto" spreads them.
+        quantize: "8bit" or "4bit", to quantise them while they are loaded.
 
     Raises:
-        UnsupportedModelError: when it cannot be loaded whole.
+        UnsupportedModelError: when it cannot be loaded whole, or needs a package that is not here.
     """
     os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
     from huggingface_hub.errors import StrictDataclassError
     from safetensors import SafetensorError
 
     try:
-        loaded, absent = _loaded(model, dtype, device)
+        loaded, absent = _loaded(model, dtype, device, quantize)
+    except UnsupportedModelError:
+        raise
     except (
         OSError,
         ValueError,
@@ -105,16 +111,27 @@ def from_pretrained(model: str, dtype: torch.dtype | str, device: str) -> Pretra
     return loaded
 
 
-def _loaded(model: str, dtype: torch.dtype | str, device: str) -> tuple[Pretrained, list[str]]:
+def _loaded(
+    model: str, dtype: torch.dtype | str, device: str, quantize: str | None
+) -> tuple[Pretrained, list[str]]:
     """What a checkpoint gives, and the weights that it lacks."""
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+    from qkcore.attention import quantising
     from qkcore.attention.text_part import senses, text_class
 
     tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
     config = AutoConfig.from_pretrained(model, trust_remote_code=False)
     if senses(config) and tokenizer.chat_template is None:
         tokenizer.chat_template = _processors_chat(model)
+    quantising.require_packages(model, config)
+    options: dict[str, Any] = {}
+    came_as = quantising.quantised(config)
+    if quantize is not None:
+        options["quantization_config"] = quantising.quantising(model, config, quantize, dtype)
+    if quantize is not None or came_as is not None or device == "auto":
+        # What is quantised cannot be moved once it is there.
+        options["device_map"] = "auto" if device == "auto" else {"": device}
     loader: Any = text_class(config) or AutoModelForCausalLM
     with without_bars(Path(model).is_dir()), without_reports():
         # A pair, where loading info is asked for; its type does not say so.
@@ -124,12 +141,14 @@ def _loaded(model: str, dtype: torch.dtype | str, device: str) -> tuple[Pretrain
             use_safetensors=True,
             trust_remote_code=False,
             output_loading_info=True,
-            **({"device_map": "auto"} if device == "auto" else {}),
+            **options,
         )
-    if device != "auto":
+    if "device_map" not in options:
         loaded.to(device)
+    quantising.settle(loaded)
     absent = sorted(notes["missing_keys"]) + sorted(str(key) for key in notes["mismatched_keys"])
-    return Pretrained(loaded, tokenizer, senses(config)), absent
+    is_whole = quantising.quantised(loaded.config) is None
+    return Pretrained(loaded, tokenizer, senses(config), came_as if is_whole else None), absent
 
 
 def _processors_chat(model: str) -> str | None:

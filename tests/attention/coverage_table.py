@@ -70,6 +70,35 @@ HEAD = (
     "paligemma, whose tokens see\n"
     "later ones of the prompt, so that a statement would know its answer.\n"
     "\n"
+    "## Quantised\n"
+    "\n"
+    '`--quantize 8bit` or `4bit` (`load_model(..., quantize="4bit")`) holds the weights of any '
+    "model in fewer bits while it is\n"
+    "scored, by bitsandbytes: `pip install 'qkscope[quantize]'`. It runs on the CPU too, and there "
+    "it is tested: 4-bit nf4 equals\n"
+    "the numbers that it stands for, to 1e-4 before and after rotary; 8-bit is int8 products of "
+    "weights and states, without\n"
+    "the columns of outliers that would make a puzzle's scores depend on its batch. A run's dtype "
+    'says so, such as "float32,\n'
+    '4-bit nf4 by bitsandbytes".\n'
+    "\n"
+    "Checkpoints that come quantised are loaded by transformers and need what it needs:\n"
+    "\n"
+    "| quantised by | needs | tried |\n"
+    "| --- | --- | --- |\n"
+    '| fp8 | nothing; dequantised where there is no GPU for it | yes, on the CPU: "float32 from '
+    'fp8" |\n'
+    '| mxfp4 (gpt_oss) | nothing; dequantised likewise | yes, on the CPU: "float32 from '
+    'mxfp4" |\n'
+    "| bitsandbytes | bitsandbytes | yes, on the CPU |\n"
+    "| compressed-tensors | compressed-tensors | by hand, on the CPU |\n"
+    "| gptq | gptqmodel, optimum | no; without them, one sentence |\n"
+    "| awq | gptqmodel | no; without it, one sentence |\n"
+    "\n"
+    "Whatever is or was in few bits is refused unless it reads plain English better than the same "
+    "words shuffled, so a toy or\n"
+    "an untrained model is.\n"
+    "\n"
     "## Types\n"
     "\n"
     "| model type | before rotary | after rotary | one row |\n"
