@@ -47,6 +47,7 @@ class Result:
     alignment: "Alignment"
     model: str
     revision: str
+    dtype: str
     n_tokens: int
 
     @property
@@ -61,9 +62,10 @@ def desk() -> Desk:
     return Desk(_load, report=lambda error: LOG.error("Scoring failed.\n%s", without_words(error)))
 
 
-def _load(name: str, say: Callable[[str], None]) -> "CausalLM":
-    """The model of a name, in the worker."""
-    needed = memory_needed(model_path(name)) or _memory_by_hub(name, say)
+def _load(model: tuple[str, str | None], say: Callable[[str], None]) -> "CausalLM":
+    """The model of a name, in as many bits as are asked, in the worker."""
+    name, quantize = model
+    needed = memory_needed(model_path(name), quantize) or _memory_by_hub(name, say)
     if needed:
         if needed > (there := os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")):
             raise InputError(
@@ -78,7 +80,8 @@ def _load(name: str, say: Callable[[str], None]) -> "CausalLM":
     logging.disable_progress_bar()
     if name == REAL_MODEL or name.lower().endswith(".gguf"):
         say("loading the model (a GGUF file is converted the first time, which takes a minute)")
-    return load_model(model_path(name), cache=Path(cache) if (cache := settings().cache) else None)
+    cache = settings().cache
+    return load_model(model_path(name), cache=Path(cache) if cache else None, quantize=quantize)
 
 
 def _memory_by_hub(name: str, say: Callable[[str], None]) -> int | None:
@@ -111,7 +114,7 @@ def score(shared: Shared) -> Result | None:
         (prompt,) = prompts_of(lm, [shared.puzzle], template, limit)
         (scores,) = score_prompts(lm, [prompt], rope=shared.rope)
         alignment = align_prompt(lm, prompt, rope=shared.rope)
-        return Result(scores, alignment, lm.name, lm.revision, len(prompt.tokens))
+        return Result(scores, alignment, lm.name, lm.revision, lm.dtype, len(prompt.tokens))
 
     return _result_of("score", (*_what(shared), limit), shared.model, work)
 
@@ -142,9 +145,10 @@ def what_if(
     return _result_of("what if", key, shared.model, work)
 
 
-def _what(shared: Shared) -> tuple[Puzzle, str, str, str]:
+def _what(shared: Shared) -> tuple[Puzzle, str, str | None, str, str]:
     """What decides the scores."""
-    return shared.puzzle, shared.model, shared.rope, shared.template
+    bits = settings().quantised(shared.model)
+    return shared.puzzle, shared.model, bits, shared.rope, shared.template
 
 
 def _variants(puzzle: Puzzle, kinds: tuple[str, ...], most: int) -> tuple[list[Variant], list[str]]:
@@ -168,7 +172,7 @@ def _result_of(
         try:
             job = desk().submit(
                 key,
-                model,
+                (model, allowed.quantised(model)),
                 work,
                 visitor=context.session_id if context else "",
                 address=st.context.ip_address or "",

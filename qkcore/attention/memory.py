@@ -12,21 +12,24 @@ from math import prod
 from pathlib import Path
 
 BYTES = 4  # of a parameter in float32, which the CPU computes in
+# Of a weight that bitsandbytes quantises: in 4 bits, blocks of 64 share a scale of 4 bytes.
+QUANTISED_BYTES = {"8bit": 1.0, "4bit": 0.5 + 4 / 64}
+WHOLE = re.compile(r"embed|lm_head|norm|(^|\.)w[tp]e\.")  # never quantised
 MAX_HEADER = 100_000_000
 # Parts for images and sound, and what predicts several tokens at once: not loaded.
 LEFT_OUT = re.compile(r"(^|\.)(vision_\w+|visual|audio_\w+|\w*projector|connector|mtp)\.")
 
 
-def memory_needed(model: str | Path) -> int | None:
-    """Bytes of a folder's parameters in float32.
+def memory_needed(model: str | Path, quantize: str | None = None) -> int | None:
+    """Bytes of a folder's parameters in float32, or with its matrices in "8bit" or "4bit".
 
     None where the folder or its headers cannot be read.
     """
     try:
-        n_parameters = sum(map(_n_parameters, sorted(Path(model).glob("*.safetensors"))))
+        files = sorted(Path(model).glob("*.safetensors"))
+        return int(sum(_n_bytes(path, quantize) for path in files)) or None
     except (OSError, ValueError, struct.error, KeyError, TypeError, AttributeError):
         return None
-    return BYTES * n_parameters or None
 
 
 def size_text(n_bytes: float) -> str:
@@ -38,11 +41,15 @@ def size_text(n_bytes: float) -> str:
     return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.1f} MB"
 
 
-def _n_parameters(path: Path) -> int:
-    return sum(prod(shape) for shape in _shapes(path))
+def _n_bytes(path: Path, quantize: str | None) -> float:
+    fewer = BYTES if quantize is None else QUANTISED_BYTES[quantize]
+    return sum(
+        prod(shape) * (fewer if len(shape) == 2 and not WHOLE.search(name) else BYTES)
+        for name, shape in _shapes(path)
+    )
 
 
-def _shapes(path: Path) -> Iterator[list[int]]:
+def _shapes(path: Path) -> Iterator[tuple[str, list[int]]]:
     with path.open("rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
         if length > MAX_HEADER:
@@ -50,4 +57,4 @@ def _shapes(path: Path) -> Iterator[list[int]]:
         header = json.loads(file.read(length))
     for name, tensor in header.items():
         if name != "__metadata__" and not LEFT_OUT.search(name):
-            yield tensor["shape"]
+            yield name, tensor["shape"]

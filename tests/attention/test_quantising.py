@@ -11,6 +11,7 @@ from qkcore.attention import load, quantising
 from qkcore.attention.english_check import EnglishCheck
 from qkcore.attention.geometry import UnsupportedModelError
 from qkcore.attention.load import load_model
+from qkcore.attention.memory import memory_needed
 from qkcore.results.store import ResultStore
 from qkcore.scoring.precompute import precompute
 from qkcore.scoring.score import score_puzzle
@@ -97,6 +98,16 @@ def test_8_bit_scores_do_not_change_with_the_batch_though_states_have_outliers(s
     with torch.no_grad():
         batch = lm.model(torch.cat([alone, other])).logits[0]
         assert close(batch, lm.model(alone).logits[0])
+
+
+@needs_bitsandbytes
+@pytest.mark.parametrize("quantize", ["8bit", "4bit"])
+def test_the_memory_told_beforehand_is_what_is_taken(saved, reads, quantize):
+    model = load_model(saved, device="cpu", quantize=quantize).model
+    taken = model.get_memory_footprint(return_buffers=False)
+    assert memory_needed(saved) > 1.5 * memory_needed(saved, quantize)
+    # Scales are few beside real weights, and are not parameters.
+    assert memory_needed(saved, quantize) == pytest.approx(taken, rel=0.1)
 
 
 @needs_bitsandbytes
