@@ -21,7 +21,7 @@ from pages.server.settings import settings
 from qkcore import InputError
 from qkcore.asking.links import Shared
 from qkcore.asking.templates import PromptError, template_named
-from qkcore.attention.memory import memory_needed, size_text
+from qkcore.attention.memory import memory_needed, parameter_bytes, size_text
 from qkcore.bundled import REAL_MODEL
 from qkcore.puzzles.puzzle import Puzzle
 from qkcore.puzzles.variants import KINDS, Variant, variants
@@ -65,7 +65,7 @@ def desk() -> Desk:
 def _load(model: tuple[str, str | None], say: Callable[[str], None]) -> "CausalLM":
     """The model of a name, in as many bits as are asked, in the worker."""
     name, quantize = model
-    needed = memory_needed(model_path(name), quantize) or _memory_by_hub(name, say)
+    needed = memory_needed(model_path(name), quantize) or _memory_by_hub(name, quantize, say)
     if needed:
         if needed > (there := os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")):
             raise InputError(
@@ -84,7 +84,7 @@ def _load(model: tuple[str, str | None], say: Callable[[str], None]) -> "CausalL
     return load_model(model_path(name), cache=Path(cache) if cache else None, quantize=quantize)
 
 
-def _memory_by_hub(name: str, say: Callable[[str], None]) -> int | None:
+def _memory_by_hub(name: str, quantize: str | None, say: Callable[[str], None]) -> int | None:
     """What Hugging Face says of a model's size, if it is one of theirs and can be reached."""
     if Path(name).is_dir() or name == REAL_MODEL or name.lower().endswith(".gguf"):
         return None
@@ -96,7 +96,7 @@ def _memory_by_hub(name: str, say: Callable[[str], None]) -> int | None:
         found = HfApi().model_info(name, timeout=LOOK_UP).safetensors
     except (HfHubHTTPError, HFValidationError, OSError, ValueError, RuntimeError):
         return None  # loading says what is wrong
-    return 4 * found.total if found else None
+    return int(parameter_bytes(quantize) * found.total) if found else None
 
 
 def score(shared: Shared) -> Result | None:

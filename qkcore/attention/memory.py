@@ -32,6 +32,11 @@ def memory_needed(model: str | Path, quantize: str | None = None) -> int | None:
         return None
 
 
+def parameter_bytes(quantize: str | None) -> float:
+    """Bytes of a parameter in float32, or of one that is quantised to "8bit" or "4bit"."""
+    return BYTES if quantize is None else QUANTISED_BYTES[quantize]
+
+
 def size_text(n_bytes: float) -> str:
     """A size as people quote it.
 
@@ -42,7 +47,7 @@ def size_text(n_bytes: float) -> str:
 
 
 def _n_bytes(path: Path, quantize: str | None) -> float:
-    fewer = BYTES if quantize is None else QUANTISED_BYTES[quantize]
+    fewer = parameter_bytes(quantize)
     return sum(
         prod(shape) * (fewer if len(shape) == 2 and not WHOLE.search(name) else BYTES)
         for name, shape in _shapes(path)

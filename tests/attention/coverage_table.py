@@ -91,7 +91,7 @@ HEAD = (
     '| mxfp4 (gpt_oss) | nothing; dequantised likewise | yes, on the CPU: "float32 from '
     'mxfp4" |\n'
     "| bitsandbytes | bitsandbytes | yes, on the CPU |\n"
-    "| compressed-tensors | compressed-tensors | by hand, on the CPU |\n"
+    "| compressed-tensors | compressed-tensors | yes, on the CPU where it is installed |\n"
     "| gptq | gptqmodel, optimum | no; without them, one sentence |\n"
     "| awq | gptqmodel | no; without it, one sentence |\n"
     "\n"

@@ -72,6 +72,17 @@ def mxfp4(experts: torch.Tensor) -> tuple[dict[str, torch.Tensor], torch.Tensor]
     return {"_blocks": stored, "_scales": (exponent + 127).to(torch.uint8)}, meant.contiguous()
 
 
+def packed_int4(weight: torch.Tensor) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+    """Likewise as compressed-tensors packs it: eight numbers a word, each row with a scale."""
+    scale = weight.abs().amax(dim=1, keepdim=True) / 7
+    code = (weight / scale).round()
+    eights = (code + 8).long().unflatten(1, (-1, 8))
+    words = (eights << torch.arange(0, 32, 4)).sum(dim=-1)
+    signed = torch.where(words >= 2**31, words - 2**32, words).to(torch.int32)
+    shape = torch.tensor(weight.shape)
+    return {"_packed": signed, "_scale": scale, "_shape": shape}, code * scale
+
+
 def rewrite(folder: Path, model: torch.nn.Module, ends_with: str, quantise, told: dict) -> None:
     """Save a model with some weights quantised; the model gets what they stand for."""
     model.save_pretrained(folder)

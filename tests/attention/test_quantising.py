@@ -16,7 +16,7 @@ from qkcore.results.store import ResultStore
 from qkcore.scoring.precompute import precompute
 from qkcore.scoring.score import score_puzzle
 from tests.attention.architectures import SUPPORTED, made
-from tests.attention.few_bits import Int8, fp8, mxfp4, nf4, rewrite, say
+from tests.attention.few_bits import Int8, fp8, mxfp4, nf4, packed_int4, rewrite, say
 from tests.tiny import close, puzzle, tiny_model, tiny_tokenizer
 
 needs_bitsandbytes = pytest.mark.skipif(
@@ -177,6 +177,28 @@ def test_a_checkpoint_in_mxfp4_is_scored_as_the_numbers_it_stands_for(tmp_path, 
     tiny_tokenizer().save_pretrained(tmp_path)
     lm = load_model(tmp_path, device="cpu")
     assert (lm.dtype, reads[0][1]) == ("float32 from mxfp4", "from mxfp4")
+    expected = score_puzzle(load.vouch_for(model, tiny_tokenizer(), "by hand"), puzzle())
+    assert close(score_puzzle(lm, puzzle()).qk, expected.qk)
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("compressed_tensors") is None,
+    reason="needs the package compressed-tensors",
+)
+def test_compressed_tensors_are_scored_as_the_numbers_they_stand_for(tmp_path, reads):
+    weights = {"num_bits": 4, "type": "int", "symmetric": True, "strategy": "channel"}
+    told = {
+        "quant_method": "compressed-tensors",
+        "format": "pack-quantized",
+        "quantization_status": "compressed",
+        "config_groups": {"group_0": {"targets": ["Linear"], "weights": weights}},
+        "ignore": ["lm_head"],
+    }
+    model = tiny_model("qwen3", **SIZES)
+    rewrite(tmp_path, model, "proj.weight", packed_int4, told)
+    tiny_tokenizer().save_pretrained(tmp_path)
+    lm = load_model(tmp_path, device="cpu")
+    assert lm.dtype == "float32, 4-bit by compressed-tensors"
     expected = score_puzzle(load.vouch_for(model, tiny_tokenizer(), "by hand"), puzzle())
     assert close(score_puzzle(lm, puzzle()).qk, expected.qk)
 
