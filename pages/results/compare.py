@@ -69,13 +69,14 @@ def show_agreement(other: str) -> None:
             "compared one by one."
         )
         return
-    ranks = "do not rank: in one of the runs all are equally accurate"
+    ranks = "no rank correlation, for in one of the runs all are equal"
     if found.rank is not None:
-        ranks = f"keep their ranks by accuracy with a rank correlation of **{found.rank:.2f}**"
+        ranks = f"a rank correlation of **{found.rank:.2f}**".replace("-", "−")
     all_puzzles = "" if found.n == found.n_one else f" of {found.n_one:,}, those that both have"
     st.markdown(
-        f"From one run to the other, the {found.n_heads:,} heads {ranks}, and give the same answer "
-        f"**{percent(found.equal)}** of the time (n = {found.n:,} test puzzles{all_puzzles})."
+        f"From one run to the other, the accuracies of the {found.n_heads:,} heads have {ranks}, "
+        f"and the heads give the same answer **{percent(found.equal)}** of the time "
+        f"(n = {found.n:,} test puzzles{all_puzzles})."
     )
     first, second = found.chosen
     if first is None or second is None or found.chosen_equal is None:

@@ -143,10 +143,8 @@ def test_compare_says_how_many_heads_keep_their_place(family_path, monkeypatch):
     by_head = [rows["layer"], rows["head"]]
     right = [(said == rows["answer"]).groupby(by_head).mean().rank() for said in (own, other)]
     rank = np.corrcoef(*right)[0, 1]
-    assert (
-        f"the 12 heads keep their ranks by accuracy with a rank correlation of **{rank:.2f}**"
-        in text
-    )
+    said_rank = f"**{rank:.2f}**".replace("-", "−")
+    assert f"accuracies of the 12 heads have a rank correlation of {said_rank}, and" in text
     equal = pd.Series(own == other)
     assert (
         f"the same answer **{100 * equal.mean():.1f} %** of the time (n = 60 test puzzles)" in text
