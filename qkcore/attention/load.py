@@ -23,7 +23,7 @@ from qkcore.attention.geometry import (
     read_geometry,
 )
 from qkcore.attention.gguf_files import Converted, converted, is_gguf
-from qkcore.attention.pretrained import Pretrained, check_reachable, from_pretrained
+from qkcore.attention.pretrained import Pretrained, check_reachable, load_pretrained
 from qkcore.attention.quantising import quantised, require_word
 from qkcore.attention.selfcheck import SelfCheck, self_check
 from qkcore.bundled import REAL_MODEL, REAL_MODEL_PACKAGE, real_model
@@ -159,7 +159,7 @@ def load_model(
     _check_name(str(model), folder)
     if not folder.is_dir():
         check_reachable(str(model))
-    loaded = from_pretrained(str(model), torch_dtype, device, quantize)
+    loaded = load_pretrained(str(model), torch_dtype, device, quantize)
     name, revision = str(model), getattr(loaded.model.config, "_commit_hash", None) or "unknown"
     if folder.is_dir():
         name, revision = folder.resolve().name, _folder_revision(folder)
@@ -179,7 +179,7 @@ def _real_model() -> Path:
 def _from_gguf(
     made: Converted, dtype: torch.dtype | str, device: str, quantize: str | None
 ) -> CausalLM:
-    loaded = from_pretrained(str(made.folder), dtype, device, quantize)
+    loaded = load_pretrained(str(made.folder), dtype, device, quantize)
     lm = _vouched(loaded, made.name, f"sha256:{made.sha256[:16]}")
     return replace(lm, quantisation=made.quantisation)
 

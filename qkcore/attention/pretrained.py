@@ -63,7 +63,7 @@ def check_reachable(model: str) -> None:
         ) from error
 
 
-def from_pretrained(
+def load_pretrained(
     model: str, dtype: torch.dtype | str, device: str, quantize: str | None = None
 ) -> Pretrained:
     """Load a folder or a Hugging Face id.

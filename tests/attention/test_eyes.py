@@ -10,7 +10,7 @@ from qkcore.__main__ import main
 from qkcore.attention.geometry import UnsupportedModelError
 from qkcore.attention.load import load_model
 from qkcore.attention.memory import memory_needed
-from qkcore.attention.pretrained import from_pretrained
+from qkcore.attention.pretrained import load_pretrained
 from qkcore.attention.text_part import LeftOut
 from qkcore.scoring.score import prompts_of, score_puzzle
 from tests.attention.architectures import logits_of_weights
@@ -70,7 +70,7 @@ def read_alone(model, ids, **options):
 
 @pytest.mark.parametrize("name", SEEING)
 def test_what_is_loaded_gives_the_logits_of_the_complete_model_given_text(name, saved):
-    model = from_pretrained(str(saved[name]), torch.float32, "cpu").model.eval()
+    model = load_pretrained(str(saved[name]), torch.float32, "cpu").model.eval()
     ids = list(range(2, 40))
     with torch.no_grad():
         ours = model(input_ids=torch.tensor([ids])).logits
@@ -79,7 +79,7 @@ def test_what_is_loaded_gives_the_logits_of_the_complete_model_given_text(name, 
 
 @pytest.mark.parametrize("name", SEEING)
 def test_no_tower_is_in_memory_and_the_estimate_says_so(name, saved):
-    loaded = from_pretrained(str(saved[name]), torch.float32, "cpu")
+    loaded = load_pretrained(str(saved[name]), torch.float32, "cpu")
     here = sum(weight.numel() for weight in loaded.model.parameters())
     complete = seeing(name)
     towers = sum(
