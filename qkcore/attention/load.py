@@ -105,7 +105,14 @@ def vouch_for(
         geometry, check = self_check(model, geometry)
     except UnsupportedModelError:
         raise
-    except (RuntimeError, ValueError, TypeError, AttributeError, LookupError) as error:
+    except (
+        RuntimeError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        LookupError,
+        AssertionError,
+    ) as error:
         first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UnsupportedModelError(
             f"model type {geometry.model_type!r} fails the self-check's short text: {first_line}"

@@ -93,6 +93,7 @@ def load_pretrained(
         TypeError,
         RuntimeError,
         ImportError,
+        AssertionError,
         SafetensorError,
         StrictDataclassError,
     ) as error:

@@ -126,13 +126,13 @@ def require_word(quantize: str) -> None:
 def settle(model: PreTrainedModel) -> None:
     """Have bitsandbytes multiply alike on every processor and in every batch.
 
-    Where a processor can, it would multiply 4-bit weights in bfloat16 whatever the model's type;
-    and its columns of outliers in 8 bits are those of a whole batch, so that a puzzle's scores
-    would change with the batch that it is in.
+    Where a processor can, it would multiply 4-bit weights in bfloat16 whatever the model's type,
+    and fail on matrices of other than whole blocks; and its columns of outliers in 8 bits are those
+    of a whole batch, so that a puzzle's scores would change with the batch that it is in.
     """
     module: Any  # bitsandbytes brings its types only where it is installed
     for module in model.modules():
-        if model.dtype == torch.float32 and hasattr(module, "support_avx512bf16_for_cpu"):
+        if hasattr(module, "support_avx512bf16_for_cpu"):
             module.support_avx512bf16_for_cpu = False
         if hasattr(getattr(module, "state", None), "threshold"):
             module.state.threshold = 0.0

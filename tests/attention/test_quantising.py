@@ -73,6 +73,14 @@ def test_4_bits_are_scored_as_the_numbers_that_nf4_stands_for(saved, reads, rope
 
 
 @needs_bitsandbytes
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("quantize", ["8bit", "4bit"])
+def test_few_bits_go_with_half_precision(saved, reads, dtype, quantize):
+    lm = load_model(saved, dtype=dtype, device="cpu", quantize=quantize)
+    assert lm.dtype.startswith(f"{dtype}, {quantize[0]}-bit ")
+
+
+@needs_bitsandbytes
 def test_8_bits_multiply_whole_numbers_of_weights_and_of_states(saved, reads):
     lm = load_model(saved, device="cpu", quantize="8bit")
     assert (lm.dtype, lm.check.tolerance) == ("float32, 8-bit by bitsandbytes", 5e-2)
