@@ -220,9 +220,9 @@ def check(options: Namespace) -> None:
     rotation = "no score before rotary" if check.rotation is None else f"{check.rotation:.1e}"
     lines = {
         "model": f"{lm.name} ({geometry.model_type}), revision {lm.revision}",
-        "dtype": f"{lm.dtype} on {lm.device}",
         "reads": "text"
         + (f" only; its part for {' and '.join(lm.left_out)} is not loaded" if lm.left_out else ""),
+        "dtype": f"{lm.dtype} on {lm.device}",
         "layers": f"{geometry.n_layers}, each {geometry.n_heads} heads and {geometry.n_kv_heads} "
         "kv heads",
         "head size": f"{geometry.head_size} dims of a query and a key",
