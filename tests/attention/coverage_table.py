@@ -3,15 +3,10 @@
 python -m tests.attention.coverage_table > docs/models.md
 """
 
-from collections.abc import Iterator
-from tempfile import TemporaryDirectory
-
-from transformers import PreTrainedTokenizerFast
-
 from qkcore.attention.geometry import UnsupportedModelError
-from qkcore.attention.load import load_model, vouch_for
+from qkcore.attention.load import vouch_for
 from tests.attention.architectures import POST_ONLY, REFUSED, SUPPORTED, made
-from tests.attention.eyed_models import SEEING, seeing
+from tests.attention.eyed_models import seeing_lines
 from tests.tiny import tiny_tokenizer
 
 HEAD = (
@@ -128,25 +123,7 @@ def table() -> str:
             vouch_for(made(model_type, config), tokenizer, name)
         except UnsupportedModelError as error:
             lines.append(f"| {name} | refused | refused | {error} |")
-    return HEAD.format(seeing="".join(_seeing(tokenizer))) + "\n".join(lines) + "\n"
-
-
-def _seeing(tokenizer: PreTrainedTokenizerFast) -> Iterator[str]:
-    """Lines for the checkpoints that see."""
-    for name in SEEING:
-        with TemporaryDirectory() as folder:
-            seeing(name).save_pretrained(folder)
-            tokenizer.save_pretrained(folder)
-            try:
-                geometry = load_model(folder, device="cpu").geometry
-            except UnsupportedModelError as error:
-                yield f"| {name} | | refused | refused | {error} |\n"
-                continue
-        pre, row = (
-            "yes" if is_so else "no"
-            for is_so in ("pre" in geometry.ropes, geometry.is_side_by_side)
-        )
-        yield f"| {name} | {geometry.model_type} | {pre} | yes | {row} |\n"
+    return HEAD.format(seeing="".join(seeing_lines(tokenizer))) + "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

@@ -4,10 +4,15 @@ Used by test_eyes.py and coverage_table.py. What is made here is the complete mo
 vision tower: it is what a checkpoint given text only has to agree with.
 """
 
+from collections.abc import Iterator
+from tempfile import TemporaryDirectory
+
 import torch
-from transformers import AutoModelForImageTextToText
+from transformers import AutoModelForImageTextToText, PreTrainedTokenizerFast
 from transformers.models.auto import CONFIG_MAPPING
 
+from qkcore.attention.geometry import UnsupportedModelError
+from qkcore.attention.load import load_model
 from tests.attention.architectures import OWN_HEAD_DIM, recomputed
 
 TEXT = OWN_HEAD_DIM
@@ -142,3 +147,21 @@ def query_and_key(
     query, _gate = module.q_proj(x).unflatten(1, (config.num_attention_heads, -1)).chunk(2, dim=-1)
     key = module.k_proj(x).unflatten(1, (config.num_key_value_heads, -1))
     return module.q_norm(query), module.k_norm(key)
+
+
+def seeing_lines(tokenizer: PreTrainedTokenizerFast) -> Iterator[str]:
+    """Lines of docs/models.md: how each of them is read, or why it is not."""
+    for name in SEEING:
+        with TemporaryDirectory() as folder:
+            seeing(name).save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+            try:
+                geometry = load_model(folder, device="cpu").geometry
+            except UnsupportedModelError as error:
+                yield f"| {name} | | refused | refused | {error} |\n"
+                continue
+        pre, row = (
+            "yes" if is_so else "no"
+            for is_so in ("pre" in geometry.ropes, geometry.is_side_by_side)
+        )
+        yield f"| {name} | {geometry.model_type} | {pre} | yes | {row} |\n"
