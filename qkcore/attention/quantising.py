@@ -14,7 +14,6 @@ from transformers import BitsAndBytesConfig, PreTrainedConfig, PreTrainedModel
 from qkcore.attention.geometry import UnsupportedModelError
 
 QUANTIZE = ("8bit", "4bit")
-EXTRA = "pip install 'qkscope[quantize]'"
 # What each way to quantise needs besides transformers, by the names of the package index.
 PACKAGES = {
     "aqlm": ("aqlm",),
@@ -100,7 +99,9 @@ def quantising(
             f"{model} comes quantised ({name}) already; leave out quantize {quantize!r}"
         )
     if not _is_installed("bitsandbytes"):
-        raise UnsupportedModelError(f"quantize {quantize!r} needs bitsandbytes: {EXTRA}")
+        raise UnsupportedModelError(
+            f"quantize {quantize!r} needs bitsandbytes: pip install bitsandbytes"
+        )
     _keep_bitsandbytes_quiet()
     if quantize == "8bit":
         return BitsAndBytesConfig(load_in_8bit=True)

@@ -71,7 +71,7 @@ HEAD = (
     "\n"
     '`--quantize 8bit` or `4bit` (`load_model(..., quantize="4bit")`) holds the weights of any '
     "model in fewer bits while it is\n"
-    "scored, by bitsandbytes: `pip install 'qkscope[quantize]'`. It runs on the CPU too, and there "
+    "scored, by bitsandbytes: `pip install '.[quantize]'`. It runs on the CPU too, and there "
     "it is tested: 4-bit nf4 equals\n"
     "the numbers that it stands for, to 1e-4 before and after rotary; 8-bit is int8 products of "
     "weights and states, without\n"

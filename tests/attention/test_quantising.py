@@ -153,7 +153,7 @@ def test_quantising_without_its_package_is_one_sentence(saved, monkeypatch):
     monkeypatch.setattr(quantising, "_is_installed", lambda _: False)
     with pytest.raises(
         UnsupportedModelError,
-        match=r"^quantize '4bit' needs bitsandbytes: pip install 'qkscope\[quantize\]'$",
+        match=r"^quantize '4bit' needs bitsandbytes: pip install bitsandbytes$",
     ):
         load_model(saved, quantize="4bit")
 
