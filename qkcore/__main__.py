@@ -231,6 +231,11 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dtype", choices=("float32", "bfloat16", "float16"), help="default: float32 on the CPU"
     )
+    parser.add_argument(
+        "--quantize",
+        choices=("8bit", "4bit"),
+        help="hold the weights in fewer bits (needs bitsandbytes)",
+    )
 
 
 def _named_text(text: str) -> tuple[str, str]:

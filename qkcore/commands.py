@@ -67,7 +67,9 @@ def _load(options: Namespace) -> "tuple[CausalLM, Template | None]":
     logging.set_verbosity_error()
     text = options.template
     plain = PromptTemplate(text.replace("\\n", "\n")) if text else None
-    lm = load_model(options.model, dtype=options.dtype, device=options.device)
+    lm = load_model(
+        options.model, dtype=options.dtype, device=options.device, quantize=options.quantize
+    )
     return lm, Chat(plain) if options.chat else plain
 
 
@@ -226,6 +228,8 @@ def check(options: Namespace) -> None:
     readings = [READINGS[rope] for rope in geometry.ropes]
     lines = {
         "model": f"{lm.name} ({geometry.model_type}), revision {lm.revision}",
+        "reads": "text"
+        + (f" only; its part for {' and '.join(lm.left_out)} is not loaded" if lm.left_out else ""),
         "dtype": f"{lm.dtype} on {lm.device}",
         "layers": f"{geometry.n_layers}{absent}, each {geometry.n_heads} heads and "
         f"{geometry.n_kv_heads} kv heads",

@@ -18,6 +18,16 @@ settings.register_profile("project", deadline=None, derandomize=True)
 settings.load_profile("project")
 
 
+# What takes a worker longest is begun first, so that no worker waits for another at the end.
+LONGEST = (
+    "browser",
+    "tests/attention/test_real_model.py",
+    "tests/test_front_door.py",
+    "tests/attention/test_gguf_cache.py",
+    "tests/scoring/test_precompute.py",
+)
+
+
 @pytest.hookimpl(optionalhook=True)  # without pytest-xdist there is one worker
 def pytest_xdist_make_scheduler(config, log):
     """Hands a whole file to a worker, so that what its tests share is made once.
@@ -26,12 +36,25 @@ def pytest_xdist_make_scheduler(config, log):
     """
     from xdist.scheduler import LoadFileScheduling
 
+    config.option.loadscopereorder = False  # else by the number of tests, whatever they take
+
     class ByFile(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:  # the method that the schedulers differ in
             file = super()._split_scope(nodeid)
             return "browser" if "/test_browser" in file else file
 
     return ByFile(config, log)
+
+
+def pytest_collection_modifyitems(items):
+    """Puts the longest files in front; the others stay as they were."""
+
+    def place(item):
+        file = item.nodeid.split("::")[0]
+        name = "browser" if "/test_browser" in file else file
+        return LONGEST.index(name) if name in LONGEST else len(LONGEST)
+
+    items.sort(key=place)
 
 
 def pytest_collection_finish():

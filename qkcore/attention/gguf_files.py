@@ -186,11 +186,11 @@ def _remove_leftovers(cache: Path, sha256: str) -> None:
 def _convert(path: Path, name: str, sha256: str, folder: Path) -> Converted:
     """Write the folder beside its place, and move it there when it is whole."""
     from qkcore.attention.english_check import require_english
-    from qkcore.attention.gguf_reading import look_at, read_model, read_tokenizer
+    from qkcore.attention.gguf_reading import look_at, read_model, read_tokenizer, reading_once
 
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     bar = tqdm(total=5, desc=f"Converting {path.name}", unit="step")
-    with bar as progress, without_bars():
+    with bar as progress, without_bars(), reading_once():
         header = look_at(path, name)
         _check_room(folder.parent, name, SPARE * BYTES * header.n_weights)
         progress.update()

@@ -6,6 +6,8 @@ of what a file says of its model. So the configuration is made to say all of it 
 weights that nobody reads, or with too few, is refused.
 """
 
+import functools
+import os
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -180,6 +182,26 @@ def _alone(path: Path) -> Iterator[str]:
     with TemporaryDirectory() as folder:
         (Path(folder) / FILE).symlink_to(path.resolve())
         yield folder
+
+
+@contextmanager
+def reading_once() -> Iterator[None]:
+    """While open, the `gguf` package reads a file once and makes a table of names once.
+
+    transformers asks for a reader three times and for a table in each of a model's modules, which
+    together is most of what a conversion takes.
+    """
+    import gguf
+
+    package: Any = gguf
+    read, names = package.GGUFReader, package.get_tensor_name_map
+    read_once = functools.cache(read)
+    package.GGUFReader = lambda path: read_once(os.path.realpath(path))
+    package.get_tensor_name_map = functools.cache(names)
+    try:
+        yield
+    finally:
+        package.GGUFReader, package.get_tensor_name_map = read, names
 
 
 @contextmanager

@@ -77,6 +77,12 @@ def test_a_chat_travels_and_is_asked_for_by_its_option():
     assert "template=template_named('{chat}default')" in python_snippet(shared)
 
 
+def test_bits_are_asked_for_by_their_option():
+    assert " --quantize 4bit " in shell_snippet(ONE, "4bit")
+    assert "quantize='4bit')" in python_snippet(ONE, "4bit")
+    assert "quantize" not in shell_snippet(ONE) + python_snippet(ONE)
+
+
 @pytest.mark.parametrize("n", [1, 5, 40])
 def test_a_link_that_was_cut_short_is_refused(n):
     with pytest.raises(LinkError):

@@ -9,6 +9,7 @@ from qkcore.attention.geometry import UnsupportedModelError
 from qkcore.attention.load import CausalLM, vouch_for
 from qkcore.scoring.score import score_puzzle
 from tests.attention.architectures import DIFFERING, POST_ONLY, REFUSED, SUPPORTED, made
+from tests.attention.eyed_models import seeing_lines
 from tests.attention.hybrids import HYBRIDS
 from tests.tiny import close, puzzle, tiny_tokenizer
 
@@ -58,6 +59,59 @@ HEAD = (
     "English, or reads it better with the rows of its queries and keys in another order or "
     "with its norms moved by one.\n"
     "\n"
+    "## With eyes and ears\n"
+    "\n"
+    "Of a checkpoint that sees or hears, the part that reads text is scored. Towers for images, "
+    "video and sound are left out\n"
+    "before the weights are read: they are never in memory. What AutoModelForCausalLM does not "
+    "know is loaded through its own\n"
+    "class. Compared with the complete model given text only (logits, scores before and after "
+    "rotary; a type's text part\n"
+    "stands in the table below by its own name):\n"
+    "\n"
+    "| checkpoint | text part | before rotary | after rotary | one row |\n"
+    "| --- | --- | --- | --- | --- |\n"
+    "{seeing}"
+    "\n"
+    "Tried besides: llava, llava_onevision, smolvlm, idefics3, internvl, qwen2_vl, qwen3_vl_moe, "
+    "qwen3_5_moe, glm4v,\n"
+    "aya_vision, qwen2_audio, voxtral. Refused: paligemma, whose tokens see later ones of the "
+    "prompt, so that a statement\n"
+    "would know its answer, and mllama, some of whose layers attend to pictures alone.\n"
+    "\n"
+    "## Quantised\n"
+    "\n"
+    '`--quantize 8bit` or `4bit` (`load_model(..., quantize="4bit")`) holds the weights of any '
+    "model in fewer bits while it is\n"
+    "scored, by bitsandbytes: `pip install '.[quantize]'`. It runs on the CPU too, and there "
+    "it is tested: 4-bit nf4 equals\n"
+    "the numbers that it stands for, to 1e-4 before and after rotary; 8-bit is int8 products of "
+    "weights and states, without\n"
+    "the columns of outliers that would make a puzzle's scores depend on its batch (models of "
+    "several billion parameters lose\n"
+    "by that, LLM.int8 says, arXiv 2208.07339: take 4 bits there). A run's dtype says how it was "
+    'held, such as "float32, 4-bit\n'
+    'nf4 by bitsandbytes". SmolLM2-135M-Instruct reads the short English text with 3.55 nats a '
+    "token as it is, 3.58 in 8 and\n"
+    "3.76 in 4 bits.\n"
+    "\n"
+    "Checkpoints that come quantised are loaded by transformers and need what it needs:\n"
+    "\n"
+    "| quantised by | needs | tried |\n"
+    "| --- | --- | --- |\n"
+    '| fp8 | nothing; dequantised where there is no GPU for it | yes, on the CPU: "float32 from '
+    'fp8" |\n'
+    '| mxfp4 (gpt_oss) | nothing; dequantised likewise | yes, on the CPU: "float32 from '
+    'mxfp4" |\n'
+    "| bitsandbytes | bitsandbytes | yes, on the CPU |\n"
+    "| compressed-tensors | compressed-tensors | yes, on the CPU where it is installed |\n"
+    "| gptq | gptqmodel, optimum | no; without them, one sentence |\n"
+    "| awq | gptqmodel | no; without it, one sentence |\n"
+    "\n"
+    "Whatever is or was in few bits is refused unless it reads plain English better than the same "
+    "words shuffled, so a toy or\n"
+    "an untrained model is.\n"
+    "\n"
     "## Types\n"
     "\n"
     "| model type | raw | before rotary | after rotary | one row |\n"
@@ -97,7 +151,8 @@ def table() -> str:
             vouch_for(made(model_type, config), tokenizer, name)
         except UnsupportedModelError as error:
             lines.append(f"| {name} | refused | refused | refused | {error} |")
-    return HEAD + "\n".join(lines) + "\n" + ABSENT + "\n".join(_absent(tokenizer)) + "\n"
+    head = HEAD.format(seeing="".join(seeing_lines(tokenizer)))
+    return head + "\n".join(lines) + "\n" + ABSENT + "\n".join(_absent(tokenizer)) + "\n"
 
 
 def _absent(tokenizer: PreTrainedTokenizerFast) -> list[str]:

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import gguf
 import huggingface_hub
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
@@ -73,6 +74,23 @@ def test_a_second_load_does_not_convert_again(path, cache, conversions):
     assert converted(path, cache) == first
     assert (first.folder.parent, first.name) == (cache / "gguf", "tiny")
     assert conversions == ["tiny"]
+
+
+def test_a_conversion_reads_its_file_once(path, cache, conversions, monkeypatch):
+    read, tables, names = [], [], gguf.get_tensor_name_map
+
+    class Reader(gguf.GGUFReader):
+        def __init__(self, file):
+            read.append(file)
+            super().__init__(file)
+
+    monkeypatch.setattr(gguf, "GGUFReader", Reader)
+    monkeypatch.setattr(
+        gguf, "get_tensor_name_map", lambda *which: tables.append(which) or names(*which)
+    )
+    converted(path, cache)
+    assert (read, len(tables)) == ([str(path)], 1)
+    assert gguf.GGUFReader is Reader
 
 
 def test_a_file_is_known_by_what_it_holds_and_not_by_its_name(path, cache, conversions):

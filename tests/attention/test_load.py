@@ -219,7 +219,7 @@ def test_one_hiccup_of_the_network_does_not_keep_a_model_from_loading(hub, monke
     answer = None if second == "found" else HfHubHTTPError("gone", response=httpx_response(404))
     answers.extend([ConnectionError("reset"), answer])
     monkeypatch.setattr(
-        load, "_from_pretrained", lambda model, *_: (_ for _ in ()).throw(KeyError("loading"))
+        load, "load_pretrained", lambda model, *_: (_ for _ in ()).throw(KeyError("loading"))
     )
     with pytest.raises(KeyError, match="loading"):
         load_model("nobody/typo")
@@ -234,7 +234,7 @@ def test_a_model_in_the_cache_is_loaded_without_asking(hub, monkeypatch):
     asked, _ = hub
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *_: "config.json")
     monkeypatch.setattr(
-        load, "_from_pretrained", lambda model, *_: (_ for _ in ()).throw(KeyError("loading"))
+        load, "load_pretrained", lambda model, *_: (_ for _ in ()).throw(KeyError("loading"))
     )
     with pytest.raises(KeyError, match="loading"):
         load_model("somebody/known")
