@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from qkcore import InputError, __version__, commands
+from qkcore.asking.readings import ROPES
 from qkcore.puzzles.public_sets import NAMES
 from qkcore.puzzles.worlds import WORLDS
 
@@ -254,9 +255,10 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--rope",
-        choices=("pre", "post"),
+        choices=ROPES,
         default="pre",
-        help="scores before or after rotary embedding",
+        help="queries and keys before rotary embedding (pre), after it (post), or as their "
+        "projections give them, before QK-norm too (raw)",
     )
     parser.add_argument(
         "--template", metavar="TEXT", help="format string with {context}, {statement} and a cue"
@@ -271,6 +273,11 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--dtype", choices=("float32", "bfloat16", "float16"), help="default: float32 on the CPU"
+    )
+    parser.add_argument(
+        "--quantize",
+        choices=("8bit", "4bit"),
+        help="hold the weights in fewer bits (needs bitsandbytes)",
     )
 
 

@@ -84,7 +84,9 @@ def _load(options: Namespace) -> "tuple[CausalLM, Template | None]":
     logging.set_verbosity_error()
     text = options.template
     plain = PromptTemplate(text.replace("\\n", "\n")) if text else None
-    lm = load_model(options.model, dtype=options.dtype, device=options.device)
+    lm = load_model(
+        options.model, dtype=options.dtype, device=options.device, quantize=options.quantize
+    )
     return lm, Chat(plain) if options.chat else plain
 
 
@@ -246,17 +248,23 @@ def check(options: Namespace) -> None:
     if geometry.has_absent_layers:
         named = ", ".join(map(str, geometry.head_layers))
         absent = f"; {len(geometry.head_layers)} of them have softmax heads ({named})"
-    shares = "yes" if geometry.is_side_by_side else "no, each has a pass of its own"
+    shares = "yes" if geometry.is_side_by_side else "no, each has a row of its own"
+    if geometry.is_continued:
+        shares += ", and what rows begin alike is read once"
     rotation = "no score before rotary" if check.rotation is None else f"{check.rotation:.1e}"
+    raw = "no raw score" if check.raw is None else f"{check.raw:.1e}"
+    readings = [READINGS[rope] for rope in geometry.ropes]
     lines = {
         "model": f"{lm.name} ({geometry.model_type}), revision {lm.revision}",
+        "reads": "text"
+        + (f" only; its part for {' and '.join(lm.left_out)} is not loaded" if lm.left_out else ""),
         "dtype": f"{lm.dtype} on {lm.device}",
         "layers": f"{geometry.n_layers}{absent}, each {geometry.n_heads} heads and "
         f"{geometry.n_kv_heads} kv heads",
         "head size": f"{geometry.head_size} dims of a query and a key",
         "positions": "no limit stated" if most is None else f"at most {most:,}",
         "sliding window": "none" if geometry.window is None else f"{geometry.window:,} positions",
-        "scores": " and ".join(READINGS[rope] for rope in geometry.ropes),
+        "scores": " and ".join(", ".join(readings).rsplit(", ", 1)),
         "candidates share a pass": shares,
         "asked as": asked_as,
         "prompt": repr([lm.tokenizer.decode([token]) for token in prompt.tokens]),
@@ -268,6 +276,7 @@ def check(options: Namespace) -> None:
         "self-check": f"passed; differences are at most {check.tolerance:.0e} of the largest value",
         "  attention rebuilt": f"{check.attention:.1e}",
         "  before and after rotary": rotation,
+        "  projections": raw,
         "  rows of a batch": f"{check.rows:.1e}",
     }
     for name, value in lines.items():

@@ -113,9 +113,13 @@ def _methods(value: Callable) -> Iterator[str]:
         if not base.__module__.startswith("qkcore") or issubclass(base, Exception):
             continue
         for name, method in vars(base).items():
-            if name.startswith("_") or not (summary := inspect.getdoc(getattr(value, name))):
+            is_called = callable(method) or isinstance(method, (classmethod, staticmethod))
+            is_property = isinstance(method, property)
+            if name.startswith("_") or not (is_called or is_property):
+                continue  # a field's default among them
+            if not (summary := inspect.getdoc(getattr(value, name))):
                 continue
-            call = "" if isinstance(method, property) else _call(getattr(value, name))
+            call = _call(getattr(value, name)) if is_called else ""
             yield f"- `{name}{call}`: {_joined(summary).splitlines()[0]}"
 
 

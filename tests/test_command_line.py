@@ -56,7 +56,7 @@ def test_check_shows_geometry_tokens_and_the_self_check(tiny_folder, capsys):
         "head size: 18 dims",
         "positions: at most 512",
         "sliding window: none",
-        "scores: before rotary and after rotary",
+        "scores: raw projections, before rotary and after rotary",
         "candidates share a pass: yes",
         "asked as: plain text",
         "'Answer', ':'",

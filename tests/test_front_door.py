@@ -138,9 +138,10 @@ def model_files() -> list[Path]:
     return [one for one in found if one.suffix != ".py" and not one.name.startswith("checkpoint")]
 
 
+EXTRAS = PROJECT["optional-dependencies"]
 REQUIREMENTS = [
     ("requirements.txt", PROJECT["dependencies"]),
-    ("tests/requirements.txt", PROJECT["optional-dependencies"]["dev"]),
+    ("tests/requirements.txt", EXTRAS["dev"] + EXTRAS["quantize"]),
 ]
 
 

@@ -34,7 +34,7 @@ class Job:
 
     key: Hashable  # what is asked; the same key has the same result
     visitor: str
-    model: str
+    model: Hashable  # whatever tells models apart
     work: Callable[[Any], Any]  # called with the model
     seconds: float  # longest that the work may take
     stage: str = "waiting"
@@ -62,7 +62,7 @@ class Desk:
 
     def __init__(
         self,
-        load: Callable[[str, Callable[[str], None]], object],
+        load: Callable[[Any, Callable[[str], None]], object],
         report: Callable[[Exception], None] = lambda error: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -71,7 +71,7 @@ class Desk:
         self._waiting: deque[Job] = deque()
         self._running: Job | None = None
         self._worker: threading.Thread | None = None
-        self._model_name: str | None = None
+        self._model_name: Hashable = None
         self._model: object = None
         self._kept: OrderedDict[Hashable, object] = OrderedDict()
         self._asked: dict[str, deque[float]] = {}
@@ -79,7 +79,7 @@ class Desk:
     def submit(
         self,
         key: Hashable,
-        model: str,
+        model: Hashable,
         work: Callable[[Any], Any],
         *,
         visitor: str,

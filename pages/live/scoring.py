@@ -21,7 +21,7 @@ from pages.server.settings import settings
 from qkcore import InputError
 from qkcore.asking.links import Shared
 from qkcore.asking.templates import PromptError, template_named
-from qkcore.attention.memory import memory_needed, size_text
+from qkcore.attention.memory import memory_needed, parameter_bytes, size_text
 from qkcore.bundled import REAL_MODEL
 from qkcore.puzzles.puzzle import Puzzle
 from qkcore.puzzles.variants import KINDS, Variant, variants
@@ -47,6 +47,7 @@ class Result:
     alignment: "Alignment"
     model: str
     revision: str
+    dtype: str
     n_tokens: int
     n_layers: int  # of the model, with those that have no heads
 
@@ -67,9 +68,10 @@ def desk() -> Desk:
     return Desk(_load, report=lambda error: LOG.error("Scoring failed.\n%s", without_words(error)))
 
 
-def _load(name: str, say: Callable[[str], None]) -> "CausalLM":
-    """The model of a name, in the worker."""
-    needed = memory_needed(model_path(name)) or _memory_by_hub(name, say)
+def _load(model: tuple[str, str | None], say: Callable[[str], None]) -> "CausalLM":
+    """The model of a name, in as many bits as are asked, in the worker."""
+    name, quantize = model
+    needed = memory_needed(model_path(name), quantize) or _memory_by_hub(name, quantize, say)
     if needed:
         if needed > (there := os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")):
             raise InputError(
@@ -84,10 +86,11 @@ def _load(name: str, say: Callable[[str], None]) -> "CausalLM":
     logging.disable_progress_bar()
     if name == REAL_MODEL or name.lower().endswith(".gguf"):
         say("loading the model (a GGUF file is converted the first time, which takes a minute)")
-    return load_model(model_path(name), cache=Path(cache) if (cache := settings().cache) else None)
+    cache = settings().cache
+    return load_model(model_path(name), cache=Path(cache) if cache else None, quantize=quantize)
 
 
-def _memory_by_hub(name: str, say: Callable[[str], None]) -> int | None:
+def _memory_by_hub(name: str, quantize: str | None, say: Callable[[str], None]) -> int | None:
     """What Hugging Face says of a model's size, if it is one of theirs and can be reached."""
     if Path(name).is_dir() or name == REAL_MODEL or name.lower().endswith(".gguf"):
         return None
@@ -99,7 +102,7 @@ def _memory_by_hub(name: str, say: Callable[[str], None]) -> int | None:
         found = HfApi().model_info(name, timeout=LOOK_UP).safetensors
     except (HfHubHTTPError, HFValidationError, OSError, ValueError, RuntimeError):
         return None  # loading says what is wrong
-    return 4 * found.total if found else None
+    return int(parameter_bytes(quantize) * found.total) if found else None
 
 
 def score(shared: Shared) -> Result | None:
@@ -117,8 +120,8 @@ def score(shared: Shared) -> Result | None:
         (prompt,) = prompts_of(lm, [shared.puzzle], template, limit)
         (scores,) = score_prompts(lm, [prompt], rope=shared.rope)
         alignment = align_prompt(lm, prompt, rope=shared.rope)
-        n_tokens, n_layers = len(prompt.tokens), lm.geometry.n_layers
-        return Result(scores, alignment, lm.name, lm.revision, n_tokens, n_layers)
+        said = lm.name, lm.revision, lm.dtype, len(prompt.tokens), lm.geometry.n_layers
+        return Result(scores, alignment, *said)
 
     return _result_of("score", (*_what(shared), limit), shared.model, work)
 
@@ -149,9 +152,10 @@ def what_if(
     return _result_of("what if", key, shared.model, work)
 
 
-def _what(shared: Shared) -> tuple[Puzzle, str, str, str]:
+def _what(shared: Shared) -> tuple[Puzzle, str, str | None, str, str]:
     """What decides the scores."""
-    return shared.puzzle, shared.model, shared.rope, shared.template
+    bits = settings().quantised(shared.model)
+    return shared.puzzle, shared.model, bits, shared.rope, shared.template
 
 
 def _variants(puzzle: Puzzle, kinds: tuple[str, ...], most: int) -> tuple[list[Variant], list[str]]:
@@ -175,7 +179,7 @@ def _result_of(
         try:
             job = desk().submit(
                 key,
-                model,
+                (model, allowed.quantised(model)),
                 work,
                 visitor=context.session_id if context else "",
                 address=st.context.ip_address or "",

@@ -93,9 +93,19 @@ def _why_not(shared: Shared, result: Result, run: pd.Series | None) -> str | Non
         return f"The run in the sidebar is not of the model {escaped(result.model)}."
     if run["model_revision"] != result.revision:
         return f"The run in the sidebar is of another revision of {escaped(result.model)}."
+    if _bits(run["dtype"]) != _bits(result.dtype):
+        return (
+            f"The run in the sidebar held the model's weights otherwise: {escaped(run['dtype'])}, "
+            f"here {escaped(result.dtype)}."
+        )
     if (run["rope"], run["template"]) != (shared.rope, shared.template):
         return "The run in the sidebar reads queries and keys otherwise, or asks in other words."
     return None
+
+
+def _bits(dtype: str) -> str:
+    """What a run's dtype says of weights in few bits; "" where they are whole."""
+    return dtype.partition(", ")[2]
 
 
 def _what_is_missing() -> str:

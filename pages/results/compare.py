@@ -9,10 +9,11 @@ from pages.widgets.drawing import drawn, show_chart
 from pages.widgets.exports import offer, python_for
 from qkcore.charts.curves import difference_curves
 from qkcore.charts.grids import head_grid
+from qkcore.results.agreement import agreement
 from qkcore.results.answers import exam
 from qkcore.results.findings import compared, compared_runs, measures, rivals
 from qkcore.results.store import ResultStore
-from qkcore.wording import gap_text, head_name
+from qkcore.wording import gap_text, head_name, percent
 
 it = chosen()
 st.title("Compare two runs")
@@ -59,6 +60,37 @@ def show_grids(other: str) -> None:
     )
 
 
+def show_agreement(other: str) -> None:
+    """How many heads keep their place from one run to the other."""
+    found = ask(agreement, it.run_id, other)
+    if found is None:
+        st.markdown(
+            f"The heads of `{it.run_id}` and `{other}` are not the same ones, so they cannot be "
+            "compared one by one."
+        )
+        return
+    ranks = "no rank correlation, for in one of the runs all are equal"
+    if found.rank is not None:
+        ranks = f"a rank correlation of **{found.rank:.2f}**".replace("-", "−")
+    all_puzzles = "" if found.n == found.n_one else f" of {found.n_one:,}, those that both have"
+    st.markdown(
+        f"From one run to the other, the accuracies of the {found.n_heads:,} heads have {ranks}, "
+        f"and the heads give the same answer **{percent(found.equal)}** of the time "
+        f"(n = {found.n:,} test puzzles{all_puzzles})."
+    )
+    first, second = found.chosen
+    if first is None or second is None or found.chosen_equal is None:
+        return
+    here, there = head_name(*first), head_name(*second)
+    same = f"choose **{here}** in both runs"
+    if not found.is_same_head:
+        same = f"choose **{here}** here and **{there}** there"
+    st.markdown(
+        f"Validation puzzles {same}; {here} gives the same answer in both "
+        f"**{percent(found.chosen_equal)}** of the time."
+    )
+
+
 def show_difference(other: str) -> None:
     """Heads and models of both runs, paired by puzzle: in all, and by steps."""
     first, second = (
@@ -96,7 +128,7 @@ def show_difference(other: str) -> None:
 if not others:
     st.info(
         "No other run in this store is on the same puzzles. Score the same puzzle file with "
-        "another model, or with `--rope post`, into the same store to compare."
+        "another model, or with `--rope post` or `--rope raw`, into the same store to compare."
     )
 elif ask(ResultStore.difficulties, it.run_id, "test").empty:
     st.info(
@@ -111,4 +143,5 @@ else:
     )
     heads = ((it.layer, it.head), ask(ResultStore.best_head, other) or (0, 0))
     show_difference(other)
+    show_agreement(other)
     show_grids(other)

@@ -169,15 +169,15 @@ def show_runs() -> None:
         "n_puzzles": "Puzzles",
         "n_layers": "Layers",
         "n_heads": "Heads",
-        "rope": "Rotary",
+        "rope": "Reading",
         "dtype": "Type",
         "created_at": "Scored (UTC)",
     }
     runs = ask(ResultStore.runs)[list(columns)].rename(columns=columns)
     st.dataframe(runs, hide_index=True, width="stretch", alt="All runs in the store")
     st.caption(
-        'Rotary "pre": queries and keys before rotary position embedding, as in the paper; "post": '
-        "after it."
+        'Reading "pre": queries and keys before rotary position embedding, after QK-norm where a '
+        'model has it; "post": after rotary; "raw": as their projections give them.'
     )
 
 

@@ -6,6 +6,7 @@ from pages.main.chosen import chosen
 from pages.main.stored import ask, ask_known
 from pages.widgets.drawing import drawn, show_chart
 from pages.widgets.exports import offer, python_for
+from qkcore.asking.readings import READINGS
 from qkcore.charts.grids import transfer_matrix
 from qkcore.results.findings import (
     N_TOP,
@@ -19,10 +20,11 @@ from qkcore.results.store import ResultStore
 from qkcore.wording import accuracy_text, escaped, head_name, percent, texts_of
 
 it = chosen()
+reading = READINGS.get(it.run["rope"], escaped(it.run["rope"]))
 st.title("Transfer")
 st.markdown(
-    f"Heads of {escaped(it.run['model'])} (rotary: {it.run['rope']}), chosen on one puzzle set's "
-    "validation puzzles and tested on another's test puzzles."
+    f"Heads of {escaped(it.run['model'])} ({reading}), chosen on one puzzle set's validation "
+    "puzzles and tested on another's test puzzles."
 )
 runs = ask(comparable_runs, it.run_id)
 run_ids = tuple(runs["run_id"])

@@ -31,13 +31,17 @@ class SettingsError(InputError):
     """A setting that cannot be used; the message says which, where, and what it must be."""
 
 
-def _setting(default: Value, meaning: str, hosted: Value | None = None) -> Value:
+def _setting(
+    default: Value, meaning: str, hosted: Value | None = None, words: tuple[str, ...] = ()
+) -> Value:
     """A field with its default, what it is for, and its default in a hosted demo if that differs.
+
+    Where there are words, its value is one of them, or the default.
 
     Its type is said to be that of the default, as `dataclasses.field` has it too.
     """
     in_demo = default if hosted is None else hosted
-    return field(default=default, metadata={"meaning": meaning, "hosted": in_demo})
+    return field(default=default, metadata={"meaning": meaning, "hosted": in_demo, "words": words})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,11 @@ class Settings:
     )
     cache: str = _setting(
         "", "where converted GGUF models lie (default: the platform's folder for caches)"
+    )
+    quantize: str = _setting(
+        "",
+        "hold models in fewer bits, `8bit` or `4bit`, except the two that come with QKScope",
+        words=("8bit", "4bit"),
     )
     max_characters: int = _setting(
         100_000, "longest puzzle that can be typed, all fields together", hosted=4_000
@@ -85,6 +94,11 @@ class Settings:
         Asked again where it is loaded, whatever a page has offered.
         """
         return not self.hosted or model in self.offered
+
+    def quantised(self, model: str) -> str | None:
+        """In how many bits a model is held, as `--quantize` has it; None for whole weights."""
+        is_bundled = model in (BUNDLED_MODEL, REAL_MODEL)
+        return None if is_bundled or not self.quantize else self.quantize
 
     @property
     def offered(self) -> tuple[str, ...]:
@@ -176,4 +190,6 @@ def _value(one: Field[Any], given: object, where: str) -> object:
         return tuple(dict.fromkeys((*default, *named)))  # what is there by default stays first
     if not isinstance(text, str):
         raise SettingsError(f"{where} is {given!r}; write a text in quotes")
+    if (words := one.metadata["words"]) and text not in words:
+        raise SettingsError(f"{where} is {given!r}; write {' or '.join(words)}")
     return Path(text) if isinstance(default, Path) else text

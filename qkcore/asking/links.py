@@ -144,11 +144,15 @@ def _checked(row: list[Any]) -> Shared:
     return Shared(puzzle, model, rope, template, layer, head)
 
 
-def python_snippet(shared: Shared) -> str:
-    """A script that prints the head's scores and the model's logits, by candidate."""
+def python_snippet(shared: Shared, quantize: str | None = None) -> str:
+    """A script that prints the head's scores and the model's logits, by candidate.
+
+    With the model's weights in "8bit" or "4bit", if so asked.
+    """
     puzzle = shared.puzzle
     is_default = shared.template == DEFAULT
     template = "" if is_default else f", template=template_named({shared.template!r})"
+    bits = "" if quantize is None else f", quantize={quantize!r}"
     names = ["Puzzle", "load_model", "score_puzzle", *([] if is_default else ["template_named"])]
     lines = [
         "# With QKScope's Python, in the folder where the dashboard was started",
@@ -162,7 +166,7 @@ def python_snippet(shared: Shared) -> str:
         f"    answer={puzzle.answer!r},",
         '    steps=None, distractors=None, group="typed", split="test",',
         ")",
-        f"lm = load_model({shared.model!r})",
+        f"lm = load_model({shared.model!r}{bits})",
         f"scores = score_puzzle(lm, puzzle, rope={shared.rope!r}{template})",
         f"print(scores.of({shared.layer}, {shared.head}).tolist())  # "
         f"{head_name(shared.layer, shared.head)}, by candidate",
@@ -171,12 +175,16 @@ def python_snippet(shared: Shared) -> str:
     return "\n".join(lines) + "\n"
 
 
-def shell_snippet(shared: Shared) -> str:
-    """A command that prints every head's scores as JSON."""
+def shell_snippet(shared: Shared, quantize: str | None = None) -> str:
+    """A command that prints every head's scores as JSON.
+
+    With the model's weights in "8bit" or "4bit", if so asked.
+    """
     puzzle = shared.puzzle
     row = {name: getattr(puzzle, name) for name in ("context", "statement", "candidates")}
     # Escaped to ASCII on one line, so nothing typed can end the quoted text.
     words = ["python", "-m", "qkcore", "score", "--model", shared.model, "--rope", shared.rope]
+    words += [] if quantize is None else ["--quantize", quantize]
     template = shared.template.removeprefix(CHAT)
     words += [] if template == shared.template else ["--chat"]
     words += [] if template == DEFAULT else ["--template", template]

@@ -2,7 +2,8 @@
 
 `attach` makes a model tell its queries and keys (see qkcore.attention.recording): after rotary
 through an attention function registered with transformers, or through a method of the few
-architectures that never call one; before rotary by reading what their rotary functions are given.
+architectures that never call one; before rotary by reading what their rotary functions are given;
+raw by hooks on the projections that the self-check found.
 While no capture is under way on the thread, all of that only hands on, so the model stays usable as
 it is.
 """
@@ -25,6 +26,7 @@ from transformers.masking_utils import eager_mask, sdpa_mask
 from qkcore.attention.geometry import Geometry, UnsupportedModelError, input_embeddings
 from qkcore.attention.layers import layer_of, number_layers
 from qkcore.attention.own_paths import OWN_PATHS
+from qkcore.attention.projections import read_projections
 from qkcore.attention.recording import Recording, active, recording
 from qkcore.attention.rows import Rows
 
@@ -38,9 +40,10 @@ READS = "reads_for_qkscope"  # the attribute of a rotary function that is wrappe
 
 @dataclass(frozen=True, slots=True)
 class Captured:
-    """What one pass gave. Both dictionaries are keyed by "pre" or "post" (rotary).
+    """What one pass gave. Both dictionaries are keyed by reading: "raw", "pre" or "post".
 
-    "layer" is a place in `Geometry.head_layers`.
+    "layer" is a place in `Geometry.head_layers`. Where layers differ, all have the shape of the
+    largest: smaller heads are filled up with zeros, and fewer kv heads are repeated.
     """
 
     queries: dict[str, Tensor]  # (row, layer, head, query, dim) float32, at Rows.query_at
@@ -108,7 +111,7 @@ def _read_rotary_functions(module_name: str) -> None:
 def _reading_rotation(rotate: Callable[..., Any]) -> Callable[..., Any]:
     """A rotary function that also tells what it was given and what it returned.
 
-    It takes queries and keys, or (GPT-J, CodeGen) first keys and then queries by themselves.
+    It takes queries and keys, or (GPT-J, CodeGen, Gemma 4) either by itself.
     """
     signature = inspect.signature(rotate)
     takes_both = list(signature.parameters)[1] in ("k", "xk")
@@ -120,17 +123,27 @@ def _reading_rotation(rotate: Callable[..., Any]) -> Callable[..., Any]:
             bound = signature.bind(*args, **kwargs)
             bound.apply_defaults()
             given = tuple(bound.arguments.values())
-            if takes_both:
-                token_axis = 1 if bound.arguments.get("unsqueeze_dim") == 2 else 2
-                under_way.note_rotation("query", given[0], returned[0], token_axis)
-                under_way.note_rotation("key", given[1], returned[1], token_axis)
-            else:
-                which = "query" if "key" in under_way.rotated else "key"
-                under_way.note_rotation(which, given[0], returned, token_axis=1)
+            both = returned if takes_both else (returned, returned)
+            for axis in _token_axes(bound.arguments.get("unsqueeze_dim"), takes_both):
+                if given[0].shape[axis] <= under_way.last_position:
+                    continue  # heads
+                under_way.note_rotation("query", given[0], both[0], axis)
+                under_way.note_rotation("key", given[int(takes_both)], both[1], axis)
         return returned
 
     setattr(reading, READS, True)
     return reading
+
+
+def _token_axes(unsqueeze_dim: int | None, takes_both: bool) -> tuple[int, ...]:
+    """Where a rotary function's (row, ., ., dim) states may have their tokens.
+
+    Some are told by the axis along which they repeat their angles. Of those that take queries and
+    keys together, most have tokens after heads and Llama 4 before them, so both are read.
+    """
+    if unsqueeze_dim is not None:
+        return (1,) if unsqueeze_dim == 2 else (2,)
+    return (2, 1) if takes_both else (1,)
 
 
 def _reading_attention(attention: Callable[[nn.Module], Attention]) -> Attention:
@@ -154,9 +167,34 @@ def _reading_attention(attention: Callable[[nn.Module], Attention]) -> Attention
                 scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
                 under_way.note_layer(layer, query, key, scaling)
             under_way.softcaps[layer] = kwargs.get("softcap")
+        if (chosen := kwargs.get("indices")) is not None:
+            attention_mask = _only(attention_mask, chosen)
+        if kwargs.get("block_indices") is not None:
+            raise UnsupportedModelError("its attention chooses blocks of tokens, in a way unknown")
         return attention(module)(module, query, key, value, attention_mask, **kwargs)
 
     return forward
+
+
+def _only(mask: Tensor | None, chosen: Tensor) -> Tensor:
+    """A mask that also hides the keys that an indexer left out.
+
+    Models hand the indices to functions whose names they do not know, and apply them for others.
+
+    Args:
+        mask: (row, 1, token, token), additive or boolean.
+        chosen: (row, token, n) indices of key tokens.
+
+    Raises:
+        UnsupportedModelError: where there is no mask.
+    """
+    if mask is None:
+        raise UnsupportedModelError("its indexer's choice of tokens comes without a mask")
+    is_left_out = torch.ones_like(mask[:, 0], dtype=torch.bool)
+    is_left_out = is_left_out.scatter(-1, chosen.long(), value=False)[:, None]
+    if mask.dtype == torch.bool:
+        return mask & ~is_left_out
+    return mask.masked_fill(is_left_out, torch.finfo(mask.dtype).min)
 
 
 def _eager_of(module: nn.Module) -> Attention:
@@ -173,7 +211,11 @@ AttentionMaskInterface.register("qkscope_eager", eager_mask)
 
 
 def capture(
-    model: PreTrainedModel, geometry: Geometry, rows: Rows, ropes: tuple[str, ...] = ("pre",)
+    model: PreTrainedModel,
+    geometry: Geometry,
+    rows: Rows,
+    ropes: tuple[str, ...] = ("pre",),
+    is_strict: bool = False,
 ) -> Captured:
     """Run the model once over the rows and read it.
 
@@ -181,8 +223,10 @@ def capture(
         model: a causal LM that `attach` has prepared, in eval mode.
         geometry: the model's, as `read_geometry` or the self-check has it.
         rows: of tokens, and which of them are read.
-        ropes: which states are wanted: "pre" (before rotary), "post", or both. Without rotary they
-            are the same.
+        ropes: which states are wanted: "raw" (projections), "pre" (after QK-norm, before rotary),
+            "post", or several. Without norm the first two are the same, without rotary the last.
+        is_strict: trust no memory, as `recording` has it; once a model has been found to leave its
+            states alone after rotary, that costs time for nothing.
 
     Raises:
         UnsupportedModelError: when a layer did not tell its queries and keys.
@@ -197,7 +241,14 @@ def capture(
     else:
         inputs["attention_mask"] = _masks(geometry, rows, rows.visible, model.dtype, device)
         inputs["position_ids"] = rows.positions.to(device)
-    with recording(rows.key_at, rows.query_at) as recorded, torch.inference_mode():
+    if "raw" in ropes:
+        geometry.refuse_unread(f"model type {geometry.model_type!r}", "raw")
+    projections = geometry.projections if "raw" in ropes else ()
+    with (
+        read_projections(model, projections),
+        recording(rows.key_at, rows.query_at, is_strict) as recorded,
+        torch.inference_mode(),
+    ):
         logits = model(**inputs, use_cache=False).logits
     return captured_of(recorded, logits, geometry, ropes)
 
@@ -210,11 +261,19 @@ def captured_of(
     Raises:
         UnsupportedModelError: when a layer did not tell its queries and keys.
     """
-    queries: dict[str, States] = {"post": {**recorded.queries}, "pre": recorded.pre_queries}
-    keys: dict[str, States] = {"post": {**recorded.keys}, "pre": recorded.pre_keys}
+    queries: dict[str, States] = {
+        "raw": recorded.raw_queries,
+        "pre": recorded.pre_queries,
+        "post": {**recorded.queries},
+    }
+    keys: dict[str, States] = {
+        "raw": recorded.raw_keys,
+        "pre": recorded.pre_keys,
+        "post": {**recorded.keys},
+    }
     _check_layers(recorded, geometry)
     return Captured(
-        queries={rope: _stacked(queries[rope], geometry) for rope in ropes},
+        queries={rope: _stacked(queries[rope], geometry, has_all_heads=True) for rope in ropes},
         keys={rope: _stacked(keys[rope], geometry) for rope in ropes},
         logits=logits,
         recording=recorded,
@@ -247,19 +306,30 @@ def _check_layers(recorded: Recording, geometry: Geometry) -> None:
         )
 
 
-def _stacked(states: States, geometry: Geometry) -> Tensor:
-    """(row, layer, ...) from one tensor a layer."""
+def _stacked(states: States, geometry: Geometry, has_all_heads: bool = False) -> Tensor:
+    """(row, layer, ...) from one tensor a layer; of queries, with as many heads in each."""
     tensors = [state for layer in sorted(states) if (state := states[layer]) is not None]
     if len(tensors) < len(states):
         raise UnsupportedModelError(
             f"model type {geometry.model_type!r}: its queries and keys are changed again after "
             "rotary embedding, so there is no score before it; use --rope post"
         )
-    if len({tensor.shape for tensor in tensors}) > 1:
+    n_heads, size = (max(tensor.shape[axis] for tensor in tensors) for axis in (1, -1))
+    counts = {tensor.shape[1] for tensor in tensors}
+    if any(n_heads % count for count in counts) or (has_all_heads and len(counts) > 1):
         raise UnsupportedModelError(
-            f"model type {geometry.model_type!r}: its layers differ in heads or head size"
+            f"model type {geometry.model_type!r}: its layers differ in heads"
         )
-    return torch.stack(tensors, dim=1)
+    return torch.stack([filled_up(tensor, n_heads, size) for tensor in tensors], dim=1)
+
+
+def filled_up(states: Tensor, n_heads: int, size: int) -> Tensor:
+    """States of a layer with fewer kv heads or smaller heads than another, in the shape of that.
+
+    Kv heads are repeated, so that each head still finds its own; the new dims are zero.
+    """
+    repeated = states.repeat_interleave(n_heads // states.shape[1], dim=1)
+    return torch.nn.functional.pad(repeated, (0, size - states.shape[-1]))
 
 
 def _masks(
@@ -277,13 +347,20 @@ def _masks(
 
     def additive(is_seen: Tensor) -> Tensor:
         mask = torch.zeros(is_seen.shape, dtype=dtype)
-        # Booleans would do for sdpa only: eager attention adds them as 0 and 1.
-        return mask.masked_fill_(~is_seen, torch.finfo(dtype).min)[:, None].to(device)
+        # Booleans would do for sdpa only: eager attention adds them as 0 and 1. Every token sees
+        # one at least (padding: padding), so minus infinity makes no NaN; with the lowest number
+        # instead sdpa takes an eighth longer on a CPU.
+        return mask.masked_fill_(~is_seen, float("-inf"))[:, None].to(device)
 
+    positions = rows.positions
+    seen = {"full_attention": visible}
     is_near = visible
     if geometry.window is not None:
-        distance = rows.positions[:, :, None] - rows.positions[:, None, :]
-        is_near = visible & (distance < geometry.window)
+        distance = positions[:, :, None] - positions[:, None, :]
+        is_near = seen["sliding_attention"] = visible & (distance < geometry.window)
+    if geometry.chunk is not None:
+        chunks = positions // geometry.chunk
+        seen["chunked_attention"] = visible & (chunks[:, :, None] == chunks[:, None, :])
     if geometry.layer_kinds is not None:
-        return {"full_attention": additive(visible), "sliding_attention": additive(is_near)}
+        return {kind: additive(mask) for kind, mask in seen.items()}
     return additive(is_near)

@@ -9,6 +9,7 @@ can do that is found out by the self-check; where not, each row is read from its
 import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -18,9 +19,11 @@ from transformers import Cache, PreTrainedModel
 from qkcore.asking.prompts import Prompt
 from qkcore.attention.capture import Captured, capture, captured_of
 from qkcore.attention.geometry import Geometry, UnsupportedModelError, input_embeddings
+from qkcore.attention.projections import read_projections
 from qkcore.attention.recording import recording
 from qkcore.attention.rows import n_shared_tokens, padded, separate_rows_of
 
+MAX_CHUNK = 2**20  # tokens: leaves chunks as they are
 MIN_CHUNK = 16  # tokens: the least that kernels take
 MIN_SHARED = 8  # tokens: fewer are not worth a pass, and convolutions want some to look back on
 
@@ -54,6 +57,72 @@ def _n_alike(group: Sequence[Prompt]) -> int:
     return len(group[0].tokens) if len(group) == 1 else n_shared_tokens(group)
 
 
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A row as it is asked for: a prompt and one of its candidates."""
+
+    tokens: tuple[int, ...]
+    key_at: int  # index into tokens, as the others
+    query_at: int
+    logits_at: int
+    group: int
+    prompt: int  # counted over all groups
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretch:
+    """Tokens from `start` to before `end`, read once for each set of rows that are alike so far."""
+
+    start: int
+    end: int
+    sets: tuple[int, ...]  # (row) the set that each row is in
+
+
+def _rows(groups: Sequence[Sequence[Prompt]]) -> list[_Row]:
+    """The rows of groups, prompt by prompt and candidate by candidate."""
+    numbered = [(number, prompt) for number, group in enumerate(groups) for prompt in group]
+    return [
+        _Row(
+            (*prompt.tokens, *ids),
+            prompt.key_at,
+            len(prompt.tokens) + len(ids) - 1,
+            # What all candidates share is in each of them.
+            len(prompt.tokens) - 1 + prompt.n_shared,
+            group,
+            number,
+        )
+        for number, (group, prompt) in enumerate(numbered)
+        for ids in prompt.candidates
+    ]
+
+
+def _stretches(rows: Sequence[_Row], n_shared: int, n_prompt: int, n_steps: int) -> list[_Stretch]:
+    """The passes: over what a group shares, what its prompts go on with, and each row's end.
+
+    Args:
+        rows: all of them.
+        n_shared: tokens that all rows of any group share.
+        n_prompt: tokens of the shortest prompt.
+        n_steps: tokens of a stretch of so many or fewer, but the first, are read one by one; 0: and
+            none is read by itself.
+    """
+    if n_steps == 0:  # then no stretch may be a single token
+        n_prompt -= 1
+        n_shared = min(n_shared, n_prompt)
+        n_prompt = n_shared if n_prompt - n_shared < 2 else n_prompt
+    by_group = tuple(row.group for row in rows)
+    by_prompt = tuple(row.prompt for row in rows)
+    longest = max(len(row.tokens) for row in rows)
+    found = [_Stretch(0, n_shared, by_group)]
+    for start, end, sets in (
+        (n_shared, n_prompt, by_prompt),
+        (n_prompt, longest, tuple(range(len(rows)))),
+    ):
+        step = 1 if end - start <= n_steps else max(1, end - start)
+        found += [_Stretch(at, min(at + step, end), sets) for at in range(start, end, step)]
+    return found
+
+
 def _continued(
     model: PreTrainedModel,
     geometry: Geometry,
@@ -61,58 +130,108 @@ def _continued(
     n_shared: int,
     ropes: tuple[str, ...],
 ) -> Captured:
-    """One pass over the first tokens of each group, one over the rest of each candidate's row."""
+    """Passes over stretches of all rows, each going on from the states of the one before."""
+    rows = _rows(groups)
+    n_prompt = min(len(prompt.tokens) for group in groups for prompt in group)
+    first, *later = _stretches(rows, n_shared, n_prompt, geometry.n_steps)
+    found, cache = _read(model, geometry, rows, first, None, ropes)
+    sets = first.sets
+    for stretch in later:
+        if stretch.sets != sets:
+            firsts = [stretch.sets.index(number) for number in range(max(stretch.sets) + 1)]
+            _copy(cache, torch.tensor([sets[row] for row in firsts], device=model.device))
+            sets = stretch.sets
+        told, cache = _read(model, geometry, rows, stretch, cache, ropes)
+        found = _later(found, told, rows, stretch)
+    return found
+
+
+def _read(
+    model: PreTrainedModel,
+    geometry: Geometry,
+    rows: Sequence[_Row],
+    stretch: _Stretch,
+    cache: Cache | None,
+    ropes: tuple[str, ...],
+) -> tuple[Captured, Cache]:
+    """One pass over a stretch.
+
+    Returns:
+        What it told of each row (of positions outside of the stretch, anything), and its states.
+    """
     device = input_embeddings(model).device
-    # Of each row: its prompt, its candidate's tokens, its group, and its prompt's place in that.
-    rows = [
-        (prompt, ids, number, place)
-        for number, group in enumerate(groups)
-        for place, prompt in enumerate(group)
-        for ids in prompt.candidates
-    ]
-    of_group = torch.tensor([number for _, _, number, _ in rows])
-    in_group = torch.tensor([place for *_, place in rows])
-    key_at = torch.tensor([[prompt.key_at] for prompt, *_ in rows])
-    ends = torch.tensor([[len(prompt.tokens) + len(ids) - 1] for prompt, ids, *_ in rows])
-    answers = torch.tensor([[len(prompt.tokens) - 1 + prompt.n_shared] for prompt, *_ in rows])
-    first = torch.tensor([group[0].tokens[:n_shared] for group in groups], device=device)
-    last = torch.zeros(len(groups), 1, dtype=torch.long)
-    keys_at = padded([[min(one.key_at, n_shared - 1) for one in group] for group in groups], 0)
-    with recording(keys_at, last) as begun, torch.inference_mode():
-        output = model(input_ids=first, use_cache=True, logits_to_keep=1)
-    cache = getattr(output, "past_key_values", None)
-    if cache is None:
+    start, end, sets = stretch.start, stretch.end, stretch.sets
+    n_sets = max(sets) + 1
+    members = [[row for row, number in enumerate(sets) if number == one] for one in range(n_sets)]
+    of_set = torch.tensor(sets)
+    place = torch.tensor([members[number].index(row) for row, number in enumerate(sets)])
+
+    def within(positions: Sequence[int]) -> Tensor:
+        """(set, member) indices into the stretch."""
+        inside = [min(max(at, start), end - 1) - start for at in positions]
+        return padded([[inside[row] for row in one] for one in members], 0)
+
+    tokens = [rows[one[0]].tokens[start:end] for one in members]
+    inputs: dict[str, Tensor | Cache] = {
+        # Filled up to the whole stretch, also where all rows have ended
+        "input_ids": padded([[*ids, *[0] * (end - start - len(ids))] for ids in tokens], 0).to(
+            device
+        )
+    }
+    if cache is not None:
+        inputs["past_key_values"] = cache
+        if "position_ids" in inspect.signature(model.forward).parameters:
+            # Some count from 0 again where they are not told (Bamba)
+            inputs["position_ids"] = torch.arange(start, end, device=device).expand(n_sets, -1)
+    has_logits = any(start <= row.logits_at < end for row in rows)
+    if has_logits:
+        inputs["logits_to_keep"] = within([row.logits_at for row in rows]).to(device)
+    # The output matrix is a good part of a small model, so it is left out where nobody asks.
+    reader = model if has_logits else model.base_model
+    key_at, query_at = within([row.key_at for row in rows]), within([row.query_at for row in rows])
+    with (
+        read_projections(model, geometry.projections if "raw" in ropes else ()),
+        recording(key_at, query_at) as recorded,
+        torch.inference_mode(),
+        _short_chunks(model, end - start if cache is not None else MAX_CHUNK),
+    ):
+        recorded.n_tokens = end - start
+        output = reader(**inputs, use_cache=True)
+    states = getattr(output, "past_key_values", None)
+    if states is None:
         raise UnsupportedModelError(
             f"model type {geometry.model_type!r} does not hand out the states that it keeps"
         )
-    _copy(cache, of_group.to(device))
-    rest = padded([[*prompt.tokens, *ids][n_shared:] for prompt, ids, *_ in rows], 0)
-    inputs: dict[str, Tensor] = {"input_ids": rest.to(device)}
-    if "position_ids" in inspect.signature(model.forward).parameters:
-        # Some count from 0 again where they are not told (Bamba)
-        positions = torch.arange(n_shared, n_shared + rest.shape[1], device=device)
-        inputs["position_ids"] = positions.expand(len(rows), -1)
-    inputs["logits_to_keep"] = (answers - n_shared).clamp_min(0).to(device)
-    with (
-        recording((key_at - n_shared).clamp_min(0), ends - n_shared) as went_on,
-        torch.inference_mode(),
-        _short_chunks(model, rest.shape[1]),
-    ):
-        logits = model(**inputs, past_key_values=cache, use_cache=True).logits
-    start = captured_of(begun, output.logits, geometry, ropes)
-    end = captured_of(went_on, logits, geometry, ropes)
-    is_shared = (key_at < n_shared)[:, :, None, None, None]
-    keys = {
-        # Two indices with slices between: (row, layer, kv_head, dim)
-        rope: torch.where(
-            is_shared, start.keys[rope][of_group, :, :, in_group][..., None, :], end.keys[rope]
-        )
-        for rope in ropes
-    }
-    # The last token that is shared may be the one after which the model answers.
-    is_answered = (answers < n_shared)[:, :, None].to(logits.device)
-    logits = torch.where(is_answered, output.logits[of_group.to(logits.device)], logits)
-    return Captured(end.queries, keys, logits, end.recording)
+    logits = output.logits if has_logits else torch.zeros(n_sets, len(members[0]), 0)
+    told = captured_of(recorded, logits, geometry, ropes)
+    on_device = of_set.to(logits.device), place.to(logits.device)
+    by_row = Captured(
+        {rope: told.queries[rope][of_set, :, :, place][..., None, :] for rope in ropes},
+        {rope: told.keys[rope][of_set, :, :, place][..., None, :] for rope in ropes},
+        told.logits[on_device][:, None],
+        recorded,
+    )
+    return by_row, states
+
+
+def _later(found: Captured, told: Captured, rows: Sequence[_Row], stretch: _Stretch) -> Captured:
+    """What was found so far, with what a later stretch tells of the positions in it."""
+
+    def merged(before: Tensor, now: Tensor, positions: Sequence[int]) -> Tensor:
+        if not before.numel():
+            return now
+        if not now.numel():
+            return before
+        is_in = torch.tensor([stretch.start <= at < stretch.end for at in positions])
+        return torch.where(is_in.to(now.device).view(-1, *[1] * (now.dim() - 1)), now, before)
+
+    query_at, key_at = [row.query_at for row in rows], [row.key_at for row in rows]
+    return Captured(
+        {rope: merged(found.queries[rope], told.queries[rope], query_at) for rope in told.queries},
+        {rope: merged(found.keys[rope], told.keys[rope], key_at) for rope in told.keys},
+        merged(found.logits, told.logits, [row.logits_at for row in rows]),
+        told.recording,
+    )
 
 
 @contextmanager

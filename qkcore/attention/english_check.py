@@ -65,7 +65,8 @@ def nats_per_token(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, t
     Of as much of the text as the model reaches.
     """
     device = input_embeddings(model).device
-    reach = getattr(getattr(model, "config", None), "max_position_embeddings", None)
+    config = getattr(model, "config", None)
+    reach = getattr(config and config.get_text_config(), "max_position_embeddings", None)
     tokens = torch.tensor([tokenizer(text)["input_ids"][:reach]], device=device)
     with torch.inference_mode():
         logits = model(input_ids=tokens, use_cache=False).logits[0, :-1].float()
@@ -92,6 +93,29 @@ def require_english(
             f"token against {found.text:.2f}), so its file keeps weights in another way than its "
             "architecture says, and it is not scored"
         )
+    return _read(name, found)
+
+
+def require_reading(
+    name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, how: str
+) -> EnglishCheck:
+    """The figures of a quantised model that reads. How it might have been misread is not tried.
+
+    Raises:
+        UnsupportedModelError: for one that does not read, or fails on the text.
+    """
+    try:
+        found = english_check(model, tokenizer)
+    except Exception as error:  # of several libraries, and of whatever kind
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UnsupportedModelError(
+            f"{name} ({how}) fails on a short English text: {reason}"
+        ) from error
+    return _read(f"{name} ({how})", found)
+
+
+def _read(name: str, found: EnglishCheck) -> EnglishCheck:
+    """What was found, or a refusal where the model does not read."""
     if not found.is_read:
         raise UnsupportedModelError(
             f"{name} does not read plain English: {found} (guessing: {found.guessing:.2f}); its "

@@ -13,11 +13,16 @@ from torch import nn
 from qkcore.attention.geometry import UnsupportedModelError
 from qkcore.attention.recording import Recording, active
 
+NUMBERED = "numbered_for_qkscope"  # the attribute of a layer that tells its number already
+
 
 def number_layers(model: nn.Module, n_layers: int) -> None:
     """Have each of the model's layers tell a recording that it is under way."""
     for layers in _lists_of_layers(model, n_layers):
         for number, layer in enumerate(layers):
+            if NUMBERED in vars(layer):
+                continue  # a model may be checked again
+            vars(layer)[NUMBERED] = True
             layer.register_forward_pre_hook(_entering(number))
             layer.register_forward_hook(_leaving)
 

@@ -8,14 +8,15 @@ only and no code of the model's is ever run.
 import hashlib
 import os
 import re
-import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
 from qkcore.attention.capture import attach
+from qkcore.attention.device_check import check_device
+from qkcore.attention.english_check import require_reading
 from qkcore.attention.geometry import (
     Geometry,
     UnsupportedModelError,
@@ -23,7 +24,8 @@ from qkcore.attention.geometry import (
     read_geometry,
 )
 from qkcore.attention.gguf_files import Converted, converted, is_gguf
-from qkcore.attention.quiet import without_bars
+from qkcore.attention.pretrained import Pretrained, check_reachable, load_pretrained
+from qkcore.attention.quantising import quantised, require_word
 from qkcore.attention.selfcheck import SelfCheck, self_check
 from qkcore.bundled import REAL_MODEL, REAL_MODEL_PACKAGE, real_model
 
@@ -41,7 +43,7 @@ class CausalLM:
     >>> from qkcore import bundled_model, load_model
     >>> lm = load_model(bundled_model())
     >>> lm.geometry.n_layers, lm.geometry.n_heads, lm.geometry.n_kv_heads, lm.geometry.ropes
-    (8, 4, 4, ('pre', 'post'))
+    (8, 4, 4, ('raw', 'pre', 'post'))
     """
 
     model: "PreTrainedModel"
@@ -51,12 +53,18 @@ class CausalLM:
     name: str  # as people know it: the Hugging Face id, or the folder's name
     revision: str  # changes whenever the weights do
     quantisation: str | None = None  # what the weights were dequantised from, such as "Q4_K"
+    held_as: str | None = None  # the weights, where in fewer bits: "4-bit nf4 by bitsandbytes"
+    left_out: tuple[str, ...] = ()  # parts for more than text that were not loaded: ("vision",)
 
     @property
     def dtype(self) -> str:
-        """The parameters' type, such as "float32", or "float32 from Q4_K" where it was another."""
+        """The parameters' type, such as "float32", or "float32 from Q4_K" where it was another.
+
+        Where weights are in fewer bits, that too: "bfloat16, 4-bit nf4 by bitsandbytes".
+        """
         own = str(self.model.dtype).removeprefix("torch.")
-        return own if self.quantisation is None else f"{own} from {self.quantisation}"
+        own = own if self.quantisation is None else f"{own} from {self.quantisation}"
+        return own if self.held_as is None else f"{own}, {self.held_as}"
 
     @property
     def device(self) -> torch.device:
@@ -94,16 +102,27 @@ def vouch_for(
     model.eval()
     geometry = read_geometry(model)
     try:
+        check_device(model, tokenizer)
         attach(model, geometry)
         geometry, check = self_check(model, geometry)
     except UnsupportedModelError:
         raise
-    except (RuntimeError, ValueError, TypeError, AttributeError, LookupError) as error:
+    except (
+        RuntimeError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        LookupError,
+        AssertionError,
+    ) as error:
         first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UnsupportedModelError(
             f"model type {geometry.model_type!r} fails the self-check's short text: {first_line}"
         ) from error
-    return CausalLM(model, tokenizer, geometry, check, name, revision)
+    how = quantised(model.config)
+    if how is not None:
+        require_reading(name, model, tokenizer, how)
+    return CausalLM(model, tokenizer, geometry, check, name, revision, held_as=how)
 
 
 def load_model(
@@ -111,6 +130,7 @@ def load_model(
     dtype: str | None = None,
     device: str | None = None,
     cache: Path | None = None,
+    quantize: str | None = None,
 ) -> CausalLM:
     """Load a folder, a GGUF file or a Hugging Face id, and check it.
 
@@ -123,6 +143,7 @@ def load_model(
         device: "cpu", "cuda", "cuda:1", "mps", or "auto" to spread a large model over what there
             is; by default cuda where there is one.
         cache: where converted GGUF files lie; by default `gguf_files.cache_folder()`.
+        quantize: "8bit" or "4bit", to hold the weights in fewer bits (bitsandbytes).
 
     Raises:
         UnsupportedModelError: when it cannot be loaded, or not be scored rightly.
@@ -136,20 +157,22 @@ def load_model(
     _check_device(device)
     if dtype is not None and dtype not in DTYPES:
         raise UnsupportedModelError(f"dtype {dtype!r} is not known; use one of {', '.join(DTYPES)}")
+    if quantize is not None:
+        require_word(quantize)
     torch_dtype = DTYPES[dtype] if dtype else (torch.float32 if device == "cpu" else "auto")
     if str(model) == REAL_MODEL and not Path(model).is_dir():
         model = _real_model()
     if is_gguf(model) and not Path(model).is_dir():
-        return _from_gguf(converted(model, cache), torch_dtype, device)
+        return _from_gguf(converted(model, cache), torch_dtype, device, quantize)
     folder = Path(model)
     _check_name(str(model), folder)
     if not folder.is_dir():
-        _check_reachable(str(model))
-    loaded, tokenizer = _from_pretrained(str(model), torch_dtype, device)
+        check_reachable(str(model))
+    loaded = load_pretrained(str(model), torch_dtype, device, quantize)
+    name, revision = str(model), getattr(loaded.model.config, "_commit_hash", None) or "unknown"
     if folder.is_dir():
-        return vouch_for(loaded, tokenizer, folder.resolve().name, _folder_revision(folder))
-    revision = getattr(loaded.config, "_commit_hash", None) or "unknown"
-    return vouch_for(loaded, tokenizer, str(model), revision)
+        name, revision = folder.resolve().name, _folder_revision(folder)
+    return _vouched(loaded, name, revision)
 
 
 def _real_model() -> Path:
@@ -162,10 +185,19 @@ def _real_model() -> Path:
     return path
 
 
-def _from_gguf(made: Converted, dtype: torch.dtype | str, device: str) -> CausalLM:
-    loaded, tokenizer = _from_pretrained(str(made.folder), dtype, device)
-    lm = vouch_for(loaded, tokenizer, made.name, f"sha256:{made.sha256[:16]}")
+def _from_gguf(
+    made: Converted, dtype: torch.dtype | str, device: str, quantize: str | None
+) -> CausalLM:
+    loaded = load_pretrained(str(made.folder), dtype, device, quantize)
+    lm = _vouched(loaded, made.name, f"sha256:{made.sha256[:16]}")
     return replace(lm, quantisation=made.quantisation)
+
+
+def _vouched(loaded: Pretrained, name: str, revision: str) -> CausalLM:
+    lm = vouch_for(loaded.model, loaded.tokenizer, name, revision)
+    if loaded.dequantised is not None:
+        require_reading(name, lm.model, lm.tokenizer, f"from {loaded.dequantised}")
+    return replace(lm, left_out=loaded.left_out, quantisation=loaded.dequantised)
 
 
 def _check_name(model: str, folder: Path) -> None:
@@ -201,87 +233,6 @@ def _check_device(device: str) -> None:
         raise UnsupportedModelError(
             f"device {device!r} cannot be used here ({reason}); try --device cpu"
         ) from None
-
-
-def _check_reachable(model: str) -> None:
-    """Ask the hub once for a model that is not in the cache.
-
-    Before the patient retries of a download do.
-    """
-    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
-    from huggingface_hub.errors import HfHubHTTPError
-
-    try:
-        if constants.is_offline_mode() or isinstance(
-            try_to_load_from_cache(model, "config.json"), str
-        ):
-            return
-        url = hf_hub_url(model, "config.json")
-        try:
-            get_hf_file_metadata(url, timeout=constants.HF_HUB_ETAG_TIMEOUT)
-        except (HfHubHTTPError, ValueError):
-            raise
-        except Exception:  # of whichever HTTP library the hub's client stands on
-            time.sleep(1)  # one hiccup is no reason to give up
-            get_hf_file_metadata(url, timeout=constants.HF_HUB_ETAG_TIMEOUT)
-    except (HfHubHTTPError, ValueError):
-        return  # the hub has answered, or the name is none: loading says it better
-    except Exception as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UnsupportedModelError(
-            f"there is no folder {model}, and the Hugging Face hub cannot be asked for a model of "
-            f"that name ({reason}); check the name, or the network"
-        ) from error
-
-
-def _from_pretrained(
-    model: str, dtype: torch.dtype | str, device: str
-) -> "tuple[PreTrainedModel, PreTrainedTokenizerBase]":
-    """(model, tokenizer), or one sentence for whatever Hugging Face raises."""
-    os.environ.setdefault("DISABLE_SAFETENSORS_CONVERSION", "1")
-    from huggingface_hub.errors import StrictDataclassError
-    from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
-        with without_bars(Path(model).is_dir()):
-            # A pair, where loading info is asked for; its type does not say so.
-            found: Any = AutoModelForCausalLM.from_pretrained(
-                model,
-                dtype=dtype,
-                use_safetensors=True,
-                trust_remote_code=False,
-                output_loading_info=True,
-                **({"device_map": "auto"} if device == "auto" else {}),
-            )
-        loaded, notes = found
-        if device != "auto":
-            loaded.to(device)
-    except (
-        OSError,
-        ValueError,
-        KeyError,
-        AttributeError,
-        TypeError,
-        RuntimeError,
-        SafetensorError,
-        StrictDataclassError,
-    ) as error:
-        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        is_folder = Path(model).is_dir()
-        why = "" if is_folder else f"there is no folder {model}, and as a Hugging Face id "
-        raise UnsupportedModelError(
-            f"{why}{model} cannot be loaded as a causal language model from safetensors: "
-            f"{first_line}"
-        ) from error
-    absent = sorted(notes["missing_keys"]) + sorted(str(key) for key in notes["mismatched_keys"])
-    if absent:
-        raise UnsupportedModelError(
-            f"{model}: {len(absent)} weights are missing or of another shape (first: {absent[0]}); "
-            "they would be random"
-        )
-    return loaded, tokenizer
 
 
 def _folder_revision(folder: Path) -> str:

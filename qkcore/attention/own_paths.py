@@ -124,7 +124,7 @@ def _read_falcon(module: nn.Module) -> None:
 
     def after_forward(_module: nn.Module, _args: tuple[Any, ...], _result: object) -> None:
         if (under_way := active()) is not None and under_way.rotated:
-            queries, keys = under_way.rotated["query"].returned, under_way.rotated["key"].returned
+            queries, keys = (under_way.rotated[which][-1].returned for which in ("query", "key"))
             under_way.note_read_layer(layer, queries, keys, scaling)
 
     _on_call(falcon, "_split_heads", after_split)

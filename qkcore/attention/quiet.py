@@ -1,4 +1,4 @@
-"""Progress bars of transformers: hidden where another bar, or nothing, is shown instead."""
+"""What transformers says while it works: hidden where nothing, or something else, is shown."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,3 +22,19 @@ def without_bars(are_hidden: bool = True) -> Iterator[None]:
             vars(gguf_loader)["tqdm"] = bar_of_gguf
             if had_bars:
                 logging.enable_progress_bar()
+
+
+@contextmanager
+def without_reports() -> Iterator[None]:
+    """While open, transformers does not list the weights that a model has no place for.
+
+    Whoever loads one asks for that list himself.
+    """
+    from transformers.utils import logging
+
+    usual = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(usual)

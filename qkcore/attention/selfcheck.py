@@ -1,7 +1,8 @@
 """Is what `capture` reads really this model's attention? Asked once after every load.
 
 Runs a short text of arbitrary tokens several ways and compares. What differs is refused with the
-number by which it does: a model that is misread would otherwise still give numbers.
+number by which it does: a model that is misread would otherwise still give numbers. What rows the
+scores may be read in is asked by qkcore.attention.row_check.
 """
 
 from collections.abc import Sequence
@@ -11,23 +12,29 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from qkcore.asking.prompts import Prompt
-from qkcore.asking.readings import ROPES
-from qkcore.attention.capture import Captured, capture, eager_attention
-from qkcore.attention.continued import capture_apart
+from qkcore.attention.capture import Captured, capture, eager_attention, filled_up
 from qkcore.attention.geometry import Geometry, UnsupportedModelError, input_embeddings
+from qkcore.attention.quantising import has_exact_products
 from qkcore.attention.recording import Recording, recording
-from qkcore.attention.rows import Rows, rows_of
-from qkcore.puzzles.puzzle import Puzzle
+from qkcore.attention.row_check import (
+    N_TOKENS,
+    check_rows,
+    check_window,
+    largest,
+    plain_rows,
+    refuse_over,
+    relative_difference,
+    without_raw,
+)
+from qkcore.attention.rows import Rows
+from qkcore.attention.tracing import Traced, traced
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-N_TOKENS = 24
+TURNED = ("pre", "post")  # the readings between which rotary stands
 SHIFT = 5  # positions
-SHORT_WINDOW = 7  # positions
-# Of the prompts here only the tokens count.
-PUZZLE = Puzzle("self-check", "a", "b", ("c", "d"), None, None, None, "self-check", "test")
+QUANTISED = 5e-2  # states in 8 bits: one more or less, where rounding falls the other way
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-4, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 
 
@@ -42,6 +49,9 @@ class SelfCheck:
     attention: float
     # Products of a token's own query and key, before and after rotary; None: no score before
     rotation: float | None
+    # States of projections as they are read, against those that the model made its final states of;
+    # None: no raw score
+    raw: float | None
     rows: float  # what is read from a padded batch of puzzles, against an ordinary call for each
     tolerance: float
 
@@ -55,53 +65,33 @@ def self_check(model: "PreTrainedModel", geometry: Geometry) -> tuple[Geometry, 
         UnsupportedModelError: saying what differs and by how much.
     """
     tolerance = TOLERANCE.get(model.dtype, 5e-2)
+    if not has_exact_products(model.config):
+        tolerance = max(tolerance, QUANTISED)
     chance = torch.Generator().manual_seed(0)
     vocabulary = len(input_embeddings(model))
     ids = torch.randint(vocabulary, (N_TOKENS + 3,), generator=chance).tolist()
-    plain = _plain_rows(tuple(ids[:N_TOKENS]))
-    found = capture(model, geometry, plain, ("post",))
+    plain = plain_rows(tuple(ids[:N_TOKENS]))
+    found = capture(model, geometry, plain, ("post",), is_strict=True)
     geometry = _found(geometry, found)
     if "pre" in geometry.ropes and _is_rotated(model, plain, found, tolerance):
         geometry = replace(geometry, ropes=("post",))
     attention = _attention_difference(model, geometry, plain)
     what = "attention rebuilt from the queries and keys read differs from its own"
-    _refuse_over(attention, tolerance, geometry, what)
-    rotation = None
-    if geometry.ropes == ROPES:
-        rotation = _rotation_difference(geometry, capture(model, geometry, plain, ROPES))
+    refuse_over(attention, tolerance, geometry, what)
+    geometry, projected = _with_raw(model, geometry, ids)
+    read, rotation, raw = capture(model, geometry, plain, geometry.ropes), None, None
+    if "pre" in geometry.ropes:
+        rotation = _rotation_difference(geometry, read)
         what = "products of a token's own query and key are not the same before and after rotary"
-        _refuse_over(rotation, tolerance, geometry, what)
-    geometry, rows = _check_rows(model, geometry, ids, tolerance)
-    if geometry.window is not None and geometry.is_side_by_side:
-        geometry = _check_window(model, geometry, geometry.window, ids, tolerance)
-    return geometry, SelfCheck(attention, rotation, rows, tolerance)
-
-
-def _refuse_over(difference: float, tolerance: float, geometry: Geometry, what: str) -> None:
-    if not difference <= tolerance:  # also refuses NaN
-        raise UnsupportedModelError(
-            f"model type {geometry.model_type!r} is not read rightly: {what}, by {difference:.1e} "
-            f"(at most {tolerance:.0e} is rounding)"
-        )
-
-
-def _difference(ours: Tensor, theirs: Tensor) -> float:
-    scale = theirs.abs().max().clamp_min(1e-12)
-    return float((ours - theirs).abs().max() / scale)
-
-
-def _plain_rows(tokens: tuple[int, ...]) -> Rows:
-    """One row with every position read, no candidates, and the model's own mask."""
-    every = torch.arange(len(tokens))[None]
-    return Rows(
-        tokens=torch.tensor([tokens]),
-        positions=every,
-        is_token=torch.ones_like(every, dtype=torch.bool),
-        visible=None,
-        key_at=every,
-        query_at=every,
-        logits_at=every[:, -1:],
-    )
+        refuse_over(rotation, tolerance, geometry, what)
+    if projected:
+        raw = _raw_difference(read, projected)
+        geometry = geometry if raw <= tolerance else without_raw(geometry)
+    geometry, rows = check_rows(model, geometry, ids, tolerance)
+    if geometry.is_side_by_side:
+        geometry = check_window(model, geometry, ids, tolerance)
+    raw = raw if "raw" in geometry.ropes else None
+    return geometry, SelfCheck(attention, rotation, raw, rows, tolerance)
 
 
 def _found(geometry: Geometry, captured: Captured) -> Geometry:
@@ -119,7 +109,7 @@ def _found(geometry: Geometry, captured: Captured) -> Geometry:
         geometry,
         n_kv_heads=n_kv_heads,
         head_size=captured.queries["post"].shape[-1],
-        ropes=ROPES if has_pre else ("post",),
+        ropes=TURNED if has_pre else ("post",),
     )
 
 
@@ -139,14 +129,14 @@ def _is_rotated(model: "PreTrainedModel", rows: Rows, found: Captured, tolerance
             logits = model(**inputs, position_ids=positions, use_cache=False).logits[:, -1]
     except (TypeError, ValueError):
         return False  # it takes no positions
-    if not _difference(logits.float(), found.logits[:, -1].float()) <= tolerance:
+    if not relative_difference(logits.float(), found.logits[:, -1].float()) <= tolerance:
         return False
     before = found.recording
     unturned = [
         layer for layer, queries in before.queries.items() if before.pre_queries[layer] is queries
     ]
     return any(
-        not _difference(moved.queries[layer], before.queries[layer]) <= tolerance
+        not relative_difference(moved.queries[layer], before.queries[layer]) <= tolerance
         for layer in unturned
     )
 
@@ -193,16 +183,18 @@ def _weights_difference(geometry: Geometry, recorded: Recording, layer: int, own
     """By how much a layer's weights differ from `own`, (head, token, token).
 
     An attention sink takes a share of each row; what is left is compared. Whom a token sees is
-    taken from `own`: this is about what is read, `_check_rows` about who is seen.
+    taken from `own`: this is about what is read, `check_rows` about who is seen.
     """
     keys = geometry.keys_by_head(recorded.keys[layer][0], axis=0)
     logits = _logits(recorded, layer, recorded.queries[layer][0] @ keys.transpose(-1, -2))
-    is_seen = (own.amax(dim=0) > 0) | torch.eye(len(own[0]), dtype=torch.bool)
+    is_seen = own.amax(dim=0) > 0
+    # A token that sees nothing: itself, which an indexer may leave out in other rows
+    is_seen |= torch.eye(len(is_seen), dtype=torch.bool) & ~is_seen.any(dim=-1, keepdim=True)
     rebuilt = logits.masked_fill(~is_seen, float("-inf")).softmax(-1) * own.sum(-1, keepdim=True)
     # A logit of size x is rounded by x * eps, and softmax passes that on: large logits are compared
     # less strictly.
     rounding = 8 * torch.finfo(torch.float32).eps * float(logits.abs().max())
-    return _difference(rebuilt, own) / max(1.0, rounding / TOLERANCE[torch.float32])
+    return relative_difference(rebuilt, own) / max(1.0, rounding / TOLERANCE[torch.float32])
 
 
 def _logits(recorded: Recording, layer: int, products: Tensor) -> Tensor:
@@ -228,121 +220,35 @@ def _rotation_difference(geometry: Geometry, captured: Captured) -> float:
                 captured.queries[rope][0, layer],
                 geometry.keys_by_head(captured.keys[rope][0, layer], axis=0),
             )
-            for rope in ROPES
+            for rope in TURNED
         )
         factor = (pre * post).sum() / (pre * pre).sum().clamp_min(1e-12)
-        differences.append(_difference(factor * pre, post))
+        differences.append(relative_difference(factor * pre, post))
     return max(differences)
 
 
-def _check_rows(
-    model: "PreTrainedModel", geometry: Geometry, ids: list[int], tolerance: float
-) -> tuple[Geometry, float]:
-    """Find out whether candidates may share a row.
+def _with_raw(
+    model: "PreTrainedModel", geometry: Geometry, ids: list[int]
+) -> tuple[Geometry, tuple[Traced, ...]]:
+    """The geometry with the projections that states come from, and what these gave to the text.
 
-    If not, whether separate rows in a padded batch are right.
+    Both without, where they are not found in the same places in two texts.
     """
-    prompts = _prompts(ids)
-    alone = [[prompt] for prompt in prompts]
-    if geometry.is_side_by_side:
-        try:
-            difference = _rows_difference(model, geometry, alone)
-        except (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError):
-            difference = float("inf")  # the model takes no 4-D mask
-        if difference <= tolerance:
-            return geometry, difference
-        geometry = replace(geometry, is_side_by_side=False)
-    difference = _rows_difference(model, geometry, alone)
-    what = "scores change with the batch that a puzzle is in"
-    _refuse_over(difference, tolerance, geometry, what)
-    return _check_continued(model, geometry, prompts, tolerance, difference)
+    texts = tuple(ids[:N_TOKENS]), tuple(ids[:2:-1])
+    found, again = (traced(model, plain_rows(text)) for text in texts)
+    places = tuple(one.projected for one in found)
+    if not found or places != tuple(one.projected for one in again):
+        return geometry, ()
+    return replace(geometry, ropes=("raw", *geometry.ropes), projections=places), found
 
 
-def _check_continued(
-    model: "PreTrainedModel",
-    geometry: Geometry,
-    prompts: list[Prompt],
-    tolerance: float,
-    apart: float,
-) -> tuple[Geometry, float]:
-    """Find out whether what rows begin alike may be read once. If not, rows stay as they are.
-
-    Asked with one prompt, with two that go on from one row, and with two rows cut at one place.
-    """
-    continued = replace(geometry, is_continued=True)
-    long, short = prompts
-    try:
-        differences = [
-            _rows_difference(model, continued, groups)
-            for groups in ([[long]], [[long, short]], [[long], [short]])
-        ]
-    except (
-        UnsupportedModelError,
-        RuntimeError,
-        ValueError,
-        TypeError,
-        LookupError,
-        AttributeError,
-        NotImplementedError,
-    ):
-        return geometry, apart
-    if not max(differences) <= tolerance:
-        return geometry, apart
-    return continued, max(apart, *differences)
-
-
-def _prompts(ids: list[int]) -> list[Prompt]:
-    return [
-        Prompt(PUZZLE, "", tuple(ids[:n]), candidates, key_at=n - n_after)
-        for n, candidates, n_after in (
-            (N_TOKENS, ((ids[-3],), (ids[-2], ids[-1])), 3),
-            (N_TOKENS // 2, ((ids[-2],), (ids[-1], ids[-3])), 2),
-        )
-    ]
-
-
-def _check_window(
-    model: "PreTrainedModel", geometry: Geometry, window: int, ids: list[int], tolerance: float
-) -> Geometry:
-    """Does the model's own mask have the window that its configuration states?
-
-    Asked with one that the text exceeds. Where it does not (Moshi states one and looks further
-    back), prompts are kept as short as the window: up to there it makes no difference.
-    """
-    config, alone = model.config.get_text_config(), [[prompt] for prompt in _prompts(ids)]
-    try:
-        config.sliding_window = SHORT_WINDOW
-        difference = _rows_difference(model, replace(geometry, window=SHORT_WINDOW), alone)
-    finally:
-        config.sliding_window = window
-    if difference <= tolerance:
-        return geometry
-    return replace(geometry, max_positions=min(window, geometry.max_positions or window))
-
-
-def _rows_difference(
-    model: "PreTrainedModel", geometry: Geometry, groups: list[list[Prompt]]
-) -> float:
-    """Queries, keys and logits of a padded batch, against ordinary calls.
-
-    One such call for each prompt and candidate.
-    """
-    prompts = [prompt for group in groups for prompt in group]
-    if geometry.is_side_by_side:
-        n_rows, batch = 1, capture(model, geometry, rows_of(groups), ("post",))
-    else:
-        n_rows = len(prompts[0].candidates)
-        batch = capture_apart(model, geometry, groups, ("post",))
-    differences = []
-    for number, prompt in enumerate(prompts):
-        for index, ids in enumerate(prompt.candidates):
-            alone = capture(model, geometry, _plain_rows(prompt.tokens + ids), ("post",))
-            row, place = (number, index) if n_rows == 1 else (number * n_rows + index, 0)
-            query, own_query = batch.queries["post"][row, :, :, place], alone.queries["post"][0]
-            key, own_key = batch.keys["post"][row, :, :, 0], alone.keys["post"][0]
-            differences.append(_difference(query, own_query[:, :, -1]))
-            differences.append(_difference(key, own_key[:, :, prompt.key_at]))
-        alone = capture(model, geometry, _plain_rows(prompt.tokens), ("post",))
-        logits, own_logits = batch.logits[number * n_rows, 0], alone.logits[0, 0]
-        differences.append(_difference(logits.float(), own_logits.float()))
-    return max(differences)
+def _raw_difference(captured: Captured, projected: tuple[Traced, ...]) -> float:
+    """Raw states as they are read, against those that became the model's final ones."""
+    found = []
+    for which in ("queries", "keys"):
+        read = getattr(captured, which)["raw"][0]  # (layer, head, token, dim)
+        for place, one in enumerate(projected):
+            # Where layers differ in kv heads or head size, what is read is in one shape for all.
+            own = filled_up(getattr(one, which)[None], read.shape[1], read.shape[-1])[0]
+            found.append(relative_difference(read[place], own))
+    return largest(found)

@@ -7,7 +7,7 @@ create table runs (
     run_id varchar primary key, model varchar, model_revision varchar,
     puzzle_set varchar, puzzle_set_sha256 varchar,
     n_layers integer, n_heads integer, n_kv_heads integer, dtype varchar,
-    rope varchar,               -- 'pre' or 'post' rotary position embedding
+    rope varchar,               -- 'raw', 'pre' or 'post': qkcore.asking.readings
     template varchar,           -- format string, or 'default': true-false or yes-no, by candidates
     qkcore_version varchar, created_at timestamp, n_puzzles integer,
     seconds double,             -- scoring time, all sittings together

@@ -78,7 +78,7 @@ def align(
         lm: the model.
         puzzle: to ask of it.
         template: the prompt; by default the puzzle's `default_template`.
-        rope: "pre" or "post" rotary, as in `score_puzzle`.
+        rope: "raw", "pre" or "post", as in `score_puzzles`.
         max_values: how many numbers of keys one pass may keep; decides memory and speed only.
 
     Raises:

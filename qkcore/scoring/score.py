@@ -127,7 +127,8 @@ def score_puzzles(
     Args:
         lm: the model.
         puzzles: to ask of it.
-        rope: "pre" for queries and keys before rotary position embedding, "post" for after.
+        rope: "pre" for queries and keys before rotary position embedding, "post" for after, "raw"
+            for what the projections give: before QK-norm too, and "pre" where a model has none.
         template: the prompt for all of them; by default each puzzle's `default_template`. A `Chat`
             asks through the tokenizer's chat template.
         max_batch_tokens: padded tokens in one forward pass, or a `Budget` of them that several
@@ -171,12 +172,8 @@ def score_prompts(
 ) -> Iterator[Scores]:
     """`score_puzzles` of puzzles that have been located, by `prompts_of`."""
     if rope not in ROPES:
-        raise PromptError(f"rope {rope!r} is neither 'pre' nor 'post'")
-    if rope not in lm.geometry.ropes:
-        raise UnsupportedModelError(
-            f"{lm.name}: its queries and keys are changed again after rotary embedding, so there "
-            "is no score before it; use rope 'post'"
-        )
+        raise PromptError(f"rope {rope!r} is not one of {', '.join(map(repr, ROPES))}")
+    lm.geometry.refuse_unread(lm.name, rope)
     given = max_batch_tokens
     budget = given if isinstance(given, Budget) else budget_for(lm, given)
     scored = _score_prompts(lm, prompts, rope, budget)

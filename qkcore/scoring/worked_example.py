@@ -25,7 +25,7 @@ def worked_example(
         prompts: of puzzles, at least one of them test.
         layer: of the head, as the model numbers it.
         head: within its layer.
-        rope: "pre" or "post" rotary, as the run reads.
+        rope: "raw", "pre" or "post", as the run reads.
     """
     tests = [prompt for prompt in prompts if prompt.puzzle.split == "test"]
     prompt = min(tests, key=lambda prompt: len(prompt.tokens))
@@ -37,6 +37,8 @@ def worked_example(
     place = lm.geometry.head_layers.index(layer)
     queries = captured.queries[rope][:, place, head]
     key = captured.keys[rope][0, place, lm.geometry.kv_head(head), 0]
+    # Smaller heads than the largest are filled up with zeros.
+    size = captured.recording.queries[layer].shape[-1]
     text = partial(token_text, lm.tokenizer)
     return WorkedExample(
         puzzle_id=prompt.puzzle.puzzle_id,
@@ -45,6 +47,6 @@ def worked_example(
         tokens=[text(token) for token in prompt.tokens],
         key_at=prompt.key_at,
         candidate_tokens=[text(tokens[-1]) for tokens in prompt.candidates],
-        key_vector=key.float().tolist(),
-        query_vectors=queries.flatten(0, 1).float().tolist(),
+        key_vector=key[:size].float().tolist(),
+        query_vectors=queries.flatten(0, 1)[:, :size].float().tolist(),
     )

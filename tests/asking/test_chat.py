@@ -115,7 +115,7 @@ def test_scores_equal_those_of_separate_passes_over_the_whole_conversation(token
             for n in range(n_prompt)
         ]
         key_at = ends.index(True)
-        states, logits = plain_pass("llama", model, ids)
+        states, logits = plain_pass("llama", model, ids, "pre")
         expected = torch.stack(
             [per_layer(model, q, k, key_at, len(ids) - 1, "pre") for q, k in states]
         )

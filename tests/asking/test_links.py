@@ -57,8 +57,9 @@ def test_a_link_gives_back_whatever_was_typed(context, statement, candidates, an
     assert text.replace("-", "").replace("_", "").isalnum()
 
 
-def test_a_template_and_post_rotary_travel_too():
-    shared = replace(ONE, rope="post", template="{context}\n{statement}\nSo:")
+@pytest.mark.parametrize("rope", ["raw", "post"])
+def test_a_template_and_another_reading_travel_too(rope):
+    shared = replace(ONE, rope=rope, template="{context}\n{statement}\nSo:")
     assert decode(encode(shared)) == shared
 
 
@@ -74,6 +75,12 @@ def test_a_chat_travels_and_is_asked_for_by_its_option():
     assert "--chat" in shell_snippet(shared)
     assert "--template" not in shell_snippet(shared)
     assert "template=template_named('{chat}default')" in python_snippet(shared)
+
+
+def test_bits_are_asked_for_by_their_option():
+    assert " --quantize 4bit " in shell_snippet(ONE, "4bit")
+    assert "quantize='4bit')" in python_snippet(ONE, "4bit")
+    assert "quantize" not in shell_snippet(ONE) + python_snippet(ONE)
 
 
 @pytest.mark.parametrize("n", [1, 5, 40])

@@ -58,6 +58,9 @@ LATENT = FULL | dict(
     n_group=1,
     topk_group=1,
 )
+# Many heads of the indexer: with few, tokens often have the same index score of zero
+INDEXED = LATENT | dict(q_lora_rank=16, index_topk=36, index_head_dim=8, index_n_heads=16)
+CHUNKED = EXPERTS | dict(num_hidden_layers=4, intermediate_size_mlp=64, attention_chunk_size=36)
 SLIDING = dict(sliding_window=9)
 YARN = dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=64, rope_theta=10_000.0)
 LLAMA3 = dict(
@@ -185,6 +188,13 @@ SUPPORTED = {
     "deepseek_v3 (latent attention)": ("deepseek_v3", LATENT | dict(q_lora_rank=16), "latent"),
     "glm4_moe_lite (latent attention)": ("glm4_moe_lite", LATENT | dict(q_lora_rank=16), "latent"),
     "minicpm3 (latent attention)": ("minicpm3", LATENT | dict(q_lora_rank=16), "latent"),
+    "deepseek_v32 (indexed attention)": ("deepseek_v32", INDEXED, "latent"),
+    "glm_moe_dsa (indexed attention)": ("glm_moe_dsa", INDEXED, "latent"),
+    "llama4_text (chunks, layers without rotary)": (
+        "llama4_text",
+        OWN_HEAD_DIM | CHUNKED | dict(use_qk_norm=False),
+        "separate",
+    ),
     "ctrl": ("ctrl", OLD | dict(dff=64), "Wq"),
     "bart (decoder)": ("bart", DECODER, "separate"),
     "bitnet": ("bitnet", OWN_HEAD_DIM | dict(head_dim=8), "separate"),
@@ -218,21 +228,39 @@ REFUSED = {
         dict(vocab_size=420, hidden_size=32, num_hidden_layers=2),
         "no softmax attention, so no heads",
     ),
-    "llama4_text": ("llama4_text", OWN_HEAD_DIM | EXPERTS, "chunked_attention"),
     "xglm": (
         "xglm",
         dict(vocab_size=420, d_model=48, num_layers=2, attention_heads=6, ffn_dim=64),
         "attention function",
     ),
-    "deepseek_v32": ("deepseek_v32", LATENT | dict(q_lora_rank=16), "indexed_attention"),
     "openai-gpt": ("openai-gpt", OLD, "attention function"),
     "doge": ("doge", OWN_HEAD_DIM, "attention rebuilt"),
     "jetmoe": ("jetmoe", OWN_HEAD_DIM | EXPERTS, "heads were read"),
+}
+PER_LAYER = OWN_HEAD_DIM | dict(
+    sliding_window=9,
+    num_hidden_layers=5,
+    num_kv_shared_layers=2,
+    hidden_size_per_layer_input=8,
+    vocab_size_per_layer_input=420,
+    layer_types=["sliding_attention", "full_attention"] * 2 + ["full_attention"],
+)
+# name -> (model type, configuration): layers differ in head size or kv heads, or share keys
+DIFFERING = {
+    "gemma3n_text (layers share keys)": (
+        "gemma3n_text",
+        PER_LAYER | dict(laurel_rank=4, altup_num_inputs=2, activation_sparsity_pattern=[0.0] * 5),
+    ),
+    "gemma4_text (larger heads and fewer kv heads in some layers)": (
+        "gemma4_text",
+        PER_LAYER | dict(global_head_dim=16, attention_k_eq_v=True, num_global_key_value_heads=1),
+    ),
 }
 POST_ONLY = {
     "hunyuan_v1_dense": ("hunyuan_v1_dense", OWN_HEAD_DIM),
     "hunyuan_v1_moe": ("hunyuan_v1_moe", OWN_HEAD_DIM | EXPERTS | dict(moe_topk=2)),
     "nanochat": ("nanochat", OWN_HEAD_DIM),
+    "llama4_text (norm after rotary)": ("llama4_text", OWN_HEAD_DIM | CHUNKED),
 }
 
 
@@ -343,7 +371,7 @@ def _latent(module: torch.nn.Module, x: torch.Tensor, config) -> tuple[torch.Ten
     )
     query = (
         module.q_proj(x)
-        if config.q_lora_rank is None
+        if getattr(module, "q_proj", None) is not None
         else module.q_b_proj(module.q_a_layernorm(module.q_a_proj(x)))
     )
     latent, shared = module.kv_a_proj_with_mqa(x).split([config.kv_lora_rank, n_rotary], dim=1)

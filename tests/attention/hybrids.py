@@ -6,7 +6,7 @@ Used by test_hybrids.py. `recomputed` here knows nothing of qkcore, as in archit
 import torch
 
 from tests.attention import architectures
-from tests.attention.architectures import EXPERTS, FULL, GROUPED, OWN_HEAD_DIM
+from tests.attention.architectures import EXPERTS, FULL, GROUPED, LATENT, OWN_HEAD_DIM
 
 DELTA = dict(
     linear_num_key_heads=2,
@@ -141,6 +141,34 @@ HYBRIDS = {
         (0, 2),
     ),
     "olmo_hybrid": ("olmo_hybrid", GROUPED | DELTA | dict(num_hidden_layers=4), "separate", (3,)),
+    "kimi_linear (latent attention)": (
+        "kimi_linear",
+        LATENT
+        | DELTA
+        | dict(
+            num_hidden_layers=4,
+            q_lora_rank=None,
+            linear_attn_config=dict(
+                kda_layers=[1, 3],  # from 1
+                full_attn_layers=[2, 4],
+                num_heads=4,
+                head_dim=8,
+                short_conv_kernel_size=4,
+            ),
+            num_experts=4,
+            num_experts_per_token=2,
+        ),
+        "latent",
+        (1, 3),
+    ),
+    "bailing_hybrid (latent attention)": (
+        "bailing_hybrid",
+        LATENT
+        | EXPERTS
+        | dict(num_hidden_layers=4, q_lora_rank=16, layer_group_size=2, head_dim=8),
+        "latent",
+        (1, 3),
+    ),
     "lfm2": ("lfm2", GROUPED | CONVOLVED, "separate", (1, 2)),
     "lfm2_moe": ("lfm2_moe", GROUPED | EXPERTS | CONVOLVED, "separate", (1, 2)),
 }
@@ -151,7 +179,8 @@ def attentions(model: torch.nn.Module) -> list[torch.nn.Module]:
     return [
         module
         for module in model.modules()
-        if hasattr(module, "q_proj") and hasattr(module, "scaling")
+        if hasattr(module, "scaling")
+        and (hasattr(module, "kv_a_proj_with_mqa") or hasattr(module, "q_proj"))
     ]
 
 
@@ -173,5 +202,6 @@ def recomputed(
             (shared(x) + adapters[call](x)).unflatten(1, (config.num_attention_heads, -1))
             for shared, adapters in parts
         )
-    query, key = architectures.recomputed("separate", module, x, config)
+    known = "latent" if layout == "latent" else "separate"
+    query, key = architectures.recomputed(known, module, x, config)
     return query, key * config.key_multiplier if layout == "scaled key" else key

@@ -2,7 +2,7 @@ import torch
 
 from qkcore.attention.geometry import Geometry
 
-FOUR_HEADS = Geometry("llama", 1, 4, 2, None, None, None)
+FOUR_HEADS = Geometry("llama", 1, 4, 2, None, None, None, None)
 
 
 def test_neighbouring_heads_share_a_kv_head():

@@ -13,8 +13,8 @@ import torch
 
 from qkcore.asking.templates import PromptError
 from qkcore.attention.load import vouch_for
+from qkcore.attention.row_check import N_TOKENS
 from qkcore.attention.rows import groups_of
-from qkcore.attention.selfcheck import N_TOKENS
 from qkcore.scoring.score import prompts_of, score_puzzles
 from tests.attention.architectures import (
     EXPERTS,

@@ -19,10 +19,9 @@ from torch import Tensor
 
 from qkcore.asking.prompts import Prompt
 from qkcore.attention.load import CausalLM
-from qkcore.attention.rows import batches_of
 from qkcore.scoring.score import prompts_of
 
-BATCH_TOKENS = 2_048
+N_ROWS = 8  # a batch; on the made prompts few are slower by more than a few percent
 LIBRARIES = {"TransformerLens": "transformer-lens", "nnsight": "nnsight"}
 Way = Callable[[list], list[Tensor]]
 
@@ -40,18 +39,22 @@ class Pass:
     key_at: Tensor  # (row,)
 
 
-def passes(prompts: list[Prompt], candidates: list[int | None]) -> Iterator[Pass]:
-    """All prompts in batches, with each of the candidates in turn (None: without one)."""
+def passes(
+    prompts: list[Prompt], candidates: list[int | None], n_rows: int = N_ROWS
+) -> Iterator[Pass]:
+    """Prompts sorted by length, so many a batch, with each candidate in turn (None: without)."""
+    by_length = sorted(range(len(prompts)), key=lambda index: len(prompts[index].tokens))
+    batches = [by_length[start : start + n_rows] for start in range(0, len(by_length), n_rows)]
     for candidate in candidates:
-        for batch in batches_of(prompts, [[index] for index in range(len(prompts))], BATCH_TOKENS):
-            chosen = [prompts[index] for (index,) in batch]
+        for batch in batches:
+            chosen = [prompts[index] for index in batch]
             rows = [
                 one.tokens + (() if candidate is None else one.candidates[candidate])
                 for one in chosen
             ]
             longest = max(map(len, rows))
             yield Pass(
-                places=[index for (index,) in batch],
+                places=batch,
                 candidate=candidate or 0,
                 ids=torch.tensor([[*row] + [0] * (longest - len(row)) for row in rows]),
                 mask=torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows]),

@@ -1,11 +1,15 @@
 """The page "Try a puzzle" in Streamlit's own test runner, with the bundled model."""
 
 import gc
+import importlib.util
+import shutil
 import subprocess
 import sys
 import weakref
 from dataclasses import replace
+from pathlib import Path
 
+import duckdb
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -309,6 +313,14 @@ def test_a_run_of_another_model_is_no_measure(open_page, planted_path):
     assert "Why L7 H3 answers so" in [one.value for one in at.subheader]
 
 
+def test_a_run_in_few_bits_is_no_measure_for_whole_weights(open_page, tmp_path):
+    store = shutil.copy(DEMO, tmp_path / "bits.duckdb")
+    with duckdb.connect(str(store)) as writer:
+        writer.execute("update runs set dtype = dtype || ', 4-bit nf4 by bitsandbytes'")
+    at = open_page(Path(store), shared=TRUE)
+    assert "The run in the sidebar held the model's weights otherwise" in at.info[0].value
+
+
 def test_another_run_of_the_model_brings_its_own_reading(open_page):
     before, after = (
         grid(open_page(shared=TRUE)),
@@ -319,6 +331,18 @@ def test_another_run_of_the_model_brings_its_own_reading(open_page):
     at = open_page(run="reference-made-up-post-8cb581ba")
     python = next(code.value for code in at.code if "load_model" in code.value)
     assert "rope='post'" in python
+
+
+def test_the_raw_reading_is_picked_by_its_words_and_asked_for(open_page):
+    at = open_page(shared=TRUE)
+    before = grid(at)
+    assert "raw projections" in at.selectbox(key="live reading").options
+    at.selectbox(key="live reading").set_value("raw projections").run()
+    at = answered(at.button(key="live score").click().run())
+    python = next(code.value for code in at.code if "load_model" in code.value)
+    assert "rope='raw'" in python
+    # The bundled model has no QK-norm.
+    assert np.allclose(grid(at)["margin"], before["margin"], atol=1e-3)
 
 
 @pytest.fixture
@@ -351,6 +375,26 @@ def test_a_model_that_is_typed_is_loaded_and_let_go_when_another_is_asked(
     typed(at, statement="Max is not a wumpus.")
     gc.collect()
     assert [model.config.model_type for model in models] == ["llama"]
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("bitsandbytes") is None, reason="needs the package bitsandbytes"
+)
+def test_a_dashboard_may_hold_models_in_few_bits_and_says_so(open_page, tiny_folder, monkeypatch):
+    import qkcore.attention.load as loading
+
+    monkeypatch.setenv("QKSCOPE_QUANTIZE", "4bit")
+    at = open_page(shared=TRUE)  # the toy stays whole: it reads no English
+    assert "load_model('data/reference')" in " ".join(code.value for code in at.code)
+    at.selectbox(key="live model").set_value("another model").run()
+    at.text_input(key="live other model").set_value(str(tiny_folder))
+    assert "does not read plain English" in typed(at).error[0].value
+    monkeypatch.setattr(loading, "require_reading", lambda *_: None)
+    at = typed(at, statement="Max is not a wumpus.")
+    snippets = " ".join(code.value for code in at.code)
+    assert "quantize='4bit')" in snippets
+    assert " --quantize 4bit " in snippets
+    assert "float32, 4-bit nf4 by bitsandbytes" in said(at).replace("\\", "")
 
 
 @pytest.mark.parametrize("model", ["/nowhere/model", "no such model", "<b>x</b>"])

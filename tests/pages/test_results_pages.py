@@ -130,6 +130,43 @@ def test_compare_offers_only_runs_on_the_same_puzzles(family_path, monkeypatch):
     assert "L1 H2 here − L1 H2 there: **" in said(at)
 
 
+def test_compare_says_how_many_heads_keep_their_place(family_path, monkeypatch):
+    text = said(opened(monkeypatch, family_path, PAGE["compare"], run="planted-1"))
+    with duckdb.connect(":memory:") as connection:
+        connection.execute(f"attach '{family_path}' as s (read_only)")
+        rows = connection.execute(
+            """
+            select a.qk as own, b.qk as other, p.answer, a.layer, a.head
+            from s.head_scores a
+            join s.head_scores b using (layer, head, place)
+            join s.puzzles p on p.place = a.place and p.puzzle_set = 'planted-set'
+            where a.run_id = 'planted-1' and b.run_id = 'planted-post' and p.split = 'test'
+            """
+        ).df()
+    own, other = (np.stack(list(rows[name])).argmax(axis=1) for name in ("own", "other"))
+    by_head = [rows["layer"], rows["head"]]
+    right = [(said == rows["answer"]).groupby(by_head).mean().rank() for said in (own, other)]
+    rank = np.corrcoef(*right)[0, 1]
+    said_rank = f"**{rank:.2f}**".replace("-", "−")
+    assert f"accuracies of the 12 heads have a rank correlation of {said_rank}, and" in text
+    equal = pd.Series(own == other)
+    assert (
+        f"the same answer **{100 * equal.mean():.1f} %** of the time (n = 60 test puzzles)" in text
+    )
+    planted = equal.groupby(by_head).mean()[1, 2]
+    assert (
+        "Validation puzzles choose **L1 H2** in both runs; L1 H2 gives the same answer in both "
+        f"**{100 * planted:.1f} %** of the time" in text
+    )
+
+
+def test_compare_says_so_where_models_have_other_heads(tmp_path, monkeypatch):
+    path = planted_store(tmp_path / "s.duckdb")
+    planted_store(path, run_id="wide", n_layers=6, n_heads=2)
+    text = said(opened(monkeypatch, path, PAGE["compare"], run="planted-1"))
+    assert "The heads of planted-1 and wide are not the same ones" in text.replace("`", "")
+
+
 def test_the_worked_examples_products_add_up_on_the_page(family_path, monkeypatch):
     text = said(opened(monkeypatch, family_path, METHOD, run="planted-1"))
     assert (

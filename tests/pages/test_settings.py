@@ -81,6 +81,7 @@ def test_an_environment_that_cannot_be_used_is_refused(name, value, sentence, mo
         ("per_minute = true", "write a whole number from 1 up"),
         ("models = [1]", "write texts, separated by commas"),
         ("store = 1", "write a text in quotes"),
+        ('quantize = "2bit"', "write 8bit or 4bit"),
         ("hosted = ", "cannot be read"),
     ],
 )

@@ -27,7 +27,7 @@ def llama():
     return vouch_for(tiny_model("llama"), tiny_tokenizer(begins_with_bos=True), "llama")
 
 
-@pytest.mark.parametrize("rope", ["pre", "post"])
+@pytest.mark.parametrize("rope", ["raw", "pre", "post"])
 @pytest.mark.parametrize("candidates", [("true", "false"), ("true", "not metallic", "unknown")])
 def test_the_product_at_the_key_token_is_the_score(lm, rope, candidates):
     one = puzzle(candidates=candidates)

@@ -191,11 +191,11 @@ def test_other_settings_do_not_reuse_parts_and_make_another_run(lm, tmp_path):
         precompute.precompute(
             lm, several(2), tmp_path / "s.duckdb", puzzle_set="two", rope=rope, show_progress=False
         )
-        for rope in ("pre", "post")
+        for rope in ("raw", "pre", "post")
     }
     with ResultStore.open(tmp_path / "s.duckdb") as store:
         assert set(store.runs()["run_id"]) == ids
-        assert sorted(store.runs()["rope"]) == ["post", "pre"]
+        assert sorted(store.runs()["rope"]) == ["post", "pre", "raw"]
 
 
 def test_puzzles_without_an_answer_are_refused_before_scoring(lm, tmp_path):

