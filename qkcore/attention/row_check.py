@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from qkcore.asking.prompts import Prompt
-from qkcore.attention.capture import capture
+from qkcore.attention.capture import Captured, capture
 from qkcore.attention.continued import capture_apart
 from qkcore.attention.geometry import Geometry, UnsupportedModelError
 from qkcore.attention.rows import Rows, rows_of
@@ -30,6 +30,8 @@ UNFIT = (RuntimeError, ValueError, TypeError, LookupError, AttributeError)
 SHORT_WINDOW = 7  # positions
 # Of the prompts here only the tokens count.
 PUZZLE = Puzzle("self-check", "a", "b", ("c", "d"), None, None, None, "self-check", "test")
+
+Own = dict[tuple[int, ...], Captured]  # what ordinary calls gave, by their tokens
 
 
 def refuse_over(difference: float, tolerance: float, geometry: Geometry, what: str) -> None:
@@ -85,20 +87,21 @@ def check_rows(
     batch are not offered.
     """
     prompts = _prompts(ids)
+    own: Own = {}
     alone = [[prompt] for prompt in prompts]
     if geometry.is_side_by_side:
         try:
-            differences = _rows_differences(model, geometry, alone)
+            differences = _rows_differences(model, geometry, alone, own)
         except UNFIT:
             differences = {"post": float("inf")}  # the model takes no 4-D mask
         if differences["post"] <= tolerance:
             return _fit_for_raw(geometry, differences, tolerance), differences["post"]
         geometry = replace(geometry, is_side_by_side=False)
-    differences = _rows_differences(model, geometry, alone)
+    differences = _rows_differences(model, geometry, alone, own)
     what = "scores change with the batch that a puzzle is in"
     refuse_over(differences["post"], tolerance, geometry, what)
     geometry = _fit_for_raw(geometry, differences, tolerance)
-    return _check_continued(model, geometry, prompts, tolerance, differences["post"])
+    return _check_continued(model, geometry, prompts, own, tolerance, differences["post"])
 
 
 def _fit_for_raw(geometry: Geometry, differences: dict[str, float], tolerance: float) -> Geometry:
@@ -111,6 +114,7 @@ def _check_continued(
     model: "PreTrainedModel",
     geometry: Geometry,
     prompts: list[Prompt],
+    own: Own,
     tolerance: float,
     apart: float,
 ) -> tuple[Geometry, float]:
@@ -122,7 +126,7 @@ def _check_continued(
     for n_steps in WAYS_TO_GO_ON:
         if n_steps == WAYS_TO_GO_ON[-1] and min(found.values()) <= tolerance:
             break  # the dearest is asked for only where it is needed
-        found[n_steps] = _continued_difference(model, geometry, prompts, n_steps)
+        found[n_steps] = _continued_difference(model, geometry, prompts, own, n_steps)
     best = min(found.values())
     if not best <= tolerance:
         return geometry, apart
@@ -133,7 +137,7 @@ def _check_continued(
 
 
 def _continued_difference(
-    model: "PreTrainedModel", geometry: Geometry, prompts: list[Prompt], n_steps: int
+    model: "PreTrainedModel", geometry: Geometry, prompts: list[Prompt], own: Own, n_steps: int
 ) -> float:
     """The largest difference of one way to go on; infinite where the model cannot."""
     long, short = prompts
@@ -142,7 +146,7 @@ def _continued_difference(
         found = [
             difference
             for groups in ([[long]], [[long, short]], [[long], [short]])
-            for difference in _rows_differences(model, geometry, groups).values()
+            for difference in _rows_differences(model, geometry, groups, own).values()
         ]
     except (UnsupportedModelError, *UNFIT):
         return float("inf")
@@ -176,7 +180,7 @@ def check_window(
             continue
         try:
             setattr(config, setting, SHORT_WINDOW)
-            difference = _rows_differences(model, changed, alone)["post"]
+            difference = _rows_differences(model, changed, alone, {})["post"]
         finally:
             setattr(config, setting, stated)
         if not difference <= tolerance:
@@ -186,12 +190,18 @@ def check_window(
 
 
 def _rows_differences(
-    model: "PreTrainedModel", geometry: Geometry, groups: list[list[Prompt]]
+    model: "PreTrainedModel", geometry: Geometry, groups: list[list[Prompt]], own: Own
 ) -> dict[str, float]:
     """Queries, keys and logits of a padded batch, against ordinary calls; by reading.
 
-    One such call for each prompt and candidate.
+    One such call for each prompt and candidate; those made before are taken from `own`.
     """
+
+    def called(tokens: tuple[int, ...]) -> Captured:
+        if tokens not in own:
+            own[tokens] = capture(model, geometry, plain_rows(tokens), ropes)
+        return own[tokens]
+
     prompts = [prompt for group in groups for prompt in group]
     ropes = tuple(rope for rope in ("raw", "post") if rope in geometry.ropes)
     if geometry.is_side_by_side:
@@ -202,14 +212,14 @@ def _rows_differences(
     differences: dict[str, list[float]] = {rope: [] for rope in ropes}
     for number, prompt in enumerate(prompts):
         for index, ids in enumerate(prompt.candidates):
-            alone = capture(model, geometry, plain_rows(prompt.tokens + ids), ropes)
+            alone = called(prompt.tokens + ids)
             row, place = (number, index) if n_rows == 1 else (number * n_rows + index, 0)
             for rope in ropes:
                 query, own_query = batch.queries[rope][row, :, :, place], alone.queries[rope][0]
                 key, own_key = batch.keys[rope][row, :, :, 0], alone.keys[rope][0]
                 differences[rope].append(relative_difference(query, own_query[:, :, -1]))
                 differences[rope].append(relative_difference(key, own_key[:, :, prompt.key_at]))
-        alone = capture(model, geometry, plain_rows(prompt.tokens), ("post",))
+        alone = called(prompt.tokens)
         logits, own_logits = batch.logits[number * n_rows, 0], alone.logits[0, 0]
         differences["post"].append(relative_difference(logits.float(), own_logits.float()))
     return {rope: largest(found) for rope, found in differences.items()}
