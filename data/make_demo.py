@@ -26,6 +26,7 @@ from qkcore.puzzles.generate import generate_puzzles  # noqa: E402
 from qkcore.puzzles.public_sets import import_puzzles  # noqa: E402
 from qkcore.puzzles.puzzle import Puzzle  # noqa: E402
 from qkcore.scoring.precompute import precompute  # noqa: E402
+from qkcore.sharing.excerpt import chosen_runs, copy_runs  # noqa: E402
 
 SEED = 2026  # the bundled model was trained on other seeds; see reference/README.md
 STEPS, DISTRACTORS = range(1, 7), range(0, 6)
@@ -88,7 +89,11 @@ def main(sets: Path, gemma: Path | None, store: Path) -> None:
                     lm, made[name], fresh, puzzle_set=name, rope=rope, scores="float16"
                 )
                 print(f"{run_id}: {len(made[name]):,} puzzles", flush=True)
-    os.replace(fresh, store)
+    compact = store.with_name("compact.duckdb")
+    compact.unlink(missing_ok=True)
+    copy_runs(fresh, compact, chosen_runs(fresh))  # what publishing runs one by one left free
+    os.replace(compact, store)
+    fresh.unlink()
     print(f"{store.name}: {store.stat().st_size / 1e6:.1f} MB in {time.monotonic() - begun:.0f} s")
 
 

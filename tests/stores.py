@@ -4,12 +4,21 @@ from pathlib import Path
 
 import numpy as np
 
+from qkcore.bundled import demo_store
 from qkcore.puzzles.puzzle import Puzzle, puzzle_set_sha256
 from qkcore.results.parts import PART_SIZE, Part, n_parts, part_path, write_part
 from qkcore.results.publish import Run, WorkedExample, collect, publish
+from qkcore.results.store import ResultStore
 
 N_LAYERS, N_HEADS = 3, 4
 PLANTED = (1, 2)  # right on nine puzzles in ten; every other head guesses
+
+
+def demo_run(puzzle_set: str = "made-up", rope: str = "pre", model: str = "reference") -> str:
+    """The id of a run of the demo store, by default of the bundled model."""
+    with ResultStore.open(demo_store()) as store:
+        runs = store.runs().set_index(["model", "puzzle_set", "rope"])["run_id"]
+    return str(runs[model, puzzle_set, rope])
 
 
 def planted_puzzles(n_groups: int = 60) -> list[Puzzle]:

@@ -120,7 +120,7 @@ def print_heads() -> None:
     print("| puzzles | head | steps | head | model | luck line |")
     print("| --- | --- | --- | --- | --- | --- |")
     with ResultStore.open(HERE.parent / "qkscope.duckdb") as store:
-        for run in store.runs().query("rope == 'pre'").itertuples():
+        for run in store.runs().query("rope == 'pre' and model == 'reference'").itertuples():
             best = store.best_head(run.run_id)
             luck = store.luck_lines(run.run_id, "test", "steps").set_index("steps")["q95"]
             curves = accuracy_by(exam(store, run.run_id, *best), ["steps"], ("head", "model"))

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.pages.test_browser import ROOT, cell, chromium, page, server_on, settle, tab  # noqa: F401 - fixtures
+from tests.stores import demo_run
 
 pytestmark = pytest.mark.browser
 
@@ -18,7 +19,7 @@ def demo_address():
 def live(page, demo_address):  # noqa: F811
     """The page, with its first example scored."""
     page.set_default_timeout(120_000)  # the model is loaded at the first visit
-    page.goto(f"{demo_address}/try-a-puzzle")
+    page.goto(f"{demo_address}/try-a-puzzle?run={demo_run()}")
     scored(page)
     return page
 
@@ -143,7 +144,7 @@ def test_two_visitors_at_once_are_both_served(demo_address, chromium):  # noqa: 
     pages = [chromium.new_context().new_page() for _ in range(2)]
     for one in pages:
         one.set_default_timeout(120_000)
-        one.goto(f"{demo_address}/try-a-puzzle")
+        one.goto(f"{demo_address}/try-a-puzzle?run={demo_run()}")
     for one in pages:
         scored(one)
         one.context.close()
@@ -155,7 +156,7 @@ def test_a_phone_shows_the_page_without_sideways_scrolling_in_light_and_dark(
 ):
     page = tab(chromium, width=390, height=800)  # noqa: F811
     page.set_default_timeout(120_000)
-    page.goto(f"{demo_address}/try-a-puzzle")
+    page.goto(f"{demo_address}/try-a-puzzle?run={demo_run()}")
     scored(page)
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)

@@ -21,9 +21,10 @@ from qkcore.results.store import ResultStore
 from tests import ROOT, files_of
 from tests.pages.opening import LIVE, answered, opened
 from tests.pages.test_pages import said
+from tests.stores import demo_run
 
 DEMO = ROOT / "data" / "qkscope.duckdb"
-RUN = "reference-made-up-pre-6600e473"
+RUN = demo_run()
 TRUE = Shared(
     typed_puzzle("Max is a wumpus. Every wumpus is cold.", "Max is cold.", answer=0),
     "data/reference",
@@ -324,11 +325,11 @@ def test_a_run_in_few_bits_is_no_measure_for_whole_weights(open_page, tmp_path):
 def test_another_run_of_the_model_brings_its_own_reading(open_page):
     before, after = (
         grid(open_page(shared=TRUE)),
-        grid(open_page(shared=TRUE, run="reference-made-up-post-8cb581ba")),
+        grid(open_page(shared=TRUE, run=demo_run(rope="post"))),
     )
     # The link names its reading
     assert before["margin"].round(3).tolist() == after["margin"].round(3).tolist()
-    at = open_page(run="reference-made-up-post-8cb581ba")
+    at = open_page(run=demo_run(rope="post"))
     python = next(code.value for code in at.code if "load_model" in code.value)
     assert "rope='post'" in python
 
