@@ -96,14 +96,15 @@ def show_difference(other: str) -> None:
     first, second = (
         ask(exam, run_id, *head) for run_id, head in zip((it.run_id, other), heads, strict=True)
     )
+    measure = ask(ResultStore.measure, it.run_id)
     names = {
         "head": f"{head_name(*heads[0])} here − {head_name(*heads[1])} there",
         "model": "model here − model there",
     }
-    for row in compared(first, second).to_dict("records"):
+    for row in compared(first, second, (), measure).to_dict("records"):
         difference = gap_text(row["gap"], row["low"], row["high"], row["p"])
         st.markdown(f"{names[row['who']]}: **{difference}**, n = {row['n']:,} test puzzles.")
-    by_steps = compared(first.dropna(subset=["steps"]), second, ["steps"])
+    by_steps = compared(first.dropna(subset=["steps"]), second, ["steps"], measure)
     if by_steps.empty:
         st.caption(
             "The puzzles of these runs do not say how many steps they take, so there are no curves."

@@ -4,11 +4,14 @@ import streamlit as st
 
 from pages.main.chosen import chosen
 from pages.main.controls import pick
+from pages.main.stored import ask
 from pages.widgets.curves import exam_of, show_curves
 from pages.widgets.drawing import drawn, show_chart
 from pages.widgets.exports import offer, python_for
+from pages.widgets.rules import MEASURE_NAMES
 from qkcore.charts.grids import gap_grid
 from qkcore.results.answers import DEFAULT_VOTE, VOTES, exam
+from qkcore.results.store import ResultStore
 from qkcore.statistics.exams import DIFFICULTY, gaps
 from qkcore.wording import gap_text
 
@@ -30,13 +33,14 @@ def show_gap_grid() -> None:
     st.subheader("Gap to the model by steps and distractors", anchor=False)
     who = pick(st, "Gap of", "gap_of", ["chosen head", "vote"])
     voice, name = ("vote", vote) if who == "vote" else ("head", it.name)
-    cells = gaps(marks.dropna(subset=list(DIFFICULTY)), DIFFICULTY, voice)
+    measure = ask(ResultStore.measure, it.run_id)
+    cells = gaps(marks.dropna(subset=list(DIFFICULTY)), DIFFICULTY, voice, "model", measure)
     if cells.empty:
         st.caption(
             "The puzzles of this run do not say both steps and distractors, so there is no grid."
         )
         return
-    whole = gaps(marks, [], voice).iloc[0]
+    whole = gaps(marks, [], voice, "model", measure).iloc[0]
     chart = drawn(gap_grid, cells, f"Gap of {name}, points")
     show_chart(
         chart,
@@ -46,7 +50,8 @@ def show_gap_grid() -> None:
         "has the numbers",
     )
     st.caption(
-        f"Points that {name} is ahead of the model (blue) or behind (orange); intervals and p are "
+        f"Points of {MEASURE_NAMES[measure]} that {name} is ahead of the model (blue) or behind "
+        f"(orange); intervals and p are "
         f"in the tooltips and the table. The smallest cell holds {cells['n'].min():,} test "
         f"puzzles, so single cells are noisy; all {len(marks):,} together: "
         f"{gap_text(*whole[['gap', 'low', 'high', 'p']])}."
@@ -54,7 +59,14 @@ def show_gap_grid() -> None:
     offer(
         "gap-grid",
         cells,
-        python_for(exam, it.run_id, it.layer, it.head, vote, then=(gaps, list(DIFFICULTY), voice)),
+        python_for(
+            exam,
+            it.run_id,
+            it.layer,
+            it.head,
+            vote,
+            then=(gaps, list(DIFFICULTY), voice, "model", measure),
+        ),
         chart.make,
     )
 

@@ -162,6 +162,22 @@ if heads.empty:
     )
 else:
     show_verdict(it)
+    if (
+        by == "balanced_accuracy"
+        and (
+            answers_there := int(
+                (
+                    ask(ResultStore.accuracy_by_answer, it.run_id, "test", steps, distractors)[1]
+                    > 0
+                ).sum()
+            )
+        )
+        < 2
+    ):
+        st.info(
+            f"Only {answers_there} answer is right among these puzzles, so balanced accuracy says "
+            "no more here than who gives it."
+        )
     show_rivals(heads)
     show_grid(heads)
     show_head(heads)

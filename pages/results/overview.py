@@ -101,8 +101,9 @@ def show_gap_by_steps() -> None:
     marks = exam_of(it).dropna(subset=["steps"])
     if marks.empty:
         return
-    by_steps = gaps(marks, ["steps"])
-    chart = drawn(gap_chart, by_steps, "steps", "Gap in points")
+    measure = ask(ResultStore.measure, it.run_id)
+    by_steps = gaps(marks, ["steps"], "head", "model", measure)
+    chart = drawn(gap_chart, by_steps, "steps", f"Gap of {MEASURE_NAMES[measure]}, points")
     show_chart(
         chart,
         width="stretch",
@@ -111,13 +112,15 @@ def show_gap_by_steps() -> None:
         "numbers",
     )
     st.caption(
-        f"Above zero, {it.name} answers more test puzzles right than the model; below, fewer. Bars "
-        f"are 95 % intervals of the paired difference. Test puzzles, n = {len(marks):,}."
+        f"Above zero, {it.name} is more right than the model as it is; below, less. Bars are 95 % "
+        f"intervals of the paired difference. Test puzzles, n = {len(marks):,}."
     )
     offer(
         "gap-by-steps",
         by_steps,
-        python_for(exam, it.run_id, it.layer, it.head, then=(gaps, ["steps"])),
+        python_for(
+            exam, it.run_id, it.layer, it.head, then=(gaps, ["steps"], "head", "model", measure)
+        ),
         chart.make,
     )
 
@@ -129,6 +132,7 @@ def show_ways_to_choose() -> None:
     regime = pick(st, "Choose on validation puzzles of", "choose", ["all steps", few])
     chosen_on, reported_on = ((1, 2), tuple(range(3, 100))) if regime == few else (None, None)
     ways = ask(choices_reported, it.run_id, chosen_on, reported_on)
+    measure = ask(ResultStore.measure, it.run_id)
     if ways.empty:
         st.caption("This run has no puzzles to choose on, or none to report on, in that way.")
         return
@@ -147,9 +151,9 @@ def show_ways_to_choose() -> None:
         alt="Ways to choose heads on validation puzzles, with test accuracy and gap to the model",
     )
     st.caption(
-        "Each row was chosen on validation puzzles and is reported on the same test puzzles. A "
-        "vote's heads are the best by accuracy; weights are margins in units of each head's spread "
-        "on validation puzzles (root mean square about zero). A tied vote is wrong, which costs "
+        "Each row was chosen on validation puzzles and is reported on the same test puzzles, by "
+        f"{MEASURE_NAMES[measure]}. A vote's heads are the best by it; weights are margins "
+        "in units of each head's spread on validation puzzles (root mean square about zero). A tied vote is wrong, which costs "
         "votes of ten."
     )
     offer(
@@ -190,6 +194,11 @@ if ask(ResultStore.difficulties, it.run_id, "test").empty:
 else:
     show_verdict(it)
     show_headline()
+    if it.is_picked:
+        st.caption(
+            "A head picked because it looks good here looks better than it is: its fair rival is "
+            "the luck line."
+        )
     show_what_is_left(it)
     show_three_gaps()
     show_gap_by_steps()

@@ -7,6 +7,7 @@ from pages.main.chosen import Chosen
 from pages.main.stored import ask, ask_known
 from pages.widgets.drawing import drawn, show_chart
 from pages.widgets.exports import offer, python_for
+from pages.widgets.rules import MEASURE_NAMES
 from qkcore.charts.curves import RULE, difficulty_curves
 from qkcore.results.answers import DEFAULT_VOTE, exam
 from qkcore.results.store import ResultStore
@@ -40,21 +41,23 @@ def show_curves(
         st.caption(f"The puzzles of this run do not say their {by}, so there is no curve.")
         return
     who = ("head", "model", *(["vote"] if vote else []))
-    curves = lines = accuracy_by(marks, [by], who)
-    rule = ask(ResultStore.best_rule, it.run_id)
+    measure = ask(ResultStore.measure, it.run_id)
+    curves = lines = accuracy_by(marks, [by], who, measure)
+    rule = ask(ResultStore.best_rule, it.run_id, measure)
     if rule is not None:
-        of_rule = accuracy_by(marks, [by], ["rule"]).assign(who=RULE)
+        of_rule = accuracy_by(marks, [by], ["rule"], measure).assign(who=RULE)
         lines = pd.concat([curves, of_rule], ignore_index=True)
     chance = ask_known(ResultStore.chance, it.run_id, "test", None, distractors)
     named = {"head": it.name} | ({"vote": vote} if vote else {})
     chart = drawn(
         difficulty_curves,
         lines.replace({"who": named}),
-        ask(ResultStore.luck_lines, it.run_id, "test", by, distractors),
+        ask(ResultStore.luck_lines, it.run_id, "test", by, distractors, measure),
         chance,
         it.name,
         by,
         vote,
+        MEASURE_NAMES[measure].capitalize(),
     )
     show_chart(
         chart,
@@ -75,15 +78,16 @@ def show_curves(
     )
     question = (exam, it.run_id, it.layer, it.head, vote or DEFAULT_VOTE)
     if distractors is None:
-        code = python_for(*question, then=(accuracy_by, [by], who))
+        code = python_for(*question, then=(accuracy_by, [by], who, measure))
     else:
-        code = python_for(*question) + _only(distractors, by, who)
+        code = python_for(*question) + _only(distractors, by, who, measure)
     offer(f"accuracy-by-{by}", curves, code, chart.make)
 
 
-def _only(distractors: int, by: str, who: tuple[str, ...]) -> str:
+def _only(distractors: int, by: str, who: tuple[str, ...], measure: str) -> str:
     """More Python: the answer's puzzles of these distractors, then the curve."""
     return (
         f'\nanswer = answer[answer["distractors"] == {distractors}]\n'
-        f"from qkcore import accuracy_by\nprint(accuracy_by(answer, {[by]!r}, {who!r}))"
+        "from qkcore import accuracy_by\n"
+        f"print(accuracy_by(answer, {[by]!r}, {who!r}, {measure!r}))"
     )

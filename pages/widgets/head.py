@@ -8,6 +8,7 @@ from pages.main.stored import ask
 from pages.widgets.drawing import drawn, show_chart
 from pages.widgets.exports import offer, python_for
 from pages.widgets.puzzle import puzzle_titles
+from pages.widgets.rules import MEASURE_NAMES
 from pages.widgets.verdict import chosen_sentence
 from qkcore.charts.curves import margin_curves
 from qkcore.charts.left_over import stability_curve
@@ -23,8 +24,9 @@ def show_stability(it: Chosen) -> None:
     table = ask(ResultStore.stability, it.run_id)
     if table.empty:
         return
+    measure = ask(ResultStore.measure, it.run_id)
     st.markdown(chosen_sentence(it))
-    chart = drawn(stability_curve, table)
+    chart = drawn(stability_curve, table, f"Test {MEASURE_NAMES[measure]}")
     show_chart(
         chart,
         width="stretch",

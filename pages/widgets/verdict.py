@@ -4,13 +4,13 @@ import pandas as pd
 import streamlit as st
 
 from pages.main.chosen import Chosen
-from pages.main.stored import ask
+from pages.main.stored import ask, ask_known
 from pages.widgets.drawing import drawn, show_chart
 from pages.widgets.exports import offer, python_for
 from qkcore.charts.left_over import what_is_left
 from qkcore.results.store import ResultStore
 from qkcore.results.verdicts import left_over, parent_run, twin_run, verdict_of
-from qkcore.wording import escaped, percent
+from qkcore.wording import escaped, head_name, percent
 
 
 def show_verdict(it: Chosen) -> None:
@@ -27,7 +27,8 @@ def show_what_is_left(it: Chosen) -> None:
     steps = ask(left_over, it.run_id)
     if steps.empty or it.best is None:
         return
-    st.subheader("What is left of the gap", anchor=False)
+    best = head_name(*it.best)
+    st.subheader(f"What is left of the gap of {best}", anchor=False)
     chart = drawn(what_is_left, steps)
     show_chart(
         chart,
@@ -37,8 +38,9 @@ def show_what_is_left(it: Chosen) -> None:
         "table below has the numbers",
     )
     st.caption(
-        "From the top: the gap to the model, as in the paper; then the head's lead over the best "
-        "of ever more rivals: the model with one offset a candidate, the commonest answer, luck, "
+        f"Of {best}, the head chosen on validation puzzles. From the top: its gap to the model, as "
+        "in the paper; then its lead over the best of ever more rivals: the model with one offset "
+        "a candidate, the commonest answer, luck, "
         f"the best surface rule. {_twin_sentence(it)} Bars are 95 % intervals that know groups; "
         "all rivals are chosen on validation puzzles and reported on test puzzles."
     )
@@ -55,8 +57,11 @@ def _twin_sentence(it: Chosen) -> str:
             f"This set is itself the balanced twin of {escaped(runs[parent])}, on which no surface "
             "rule works."
         )
-    if it.run["twin_of"]:
+    if not pd.isna(it.run["twin_of"]):
         return "This set is a balanced twin, on which no surface rule works."
+    rules = ask(ResultStore.surface_accuracy, it.run_id, "test")
+    if len(rules) > 1 and (rules["low"] <= ask_known(ResultStore.chance, it.run_id, "test")).all():
+        return "No surface rule is above chance on this set, so it needs no balanced twin."
     return "There is no run on a balanced twin of this set (`qkscope balance` makes one)."
 
 

@@ -21,6 +21,7 @@ def difficulty_curves(
     head: str,
     by: str = "steps",
     vote: str | None = None,
+    title: str = "Accuracy",
 ) -> alt.LayerChart:
     """Accuracy of a head, of the model and maybe of a vote at each difficulty.
 
@@ -35,6 +36,7 @@ def difficulty_curves(
         head: its name in the legend.
         by: "steps" or "distractors".
         vote: its name in the legend; None: there is none.
+        title: what the shares are, for the axis.
 
     >>> from qkcore import ResultStore, accuracy_by, demo_store, difficulty_curves, exam
     >>> store = ResultStore.kept(demo_store())
@@ -50,18 +52,18 @@ def difficulty_curves(
     frame = curves.assign(text=texts_of(curves, accuracy_text, "accuracy", "low", "high", "n"))
     x = _whole_numbers(frame, by)
     y = alt.Y(
-        "accuracy:Q", title="Accuracy", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format=".0%")
+        "accuracy:Q", title=title, scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(format=".0%")
     )
     tooltip = [
         alt.Tooltip("who:N", title="Who"),
         alt.Tooltip(f"{by}:Q", title=by.capitalize(), format="d"),
-        alt.Tooltip("text:N", title="Accuracy"),
+        alt.Tooltip("text:N", title=title),
     ]
     legend = alt.Legend(orient="top", title=None, labelLimit=260, symbolOpacity=1)
     colour = alt.Color("who:N", scale=alt.Scale(domain=named), legend=legend)
     shape = alt.Shape("who:N", scale=alt.Scale(domain=named, range=shapes), legend=legend)
     base = alt.Chart(frame[frame["who"].isin(named)]).encode(x=x, color=colour, tooltip=tooltip)
-    bands = base.encode(y=alt.Y("low:Q", title="Accuracy"), y2=alt.Y2("high:Q"))
+    bands = base.encode(y=alt.Y("low:Q", title=title), y2=alt.Y2("high:Q"))
     layers = [
         *_reference_line(chance, "chance"),
         alt.Chart(frame[frame["who"] == RULE])

@@ -62,11 +62,12 @@ def what_is_left(steps: pd.DataFrame) -> alt.LayerChart:
     return alt.LayerChart(layer=layers, height=60 + ROW * len(frame))
 
 
-def stability_curve(stability: pd.DataFrame) -> alt.LayerChart:
+def stability_curve(stability: pd.DataFrame, title: str = "Test accuracy") -> alt.LayerChart:
     """Test accuracy of the chosen head by how many validation puzzles chose it.
 
     Args:
         stability: n, median, low, high (shares), same_head, as `ResultStore.stability` gives them.
+        title: what the shares are, for the axis.
     """
     frame = stability.assign(
         who="head",
@@ -87,14 +88,12 @@ def stability_curve(stability: pd.DataFrame) -> alt.LayerChart:
         color=alt.Color("who:N", scale=alt.Scale(domain=["head", "model"]), legend=None),
         tooltip=[
             alt.Tooltip("n:Q", title="Validation puzzles", format=","),
-            alt.Tooltip("text:N", title="Test accuracy"),
+            alt.Tooltip("text:N", title=title),
             alt.Tooltip("same:N", title="Same head as all puzzles choose"),
         ],
     )
-    y = alt.Y(
-        "median:Q", title="Test accuracy", scale=alt.Scale(zero=False), axis=alt.Axis(format=".0%")
-    )
-    ends = base.encode(y=alt.Y("low:Q", title="Test accuracy"), y2=alt.Y2("high:Q"))
+    y = alt.Y("median:Q", title=title, scale=alt.Scale(zero=False), axis=alt.Axis(format=".0%"))
+    ends = base.encode(y=alt.Y("low:Q", title=title), y2=alt.Y2("high:Q"))
     layers = [
         ends.mark_area(opacity=0.15, line=False),
         ends.mark_rule(strokeWidth=1.5, opacity=0.6),

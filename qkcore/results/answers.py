@@ -18,7 +18,7 @@ from qkcore.results.raw import (
     rule_choices,
 )
 from qkcore.results.store import ResultStore
-from qkcore.statistics.calibration import calibrated, offsets
+from qkcore.statistics.calibration import balance_weights, calibrated, offsets
 from qkcore.statistics.exams import MEASURES, accuracy_by, gaps
 from qkcore.statistics.marks import choices, margins
 from qkcore.statistics.votes import majority_vote, spreads, weighted_vote
@@ -43,7 +43,7 @@ def puzzles_of(store: ResultStore, run_id: str) -> pd.DataFrame:
         model=choices(logits),
         calibrated_model=calibrated(logits, store.model_offset(run_id)),
         majority=rules.get("majority", nobody),
-        rule=rules.get(store.best_rule(run_id) or "", nobody),
+        rule=rules.get(store.best_rule(run_id, store.measure(run_id)) or "", nobody),
     )
 
 
@@ -91,7 +91,9 @@ def exam(
     is_validation = (frame["split"] == "validation").to_numpy()
     own, answer = scores[:, 0], frame["answer"].to_numpy()
     voted = vote(scores[:, 1:], kind, is_validation) if voters else np.full(len(frame), -1)
-    offset = offsets(own[is_validation], answer[is_validation])
+    measure, known = store.measure(run_id), answer[is_validation]
+    weights = balance_weights(known) if measure == "balanced_accuracy" else None
+    offset = offsets(own[is_validation], known, weights)
     frame = frame.assign(
         head=choices(own),
         calibrated_head=calibrated(own, offset),
@@ -127,7 +129,7 @@ def rules_of_choice(
 
     Returns:
         rule, heads (a list of (layer, head)), n, n_right, n_groups, accuracy, low, high (95 %),
-        gap to the model (share), gap_low, gap_high, p.
+        gap to the model (share), gap_low, gap_high, p; by the run's measure.
     """
     frame = puzzles_of(store, run_id)
     is_chosen_on = is_among(frame, "validation", choose_steps)
@@ -150,8 +152,10 @@ def rules_of_choice(
             for name, (_, said) in answers.items()
         },
     )
-    reported = accuracy_by(marks, [], list(answers)).rename(columns={"who": "rule"})
-    differences = pd.concat([gaps(marks, [], name) for name in answers], ignore_index=True)
+    measure = store.measure(run_id)
+    reported = accuracy_by(marks, [], list(answers), measure).rename(columns={"who": "rule"})
+    of_each = [gaps(marks, [], name, measure=measure) for name in answers]
+    differences = pd.concat(of_each, ignore_index=True)
     return reported.assign(
         heads=pd.Series([heads for heads, _ in answers.values()], dtype=object),
         **{

@@ -15,7 +15,7 @@ import pyarrow as pa
 from qkcore.puzzles.puzzle import SPLITS, Puzzle
 from qkcore.puzzles.surface import SURFACE_RULES, surface_choices
 from qkcore.results.reader import StoreError
-from qkcore.statistics.calibration import offsets
+from qkcore.statistics.calibration import balance_weights, offsets
 from qkcore.statistics.clusters import by_group, grouped_accuracy, grouped_balanced_accuracy
 from qkcore.statistics.luck import luck_lines
 from qkcore.statistics.marks import TIE, choices
@@ -49,9 +49,11 @@ class Answers:
 
     @property
     def model_offset(self) -> np.ndarray:
-        """(candidate,) what makes the model's answers to validation puzzles right most often."""
+        """(candidate,) what makes the model do best on validation puzzles, by the set's measure."""
         rows = (self.puzzles["split"] == "validation").to_numpy()
-        return offsets(self.logits[rows], self.answer[rows])
+        answer = self.answer[rows]
+        weights = balance_weights(answer) if self.is_imbalanced else None
+        return offsets(self.logits[rows], answer, weights)
 
     @property
     def model_constant(self) -> int | None:

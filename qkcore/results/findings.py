@@ -154,7 +154,9 @@ def head_gap(
     steps: int | None = None,
     distractors: int | None = None,
 ) -> pd.Series | None:
-    """A head against the model on the same test puzzles; None without such puzzles.
+    """A head against the model on the same test puzzles, by the run's measure.
+
+    None without such puzzles.
 
     Returns:
         n, n_groups, gap (share), low, high (95 %), p; see `exams.gaps`.
@@ -167,11 +169,13 @@ def head_gap(
     """
     marks = exam(store, run_id, layer, head)
     marks = marks[is_among(marks, None, steps, distractors)]
-    return gaps(marks, []).iloc[0] if len(marks) else None
+    return gaps(marks, [], measure=store.measure(run_id)).iloc[0] if len(marks) else None
 
 
 def run_gaps(store: ResultStore) -> pd.DataFrame:
-    """Each run's chosen head against its model on test puzzles, newest run first.
+    """Each run's chosen head against its model on test puzzles, by the run's measure.
+
+    Newest run first.
 
     Runs without either are left out.
 
@@ -192,7 +196,8 @@ def run_gaps(store: ResultStore) -> pd.DataFrame:
         gap = head_gap(store, run["run_id"], *best) if best else None
         if best is None or gap is None:
             continue
-        model = store.model_accuracy(run["run_id"], "test").iloc[0]
+        measure = store.measure(run["run_id"])
+        model = store.model_accuracy(run["run_id"], "test", measure=measure).iloc[0]
         rows.append(
             {name: run[name] for name in ("run_id", "model", "puzzle_set", "rope")}
             | {"layer": best[0], "head": best[1], "n": int(model["n"])}
@@ -221,7 +226,7 @@ def comparable_runs(store: ResultStore, run_id: str) -> pd.DataFrame:
 def transfers(store: ResultStore, run_ids: tuple[str, ...]) -> pd.DataFrame:
     """The head chosen on each run's validation puzzles, on each run's test puzzles.
 
-    As `metrics.transfer` has it, with the sets' names.
+    As `metrics.transfer` has it, with the sets' names, each by its run's measure.
 
     >>> from qkcore import ResultStore, demo_store, transfers
     >>> store = ResultStore.kept(demo_store())
@@ -230,10 +235,16 @@ def transfers(store: ResultStore, run_ids: tuple[str, ...]) -> pd.DataFrame:
     >>> len(table), table[["chosen_on", "tested_on"]].iloc[1].tolist()
     (9, ['made-up', 'everyday'])
     """
-    frame = metrics.transfer(
-        [store.head_counts(run_id, "validation") for run_id in run_ids],
-        [store.head_accuracy(run_id, "test") for run_id in run_ids],
-    )
+    validation, test = [], []
+    for run_id in run_ids:
+        measure = store.measure(run_id)
+        chosen_by = _by_measure(store, run_id, measure)
+        validation.append(chosen_by.assign(accuracy=chosen_by[measure]))
+        reported, (low, high) = store.head_accuracy(run_id, "test"), BOUNDS[measure]
+        test.append(
+            reported.assign(accuracy=reported[measure], low=reported[low], high=reported[high])
+        )
+    frame = metrics.transfer(validation, test)
     set_of = store.runs().set_index("run_id")["puzzle_set"]
     names = {number: set_of[run_id] for number, run_id in enumerate(run_ids)}
     for column in ("chosen_on", "tested_on"):
@@ -348,7 +359,12 @@ def rivals(store: ResultStore, run_id: str) -> list[str]:
     return runs.loc[is_same & (runs["run_id"] != run_id), "run_id"].tolist()
 
 
-def compared(one: pd.DataFrame, other: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
+def compared(
+    one: pd.DataFrame,
+    other: pd.DataFrame,
+    by: Sequence[str] = (),
+    measure: str = "accuracy",
+) -> pd.DataFrame:
     """Two runs' exams on the same puzzles, paired by puzzle.
 
     The head chosen in each is compared, and the two models.
@@ -362,7 +378,7 @@ def compared(one: pd.DataFrame, other: pd.DataFrame, by: Sequence[str] = ()) -> 
         marks = both.assign(
             is_head_right=both[f"is_{who}_right"], is_model_right=both[f"is_{who}_right_other"]
         )
-        frames.append(gaps(marks, by).assign(who=who))
+        frames.append(gaps(marks, by, measure=measure).assign(who=who))
     return pd.concat(frames, ignore_index=True)
 
 
@@ -374,8 +390,9 @@ def compared_runs(
     other_head: tuple[int, int],
     by: Sequence[str] = (),
 ) -> pd.DataFrame:
-    """`compared` of two runs' (layer, head)."""
-    return compared(exam(store, run_id, *head), exam(store, other, *other_head), by)
+    """`compared` of two runs' (layer, head), by the first run's measure."""
+    both = exam(store, run_id, *head), exam(store, other, *other_head)
+    return compared(*both, by, store.measure(run_id))
 
 
 def choices_reported(

@@ -42,10 +42,10 @@ create table head_scores (      -- see view scores
     qk_half usmallint[]         -- then these: the bits of float16 numbers
 );
 create macro float_of_half(bits) as
-    if(bits >= 32768, -1, 1) * case (bits >> 10) & 31
-        when 0 then (bits & 1023) * pow(2, -24)
-        when 31 then if(bits & 1023 = 0, 'infinity'::double, 'nan'::double)
-        else (1 + (bits & 1023) / 1024) * pow(2, ((bits >> 10) & 31) - 15) end;
+    if(bits >= 32768, -1, 1) * case (bits::integer >> 10) & 31
+        when 0 then (bits::integer & 1023) * pow(2, -24)
+        when 31 then if(bits::integer & 1023 = 0, 'infinity'::double, 'nan'::double)
+        else (1 + (bits::integer & 1023) / 1024) * pow(2, ((bits::integer >> 10) & 31) - 15) end;
 create view scores as
     select run_id, layer, head, place, puzzle_id, candidate, qk
     from (

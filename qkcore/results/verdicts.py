@@ -14,7 +14,7 @@ from qkcore.results.store import ResultStore
 from qkcore.statistics.calibration import pairwise_auc
 from qkcore.statistics.evidence import Evidence, Measured, Rival, Twin, against, measured
 from qkcore.statistics.exams import accuracy_by, gaps
-from qkcore.statistics.remains import TWIN
+from qkcore.statistics.remains import GUESSING, TWIN
 from qkcore.statistics.verdicts import Verdict, verdict
 from qkcore.wording import head_name
 
@@ -48,17 +48,24 @@ def left_over(store: ResultStore, run_id: str) -> pd.DataFrame:
     >>> left_over(store, store.runs()["run_id"].iloc[0])["step"].iloc[:2].tolist()
     ['gap to the model', 'after calibration']
     """
-    found = verdict_of(store, run_id)
+    evidence = evidence_of(store, run_id)
     columns = "step rival left low high rival_accuracy own_rival own_lead".split()
-    if found is None:
+    if evidence is None:
         return pd.DataFrame(columns=columns)
+    found = verdict(evidence)
     accuracy = {step.own.name: step.own.accuracy.value for step in found.steps}
+    on_twin = {}
+    if evidence.twin:
+        on_twin = {
+            GUESSING: evidence.twin.luck,
+            CALIBRATED: evidence.twin.calibrated_model.accuracy.value,
+        }
     rows = [
         (
             step.label,
             step.best,
             *(step.left.value, step.left.low, step.left.high),
-            step.own.accuracy.value if step.label == TWIN else accuracy[step.best],
+            (on_twin if step.label == TWIN else accuracy)[step.best],
             step.own.name,
             step.own.lead.value,
         )

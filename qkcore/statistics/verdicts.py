@@ -87,7 +87,7 @@ def _below_luck(evidence: Evidence, steps: tuple[Step, ...]) -> str | None:
     if evidence.head.value > evidence.luck:
         return None
     return (
-        f"No head is above luck: {evidence.head_name}, chosen on validation puzzles, gets "
+        f"The chosen head is not above luck: {evidence.head_name} gets "
         f"{_text(evidence.head, evidence.n)}, the best of heads that guess up to "
         f"{percent(evidence.luck)}."
     )
@@ -168,7 +168,7 @@ def _left(evidence: Evidence, steps: tuple[Step, ...]) -> str | None:
 RULES: tuple[tuple[str, Callable[[Evidence, tuple[Step, ...]], str | None]], ...] = (
     ("too few puzzles", _few_groups),
     ("always the same answer", _same_whatever),
-    ("no head above luck", _below_luck),
+    ("not above luck", _below_luck),
     ("no gap", _no_gap),
     ("too few puzzles", _undecided),
     ("calibration", _calibration),

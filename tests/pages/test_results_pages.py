@@ -136,9 +136,13 @@ def test_compare_says_how_many_heads_keep_their_place(family_path, monkeypatch):
         connection.execute(f"attach '{family_path}' as s (read_only)")
         rows = connection.execute(
             """
+            with heads as (
+                select run_id, layer, head, place, list(qk order by candidate) as qk
+                from s.scores group by run_id, layer, head, place
+            )
             select a.qk as own, b.qk as other, p.answer, a.layer, a.head
-            from s.head_scores a
-            join s.head_scores b using (layer, head, place)
+            from heads a
+            join heads b using (layer, head, place)
             join s.puzzles p on p.place = a.place and p.puzzle_set = 'planted-set'
             where a.run_id = 'planted-1' and b.run_id = 'planted-post' and p.split = 'test'
             """

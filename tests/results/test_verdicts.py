@@ -80,7 +80,7 @@ def store_of(path, kind: str, with_twin: bool = True, seed: int = 0):
         ("logical", True, "something is left", "on the balanced twin"),
         ("word", True, "surface rule", "but on the balanced twin it gets"),
         ("word", False, "surface rule", 'the surface rule "contains not"|"contains not"'),
-        ("guessing", True, "no head above luck", "No head is above luck"),
+        ("guessing", True, "not above luck", "The chosen head is not above luck"),
         ("leaning model", False, "calibration", "Calibration explains it"),
     ],
 )

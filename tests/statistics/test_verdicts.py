@@ -104,7 +104,7 @@ def test_a_head_that_always_says_the_same_is_named_before_all_else_but_few_group
 
 
 def test_a_head_at_the_luck_line_is_not_above_it():
-    assert verdict(replace(STORY, luck=0.88)).name == "no head above luck"
+    assert verdict(replace(STORY, luck=0.88)).name == "not above luck"
     assert verdict(replace(STORY, luck=0.8799)).name == "surface rule"
 
 
@@ -188,7 +188,7 @@ def test_a_logical_head_is_recognised_in_19_runs_of_20(more):
         ("word", {}, "surface rule"),
         ("word", {"twin": True}, "surface rule"),
         ("constant", {}, "always the same answer"),
-        ("guess", {"rule_works": False}, "no head above luck"),
+        ("guess", {"rule_works": False}, "not above luck"),
         ("calibration", {"rule_works": False}, "calibration"),
     ],
 )
