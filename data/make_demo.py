@@ -85,9 +85,7 @@ def main(sets: Path, gemma: Path | None, store: Path) -> None:
         lm = load()
         for name, rope in runs:
             if name in made:
-                run_id = precompute(
-                    lm, made[name], fresh, puzzle_set=name, rope=rope, scores="float16"
-                )
+                run_id = precompute(lm, made[name], fresh, puzzle_set=name, rope=rope)
                 print(f"{run_id}: {len(made[name]):,} puzzles", flush=True)
     compact = store.with_name("compact.duckdb")
     compact.unlink(missing_ok=True)

@@ -162,21 +162,11 @@ if heads.empty:
     )
 else:
     show_verdict(it)
-    if (
-        by == "balanced_accuracy"
-        and (
-            answers_there := int(
-                (
-                    ask(ResultStore.accuracy_by_answer, it.run_id, "test", steps, distractors)[1]
-                    > 0
-                ).sum()
-            )
-        )
-        < 2
-    ):
+    n_by_answer = ask(ResultStore.accuracy_by_answer, it.run_id, "test", steps, distractors)[1]
+    if by == "balanced_accuracy" and (n_by_answer > 0).sum() == 1:
         st.info(
-            f"Only {answers_there} answer is right among these puzzles, so balanced accuracy says "
-            "no more here than who gives it."
+            "All of these puzzles have the same right answer, so balanced accuracy only says who "
+            "gives it."
         )
     show_rivals(heads)
     show_grid(heads)

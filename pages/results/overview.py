@@ -152,9 +152,9 @@ def show_ways_to_choose() -> None:
     )
     st.caption(
         "Each row was chosen on validation puzzles and is reported on the same test puzzles, by "
-        f"{MEASURE_NAMES[measure]}. A vote's heads are the best by it; weights are margins "
-        "in units of each head's spread on validation puzzles (root mean square about zero). A tied vote is wrong, which costs "
-        "votes of ten."
+        f"{MEASURE_NAMES[measure]}. A vote's heads are the best by it; weights are margins in "
+        "units of each head's spread on validation puzzles (root mean square about zero). A tied "
+        "vote is wrong, which costs votes of ten."
     )
     offer(
         "ways-to-choose",

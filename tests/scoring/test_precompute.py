@@ -97,6 +97,16 @@ def test_scores_kept_in_half_the_width_are_another_run_and_what_changed_is_said(
         heads = [(layer, head) for layer in range(2) for head in range(lm.geometry.n_heads)]
         full, half = (head_scores(store, run_id, heads) for run_id in of_width.values())
     assert half.tolist() == full.astype(np.float16).astype(np.float32).tolist()
+    with duckdb.connect(
+        str(path), read_only=True
+    ) as plain:  # whoever reads the file by view scores
+        rows = plain.execute(
+            "select place, layer, head, candidate, qk from scores where run_id = ?",
+            [of_width["float16"]],
+        ).fetchall()
+    assert len(rows) == half.size
+    for place, layer, head, candidate, score in rows:
+        assert score == half[place, heads.index((layer, head)), candidate]
 
 
 def test_texts_can_be_left_out_of_the_store(lm, tmp_path):
