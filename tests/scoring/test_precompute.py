@@ -94,7 +94,11 @@ def test_scores_kept_in_half_the_width_are_another_run_and_what_changed_is_said(
     )
     with ResultStore.open(path) as store:
         assert set(store.runs()["run_id"]) == set(of_width.values())
-        heads = [(layer, head) for layer in range(2) for head in range(lm.geometry.n_heads)]
+        heads = [
+            (layer, head)
+            for layer in lm.geometry.head_layers
+            for head in range(lm.geometry.n_heads)
+        ]
         full, half = (head_scores(store, run_id, heads) for run_id in of_width.values())
     assert half.tolist() == full.astype(np.float16).astype(np.float32).tolist()
     with duckdb.connect(
