@@ -188,7 +188,7 @@ def transfer_matrix(transfers: pd.DataFrame, chance: float) -> alt.LayerChart:
 
     >>> from qkcore import ResultStore, demo_store, transfer_matrix, transfers
     >>> store = ResultStore.kept(demo_store())
-    >>> runs = store.runs().query("rope == 'pre'")["run_id"]
+    >>> runs = store.runs().query("model == 'reference' and rope == 'pre'")["run_id"]
     >>> type(transfer_matrix(transfers(store, tuple(runs)), chance=0.5)).__name__
     'LayerChart'
     """

@@ -40,11 +40,11 @@ def layers_with_heads(run: pd.Series) -> tuple[int, ...]:
     """The layers of a run's model that have softmax heads, as the model numbers them.
 
     Args:
-        run: a row of `ResultStore.runs`. Stores made before there were others lack head_layers.
+        run: a row of `ResultStore.runs`.
 
     >>> from qkcore import ResultStore, demo_store
-    >>> layers_with_heads(ResultStore.kept(demo_store()).runs().iloc[0])
-    (0, 1, 2, 3, 4, 5, 6, 7)
+    >>> len(layers_with_heads(ResultStore.kept(demo_store()).runs().iloc[0]))
+    30
     """
     stated: Any = run.get("head_layers")
     if np.ndim(stated) == 0:  # missing, in whichever way a frame has it
@@ -87,7 +87,7 @@ def measures(
     >>> store = ResultStore.kept(demo_store())
     >>> heads = measures(store, store.runs()["run_id"].iloc[0], steps=2)
     >>> len(heads), int(heads["n"].iloc[0]), int(heads["is_above_chance"].sum())
-    (32, 600, 7)
+    (270, 108, 14)
     """
     filters = (run_id, "test", steps, distractors)
     heads = store.head_accuracy(*filters)
@@ -163,9 +163,9 @@ def head_gap(
 
     >>> from qkcore import ResultStore, demo_store, head_gap
     >>> store = ResultStore.kept(demo_store())
-    >>> gap = head_gap(store, store.runs()["run_id"].iloc[0], layer=6, head=1, steps=2)
+    >>> gap = head_gap(store, store.runs()["run_id"].iloc[0], layer=15, head=7, steps=2)
     >>> int(gap["n"]), round(float(gap["gap"]), 3)
-    (600, -0.17)
+    (108, 0.287)
     """
     marks = exam(store, run_id, layer, head)
     marks = marks[is_among(marks, None, steps, distractors)]
@@ -186,9 +186,9 @@ def run_gaps(store: ResultStore) -> pd.DataFrame:
     >>> from qkcore import ResultStore, demo_store, run_gaps
     >>> table = run_gaps(ResultStore.kept(demo_store()))
     >>> len(table), table["puzzle_set"].iloc[0]
-    (4, 'made-up')
+    (14, 'pararule-plus')
     >>> table[["gap", "low", "high"]].iloc[0].astype(float).round(3).tolist()
-    [-0.147, -0.165, -0.13]
+    [0.38, 0.301, 0.455]
     """
     rows = []
     for run in store.runs().to_dict("records"):
@@ -230,7 +230,7 @@ def transfers(store: ResultStore, run_ids: tuple[str, ...]) -> pd.DataFrame:
 
     >>> from qkcore import ResultStore, demo_store, transfers
     >>> store = ResultStore.kept(demo_store())
-    >>> runs = store.runs().query("rope == 'pre'")["run_id"]
+    >>> runs = store.runs().query("model == 'reference' and rope == 'pre'")["run_id"]
     >>> table = transfers(store, tuple(runs))
     >>> len(table), table[["chosen_on", "tested_on"]].iloc[1].tolist()
     (9, ['made-up', 'everyday'])
@@ -409,9 +409,9 @@ def choices_reported(
     >>> store = ResultStore.kept(demo_store())
     >>> ways = choices_reported(store, store.runs()["run_id"].iloc[0])
     >>> len(ways), ways["rule"].iloc[0], ways["heads"].iloc[0]
-    (8, 'best by accuracy', ['L6 H1'])
+    (8, 'best by accuracy', ['L15 H7'])
     >>> ways[["accuracy", "gap"]].iloc[0].round(3).tolist()
-    [0.618, -0.147]
+    [0.88, 0.38]
     """
     ways = rules_of_choice(store, run_id, choose_steps, report_steps)
     named = [[head_name(*head) for head in heads] for heads in ways["heads"]]

@@ -34,8 +34,8 @@ class ResultStore(Reader):
     ...     run = store.runs()["run_id"].iloc[0]
     ...     store.best_head(run), store.chance(run, "test")
     ...     store.head_accuracy(run, "test", steps=[1, 2]).shape
-    ((6, 1), 0.5)
-    (32, 8)
+    ((15, 7), 0.5)
+    (270, 11)
     """
 
     def runs(self) -> pd.DataFrame:

@@ -76,7 +76,7 @@ def precompute(
     ...     run = precompute(lm, puzzles, path, puzzle_set="eight", show_progress=False)
     ...     with ResultStore.open(path) as store:
     ...         store.head_accuracy(run, "test").shape
-    (32, 8)
+    (32, 11)
     """
     store = Path(store)
     settings = _describe(lm, puzzles, puzzle_set, rope, template, scores)

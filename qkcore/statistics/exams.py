@@ -88,7 +88,7 @@ def gaps(
     >>> from qkcore import gaps
     >>> marks = {"is_head_right": [True, True, False], "is_model_right": [True, False, False]}
     >>> gaps(pd.DataFrame(marks), by=[])[["n", "gap", "p"]].round(3).to_numpy().tolist()
-    [[3.0, 0.333, 0.639]]
+    [[3.0, 0.333, 0.456]]
     """
     first, second = (exam[f"is_{name}_right"].to_numpy(dtype=bool) for name in (who, than))
     cells = _cells(exam, by)
