@@ -2,7 +2,8 @@
 PYTHON ?= python3.11
 STORE ?= data/qkscope.duckdb
 PORT ?= 8501
-WORKERS ?= logical
+# One more than there are cores: tests in a browser mostly wait.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 PYTEST = .venv/bin/python -m pytest --numprocesses $(WORKERS) --maxprocesses 4
 
 .PHONY: app test check lint format demo model clean

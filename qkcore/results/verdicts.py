@@ -82,6 +82,12 @@ def three_gaps(store: ResultStore, run_id: str, layer: int, head: int) -> pd.Dat
         (95 %), p; by the run's measure. The first row is the fair one: a head that was chosen with
         labels, against a model that may use the same labels for one number. No rows without test
         puzzles.
+
+    >>> from qkcore import ResultStore, demo_store, three_gaps
+    >>> store = ResultStore.kept(demo_store())
+    >>> table = three_gaps(store, store.runs()["run_id"].iloc[0], layer=15, head=7)
+    >>> table["than_accuracy"].round(3).tolist(), table["gap"].round(3).tolist()
+    ([0.702, 0.5, 0.702], [0.178, 0.38, 0.184])
     """
     marks, measure = exam(store, run_id, layer, head), store.measure(run_id)
     if marks.empty:

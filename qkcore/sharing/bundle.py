@@ -72,7 +72,7 @@ def write_bundle(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     manifest = write_bundle(demo_store(), Path(folder, "results.zip"), with_texts=False)
     >>> manifest["puzzle_sets"]["made-up"]["n_puzzles"]
-    7200
+    1440
     """
     if out.exists():
         raise BundleError(f"{out} exists already; name another path, or delete it first")

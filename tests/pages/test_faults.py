@@ -95,7 +95,7 @@ def cut(store: Path, share: float) -> None:
         (lambda store: store.unlink(), "There is no result store at"),
         (lambda store: cut(store, 0.0), "restore it from a copy|is no result store"),
         (lambda store: cut(store, 0.3), "restore it from a copy"),
-        (lambda store: cut(store, 0.9), "restore it from a copy"),
+        (lambda store: cut(store, 0.6), "restore it from a copy"),
         (lambda store: store.write_bytes(b"x" * 9000), "is not a DuckDB file"),
     ],
 )

@@ -124,7 +124,7 @@ def stored(n: int):
             )
             select context, statement, candidates, answer,
                    list(qk order by layer, head, candidate) as qk, any_value(logit) as logits
-            from picked join store.scores using (puzzle_id)
+            from picked join store.scores using (puzzle_id, place)
             join store.logits using (run_id, place)
             where run_id = $run_id
             group by puzzle_id, context, statement, candidates, answer
@@ -318,7 +318,7 @@ def test_a_run_in_few_bits_is_no_measure_for_whole_weights(open_page, tmp_path):
     store = shutil.copy(DEMO, tmp_path / "bits.duckdb")
     with duckdb.connect(str(store)) as writer:
         writer.execute("update runs set dtype = dtype || ', 4-bit nf4 by bitsandbytes'")
-    at = open_page(Path(store), shared=TRUE)
+    at = open_page(Path(store), shared=TRUE, run=RUN)
     assert "The run in the sidebar held the model's weights otherwise" in at.info[0].value
 
 
