@@ -2,8 +2,7 @@
 PYTHON ?= python3.11
 STORE ?= data/qkscope.duckdb
 PORT ?= 8501
-# One more than there are cores: tests in a browser mostly wait.
-WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+WORKERS ?= logical
 PYTEST = .venv/bin/python -m pytest --numprocesses $(WORKERS) --maxprocesses 4
 
 .PHONY: app test check lint format demo model clean
