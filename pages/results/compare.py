@@ -56,7 +56,7 @@ def show_grids(other: str) -> None:
             )
     st.caption(
         "Both grids have one scale; ringed is the head compared. Struck-through cells are not "
-        "above the luck line."
+        "above the luck line; heads that always say the same are marked with =."
     )
 
 

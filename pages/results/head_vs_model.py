@@ -100,7 +100,12 @@ def show_runs() -> None:
         st.caption("No run has both validation and test puzzles.")
         return
     heads = texts_of(table, head_name, "layer", "head")
-    table["run"] = [f"{run}: {head}" for run, head in zip(table["run_id"], heads, strict=True)]
+    # The set first: where a label has to be cut, runs of one model can still be told apart.
+    named = zip(table[["puzzle_set", "rope", "model"]].itertuples(index=False), heads, strict=True)
+    table["run"] = [
+        f"{run.puzzle_set}{'' if run.rope == 'pre' else f' ({run.rope})'}, {run.model}: {head}"
+        for run, head in named
+    ]
     chart = drawn(gap_chart, table, "run", "Chosen head minus model, points")
     show_chart(
         chart,

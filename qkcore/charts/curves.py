@@ -159,7 +159,7 @@ def gap_chart(gaps: pd.DataFrame, by: str, title: str) -> alt.LayerChart:
         points = base.encode(x=x, y=alt.Y("gap:Q", axis=axis))
         zero = _zero_line().encode(y=alt.Y("zero:Q"))
     else:
-        y = alt.Y(f"{by}:N", title=None, axis=alt.Axis(labelLimit=220))
+        y = alt.Y(f"{by}:N", title=None, axis=alt.Axis(labelLimit=200))
         bars = base.encode(y=y, x=alt.X("low:Q", axis=axis), x2=alt.X2("high:Q"))
         points = base.encode(y=y, x=alt.X("gap:Q", axis=axis))
         zero = _zero_line().encode(x=alt.X("zero:Q"))
@@ -190,7 +190,7 @@ def agreement_bars(agreement: pd.DataFrame, by: str, names: dict[str, str]) -> a
         label=[f"{100 * share:.0f}" if share >= 0.06 else "" for share in agreement["share"]],
     )
     base = alt.Chart(frame).encode(
-        y=alt.Y(f"{by}:O", title=AXES[by]),
+        y=alt.Y(f"{by}:O", title=AXES[by], axis=alt.Axis(labelOverlap=False)),
         x=alt.X(
             "share:Q", stack="zero", title="Share of test puzzles", axis=alt.Axis(format=".0%")
         ),

@@ -79,7 +79,7 @@ def head_grid(
         layers.append(_hatching(hatched, grid_height(n_layers) / n_layers))
     if is_constant.any():
         muted = alt.Chart(frame[is_constant]).encode(x=x, y=y, tooltip=tooltip)
-        layers.append(_muted(muted))
+        layers.extend(_muted(muted))
     if n_kv_heads is not None and n_kv_heads < n_heads:
         layers.append(_group_lines(n_heads, n_kv_heads))
     if chosen is not None:
@@ -95,16 +95,17 @@ def _hatching(cells: alt.Chart, cell_height: float) -> alt.Chart:
     )
 
 
-def _muted(cells: alt.Chart) -> alt.Chart:
-    """A sign on each of the cells: the head says the same whatever the puzzle."""
+def _muted(cells: alt.Chart) -> list[alt.Chart]:
+    """A sign on each of the cells: the head says the same whatever the puzzle.
+
+    Dark on light, so that it stays visible on every colour.
+    """
     # Not a text, which some browsers' minimum size would blow up in a large grid
-    return cells.mark_point(
-        shape="M-0.6,-0.25L0.6,-0.25M-0.6,0.25L0.6,0.25",
-        size=60,
-        stroke="#000000",
-        strokeWidth=1.5,
-        opacity=0.75,
-    )
+    sign = "M-0.6,-0.25L0.6,-0.25M-0.6,0.25L0.6,0.25"
+    return [
+        cells.mark_point(shape=sign, size=60, stroke=stroke, strokeWidth=width, opacity=0.8)
+        for stroke, width in (("#ffffff", 3.5), ("#000000", 1.2))
+    ]
 
 
 def _group_lines(n_heads: int, n_kv_heads: int) -> alt.Chart:

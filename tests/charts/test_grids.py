@@ -112,12 +112,13 @@ def test_a_head_that_always_says_the_same_is_marked_and_not_hatched():
     constant = pd.array([1, *[None] * (len(HEADS) - 1)], dtype="Int64")
     heads = HEADS.assign(is_above_luck=False, constant=constant)
     chart = head_grid(heads, 0.5, None).to_dict()
-    hatched, marked = (
+    hatched, halo, marked = (
         chart["datasets"][layer["data"]["name"]]
         for layer in chart["layer"]
         if "shape" in layer["mark"]
     )
     first = tuple(HEADS[["layer", "head"]].iloc[0])
     assert [(row["layer"], row["head"]) for row in marked] == [first]
+    assert halo == marked
     assert len(hatched) == len(HEADS) - 1
     assert first not in {(row["layer"], row["head"]) for row in hatched}
