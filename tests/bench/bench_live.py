@@ -56,16 +56,10 @@ def click(at: AppTest, key: str) -> None:
     waited(at.button(key=key).click().run())
 
 
-def n_changes(at: AppTest) -> int:
-    """How many changes the page has scored."""
-    return max(
-        (len(table.value) - 1 for table in at.dataframe if "change" in table.value), default=0
-    )
-
-
 def rounds(at: AppTest, puzzles: list, model: str) -> dict[str, list[float]]:
     """Seconds of each thing, for each puzzle."""
     from qkcore.attention.load import load_model
+    from qkcore.puzzles.variants import variants
     from qkcore.scoring.score import prompts_of, score_puzzle
 
     lm = load_model(model)
@@ -83,7 +77,7 @@ def rounds(at: AppTest, puzzles: list, model: str) -> dict[str, list[float]]:
         at.multiselect(key="live kinds").set_value(MANY)
         at.run()
         times["what if, all kinds"].append(seconds(lambda: click(at, "live try")))
-        times["changes"].append(n_changes(at))
+        times["changes"].append(len(variants(puzzle, MANY)[0]))
         times["tokens"].append(len(prompts_of(lm, [puzzle])[0].tokens))
     return times
 
