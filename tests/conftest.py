@@ -25,6 +25,18 @@ LONGEST = (
     "tests/test_front_door.py",
     "tests/attention/test_gguf_cache.py",
     "tests/scoring/test_precompute.py",
+    "tests/attention/test_coverage.py",
+    "tests/attention/test_eyes.py",
+    "tests/attention/test_hybrids.py",
+    "tests/pages/test_live.py",
+    "tests/pages/test_hosting.py",
+    "tests/pages/test_security.py",
+    "tests/asking/test_links.py",
+    "tests/puzzles/test_balance.py",
+    "tests/puzzles/test_shortcuts.py",
+    "tests/statistics/test_simulation.py",
+    "tests/statistics/test_verdicts.py",
+    "tests/test_notebook.py",
 )
 
 
