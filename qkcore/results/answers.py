@@ -19,8 +19,9 @@ from qkcore.results.raw import (
 )
 from qkcore.results.store import ResultStore
 from qkcore.statistics.calibration import balance_weights, calibrated, offsets
-from qkcore.statistics.exams import MEASURES, accuracy_by, gaps
+from qkcore.statistics.exams import accuracy_by, gaps
 from qkcore.statistics.marks import choices, margins
+from qkcore.statistics.metrics import MEASURES
 from qkcore.statistics.votes import majority_vote, spreads, weighted_vote
 
 VOTES = {f"{kind} of {k}": (kind, k) for k in (3, 5, 10) for kind in ("majority", "weighted vote")}

@@ -97,8 +97,8 @@ def precompute(
                 print(f"{effect}.", file=sys.stderr)
             has_test = any(puzzle.split == "test" for puzzle in puzzles)
             example = None
-            if with_texts and has_test and answers.best_head:
-                example = worked_example(lm, prompts, *answers.best_head, rope)
+            if with_texts and has_test and (best := answers.best_head):
+                example = worked_example(lm, prompts, *best, rope)
             publish(store, settings, puzzles, answers, with_texts, example)
         except KeyboardInterrupt:
             n_kept = len(list(folder.glob("part-*.parquet"))) * PART_SIZE

@@ -16,7 +16,6 @@ from qkcore.statistics.paired import grouped_balanced_difference, grouped_differ
 WHO = ("head", "model", "vote")
 DIFFICULTY = ("steps", "distractors")
 VERDICTS = ("both", "only head", "only model", "neither")
-MEASURES = ("accuracy", "balanced_accuracy")
 
 
 def accuracy_by(

@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 
 from qkcore.statistics.exchange import shuffles
+from qkcore.statistics.metrics import MEASURES
 
 N_PERMUTATIONS = 1_000
-MEASURES = ("accuracy", "balanced_accuracy")
 
 Key = tuple[int | None, int | None]  # steps, distractors; None: all of them
 

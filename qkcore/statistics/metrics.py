@@ -15,6 +15,7 @@ from scipy import special, stats
 
 CONFIDENCE = 0.95
 FALSE_DISCOVERY_RATE = 0.05
+MEASURES = ("accuracy", "balanced_accuracy")  # what heads are chosen and reported by
 REPORTED = ("n", "n_right", "n_groups", "accuracy", "low", "high")  # of a share, with its interval
 
 
