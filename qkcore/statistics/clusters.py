@@ -81,8 +81,12 @@ def design_effect(counts: Mapping[int, np.ndarray], n: np.ndarray) -> np.ndarray
     where groups are unlike in size that falls with the accuracy, and intervals of few large groups
     covered 90 % in simulation. Two bounds:
 
-    - Not below 1 by more than a standard error, so that marks which differ within groups (a head
-      that says the same to a statement and its denial) do not make an interval of no width.
+    - Where puzzles of a group differ more than chance would have it (a head that says the same to a
+      statement and its denial is right on one of the two, always), the effect is below 1. Then Rao
+      and Scott's holds, with its standard error on top, up to 1. Where fewer than `N_TELLING`
+      groups are not as right as all together, it is kept from nothing, as if up to so many were
+      made of independent puzzles: no interval is without width, since groups that were not seen may
+      be unlike.
     - Towards w, as if groups answered as one, where fewer than `N_TELLING` groups hold any but the
       commonest mark: hardly anything is known of r then.
 
@@ -95,7 +99,7 @@ def design_effect(counts: Mapping[int, np.ndarray], n: np.ndarray) -> np.ndarray
 
     >>> right = np.array([[4, 0] * 10, [2, 2] * 10])  # heads that answer alike in a group, or half
     >>> design_effect({1: right}, np.full(20, 4)).round(2).tolist()
-    [4.0, 0.68]
+    [4.0, 0.25]
     """
     n = np.asarray(n, dtype=float)
     total, n_groups = n.sum(axis=-1), (n > 0).sum(axis=-1)
@@ -106,13 +110,22 @@ def design_effect(counts: Mapping[int, np.ndarray], n: np.ndarray) -> np.ndarray
     )
     n_pairs = _dot(n, n - 1)
     within = _ratio(_dot(squares, n) - _dot(sums, sums), n_pairs, otherwise=0.0)
-    spread = squares.sum(axis=-1) - _ratio(sums.sum(axis=-1) ** 2, total, otherwise=0.0)
+    share = _ratio(sums.sum(axis=-1), total, otherwise=0.0)
+    spread = squares.sum(axis=-1) - share**2 * total
     correlation = 1 - _ratio(within, _ratio(spread, total - 1, otherwise=0.0), otherwise=0.0)
     largest = 1 + _ratio(n_pairs, total, otherwise=0.0)
-    floor = np.maximum(0.5, 1 - np.sqrt(_ratio(2.0, n_groups - 1, otherwise=0.0)))
-    effect = np.maximum(1 + (largest - 1) * correlation, floor)
+    effect = 1 + (largest - 1) * correlation
     others = [n_marked, *(n - count for count in marked.values())]
     n_telling = np.min([_n_groups_with(other) for other in others], axis=0)
+    deviations = (sums - share[..., None] * n) ** 2
+    of_groups = _ratio(deviations.sum(axis=-1) * n_groups, spread * (n_groups - 1), otherwise=0.0)
+    n_unlike = _n_groups_with(deviations)
+    n_known = np.min(np.broadcast_arrays(n_telling, n_unlike, _n_groups_with(n * (n - 1))), axis=0)
+    error = np.sqrt(_ratio(2.0, n_known - 1, otherwise=1.0))
+    doubt = np.clip(1 - n_unlike / N_TELLING, 0, 1)
+    floor = np.minimum(1.0, doubt * _ratio(N_TELLING, n_groups, otherwise=1.0))
+    below = np.clip(of_groups * (1 + error), floor, 1.0)
+    effect = np.where(effect < 1, below, effect)
     doubt = np.clip(1 - n_telling / N_TELLING, 0, 1)
     return np.where(effect < largest, effect + doubt * (largest - effect), effect)
 

@@ -3,7 +3,8 @@
     python -m tests.bench.bench_clusters [--runs 2000] [--only accuracy] [--all]
 
 Prints a line a cell that lies outside of 93 to 97 % (with --all every one), and how many do: for
-accuracies, for differences of two answerers, and for balanced accuracies of answerers who lean.
+accuracies (also of answerers who are right on one of a statement and its denial), for differences
+of two answerers, and for balanced accuracies of answerers who lean.
 Every cell is a correlation within groups, a number of groups and their sizes.
 """
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from qkcore.statistics.clusters import grouped_accuracy, grouped_balanced_accuracy
 from qkcore.statistics.paired import grouped_balanced_difference, grouped_difference
-from tests.statistics.groups import SIZES, marks, sizes, summed
+from tests.statistics.groups import SIZES, marks, opposed, sizes, summed
 
 CORRELATIONS, N_GROUPS = (0.0, 0.2, 0.6, 1.0), (20, 50, 200, 900)
 Cell = tuple[float, int, str, str]  # correlation, groups, their sizes, how they are alike
@@ -35,6 +36,14 @@ def accuracy(truth: float, cell: Cell, n_runs: int, rng) -> np.ndarray:
     correlation, n_groups, kind, how = cell
     n = sizes(kind, n_groups)
     found = grouped_accuracy(summed(marks(truth, correlation, n, n_runs, rng, how), n), n)
+    return (found.low <= truth) & (truth <= found.high)
+
+
+def opposing(truth: float, cell: Cell, n_runs: int, rng) -> np.ndarray:
+    """Of someone who says the same to a statement and its denial; correlation: how often not."""
+    correlation, n_groups, kind, _ = cell
+    n = sizes(kind, n_groups)
+    found = grouped_accuracy(summed(opposed(truth, 1 - correlation, n, n_runs, rng), n), n)
     return (found.low <= truth) & (truth <= found.high)
 
 
@@ -92,6 +101,7 @@ def balanced_difference(truths: tuple[float, ...], cell: Cell, n_runs: int, rng)
 
 CLAIMS: dict[str, tuple[Callable, tuple]] = {
     "accuracy": (accuracy, (0.5, 0.8, 0.95)),
+    "accuracy, opposed in pairs": (opposing, (0.5, 0.6, 0.8)),
     "difference": (difference, ((0.5, 0.5), (0.8, 0.8), (0.95, 0.95), (0.8, 0.6), (0.95, 0.5))),
     "balanced": (balanced, ((0.5, 0.5), (0.9, 0.1), (0.95, 0.6))),
     "balanced difference": (balanced_difference, ((0.5,) * 4, (0.9, 0.5, 0.6, 0.5))),

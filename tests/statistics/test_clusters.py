@@ -11,7 +11,7 @@ from qkcore.statistics.clusters import (
 )
 from qkcore.statistics.metrics import accuracy_interval
 from tests.bench.bench_clusters import CLAIMS
-from tests.statistics.groups import marks, sizes, summed
+from tests.statistics.groups import marks, opposed, sizes, summed
 
 
 def covers(found, truth) -> np.ndarray:
@@ -118,7 +118,29 @@ def test_no_puzzles_have_no_accuracy():
 def test_a_head_that_answers_the_opposite_in_every_pair_has_no_interval_without_width():
     found = grouped_accuracy(np.ones(200, dtype=int), np.full(200, 2))  # always right on one of two
     low, high = accuracy_interval(200, 400)
-    assert high - low > found.high - found.low > 0.9 * (high - low)
+    # As if five groups of 200 were independent puzzles: the square root of a fortieth
+    assert (found.high - found.low) / (high - low) == pytest.approx(np.sqrt(5 / 200), rel=0.02)
+
+
+@pytest.mark.parametrize(("n_groups", "size"), [(40, 8), (200, 4), (200, 2)])
+@pytest.mark.parametrize("opposition", [0.9, 0.5])
+def test_groups_that_differ_within_have_intervals_as_wide_as_their_accuracies_scatter(
+    n_groups, size, opposition
+):
+    n, rng = np.full(n_groups, size), np.random.default_rng(11)
+    right = summed(opposed(0.53, opposition, n, 800, rng), n)
+    found = grouped_accuracy(right, n)
+    scatter = 2 * 1.96 * found.value.std()
+    assert 0.95 < (found.high - found.low).mean() / scatter < 1.35
+    assert covers(found, 0.53).mean() > 0.93
+    low, high = accuracy_interval(right.sum(axis=1), np.full(800, n.sum()))
+    assert (high - low).mean() / scatter > (2.0 if opposition == 0.9 else 1.3)  # without groups
+
+
+def test_independent_puzzles_in_groups_of_many_sizes_are_not_taken_to_differ_within():
+    n = sizes("mixed", 200)
+    right = summed(marks(0.95, 0.0, n, 1000, np.random.default_rng(12)), n)
+    assert covers(grouped_accuracy(right, n), 0.95).mean() > 0.93
 
 
 def test_the_share_lies_in_its_interval_whatever_the_counts():
