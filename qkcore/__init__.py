@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         transfers,
     )
     from qkcore.results.one_puzzle import grid_frame
+    from qkcore.results.profile import head_profile
     from qkcore.results.reader import StoreError
     from qkcore.results.scores import Scores
     from qkcore.results.store import ResultStore
@@ -84,6 +85,7 @@ _HOMES = {
     "results.export": "export",
     "results.findings": "choices_reported head_gap measures run_gaps transfers",
     "results.one_puzzle": "grid_frame",
+    "results.profile": "head_profile",
     "results.reader": "StoreError",
     "results.scores": "Scores",
     "results.store": "ResultStore",
@@ -134,6 +136,7 @@ __all__ = [
     "grid_frame",
     "head_gap",
     "head_grid",
+    "head_profile",
     "import_puzzles",
     "left_over",
     "load_model",

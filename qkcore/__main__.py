@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     except InputError as error:
         interrupted = type(error).__name__ == "Interrupted"
         print(
-            f"qkcore {options.command}: {'' if interrupted else 'error: '}{error}", file=sys.stderr
+            f"qkscope {options.command}: {'' if interrupted else 'error: '}{error}", file=sys.stderr
         )
         return 130 if interrupted else 2
     except OSError as error:
@@ -38,11 +38,11 @@ def main(arguments: list[str] | None = None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 0
         print(
-            f"qkcore {options.command}: error: {error.filename}: {error.strerror}", file=sys.stderr
+            f"qkscope {options.command}: error: {error.filename}: {error.strerror}", file=sys.stderr
         )
         return 2
     except KeyboardInterrupt:
-        print(f"qkcore {options.command}: stopped", file=sys.stderr)
+        print(f"qkscope {options.command}: stopped", file=sys.stderr)
         return 130
     return 0
 

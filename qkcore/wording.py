@@ -1,6 +1,7 @@
 """Numbers and names as people read and quote them. Plain strings, no drawing."""
 
 import re
+import unicodedata
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
 WORD_JOINER = "\u2060"
 # Signs that turn the direction of writing
 TURNING = r"[\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069]"
+RIGHT_TO_LEFT, END_OF_IT = "\u2067", "\u2069"  # round a text that runs so, whatever is beside it
 NO_BREAK = "\u00a0"  # keeps a number and its percent sign on one line
 
 
@@ -73,6 +75,16 @@ def layers_text(n_layers: int, n_with_heads: int) -> str:
     if n_with_heads == n_layers:
         return f"{n_layers} layers with"
     return f"{n_layers} layers, {n_with_heads} of them with"
+
+
+def is_right_to_left(text: str) -> bool:
+    """Whether a text is written from right to left: its first letter that has a direction says so.
+
+    >>> is_right_to_left("1. \u05de\u05e7\u05e1"), is_right_to_left("Max"), is_right_to_left("12")
+    (True, False, False)
+    """
+    directions = (unicodedata.bidirectional(sign) for sign in text)
+    return next((one for one in directions if one in ("L", "R", "AL")), "L") != "L"
 
 
 def visible(text: str) -> str:

@@ -108,7 +108,7 @@ def test_balance_of_what_nobody_can_read_ends_in_one_sentence_with_counts(tmp_pa
     assert main(["balance", *paths]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(
-        f"qkcore balance: error: {tmp_path / 'p.jsonl'}: no twin can be made: none of the 1 "
+        f"qkscope balance: error: {tmp_path / 'p.jsonl'}: no twin can be made: none of the 1 "
         "contexts (1 puzzles) can be used; the first, of line-1: cannot read"
     )
     assert not (tmp_path / "t.jsonl").exists()
@@ -134,7 +134,7 @@ def test_bad_input_gets_one_line_and_status_2(arguments, message, tmp_path, monk
     assert main(arguments) == 2
     captured = capsys.readouterr()
     assert captured.err.count("\n") == 1
-    assert captured.err.startswith(f"qkcore {arguments[0]}: error: ")
+    assert captured.err.startswith(f"qkscope {arguments[0]}: error: ")
     assert message in captured.err
     assert not list(tmp_path.iterdir())
 

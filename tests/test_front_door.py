@@ -252,7 +252,7 @@ def test_what_cannot_be_opened_is_said_in_one_line_before_a_server_starts(
 ):
     status, output, errors = installed.ran("qkscope", "app", *words)
     assert (status, output) == (2, "")
-    assert errors.startswith(f"qkcore app: error: {message}")
+    assert errors.startswith(f"qkscope app: error: {message}")
     assert errors.count("\n") == 1
 
 
@@ -262,7 +262,8 @@ def test_a_port_in_use_is_said_in_one_line(installed):
         status, output, errors = installed.ran("qkscope", "app", "--port", str(port))
     assert (status, output) == (2, "")
     assert errors == (
-        f"qkcore app: error: port {port} is in use by another program; choose another with --port\n"
+        f"qkscope app: error: port {port} is in use by another program; choose another with "
+        "--port\n"
     )
 
 

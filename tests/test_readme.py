@@ -5,6 +5,8 @@ import shlex
 
 import pytest
 
+from qkcore.asking.known_words import unknown_words
+from qkcore.bundled import bundled_model
 from qkcore.puzzles.puzzle import load_puzzles
 from tests import ROOT, files_of
 from tests.command_lines import command_of
@@ -32,6 +34,15 @@ def test_the_puzzle_in_readme_loads(tmp_path):
     (line,) = [line for line in LINES if line.startswith("{")]
     (tmp_path / "p.jsonl").write_text(line + "\n")
     assert load_puzzles(tmp_path / "p.jsonl")[0].answer == 0
+
+
+def test_the_puzzles_in_readme_are_of_words_that_the_bundled_model_knows():
+    quoted = [line for line in LINES if line.startswith(("{", "printf", "Context:", "Statement:"))]
+    texts = re.findall(
+        r"(?:context\": \"|statement\": \"|Context: |Statement: )([^\"\\\\]+)", "\n".join(quoted)
+    )
+    assert len(texts) >= 4
+    assert unknown_words(bundled_model(), " ".join(texts)).keys() <= {"Statement"}
 
 
 def test_the_file_tree_in_readme_is_true():

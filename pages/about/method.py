@@ -26,7 +26,7 @@ st.markdown(INTRODUCTION)
 def show_example(example: pd.Series) -> None:
     """The arithmetic of one head on one test puzzle."""
     name = head_name(example["layer"], example["head"])
-    st.subheader("Worked example", anchor=False)
+    st.header("Worked example", anchor=False)
     st.markdown(
         f"{name} of `{it.run_id}`, chosen on validation puzzles, on the shortest of its test "
         f"puzzles (`{example['puzzle_id']}`). The prompt, as tokens divided by `|`:"
@@ -100,7 +100,7 @@ else:
     show_example(example)
 for section in SECTIONS:
     title, prose = section.split("\n", maxsplit=1)
-    st.subheader(title, anchor=False)
+    st.header(title, anchor=False)
     st.markdown(prose)
 st.code(
     f"QKScope {it.run['qkcore_version']}, run {it.run_id}, model revision "

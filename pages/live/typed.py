@@ -206,6 +206,14 @@ def ask_typed(known: Truth | None = None) -> None:
         st.session_state[PROBLEM] = sentence(error)
 
 
+def say_answer(candidate: str) -> None:
+    """A visitor's word on which answer to the puzzle on show is right."""
+    asked = asked_now()
+    if asked is not None:
+        st.session_state["live answer"] = candidate
+        st.session_state[ASKED] = _asked(asked.fields._replace(answer=candidate), asked.truth)
+
+
 def sentence(error: Exception | str) -> str:
     """A refusal as the page says it: the puzzle needs no name there."""
     text = str(error).removeprefix("puzzle 'typed': ").replace("puzzle 'typed' ", "this puzzle ", 1)

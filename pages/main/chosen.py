@@ -1,6 +1,6 @@
 """What every page shares: the run and the head, chosen in the sidebar and kept in the link."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 import pandas as pd
@@ -11,6 +11,9 @@ from pages.main.stored import ask
 from qkcore.results.findings import layers_with_heads
 from qkcore.results.store import ResultStore
 from qkcore.wording import escaped, head_name, layers_text
+
+NOT_THERE = "head not there"  # session key: a sentence that the next run says
+CLICKED = "clicked head"  # session key: (layer, head) that the sidebar has yet to follow
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ def choose(runs: pd.DataFrame) -> Chosen:
                 f"There is no run {escaped(str(asked)[:80])} in this store; this is its newest one."
             )
             _take_best_head()
+    _name_once("run")
     run_id = st.sidebar.selectbox(
         "Run", ids, key="run", bind="query-params", on_change=_take_best_head
     )
@@ -70,10 +74,20 @@ def choose(runs: pd.DataFrame) -> Chosen:
         f"{layers_text(int(run['n_layers']), len(layers))} {run['n_heads']} heads, "
         f"{run['n_puzzles']:,} puzzles"
     )
+    if clicked := st.session_state.pop(CLICKED, None):
+        st.session_state.layer, st.session_state.head = clicked
+    at_first = best or _nobodys_choice(run)
+    missing = _what_is_not_there({"Layer": layers, "Head": heads}, at_first, best)
     left, right = st.sidebar.columns(2)
-    layer_at_first, head_at_first = best or _nobodys_choice(run)
-    layer = _pick(left, "Layer", layers, layer_at_first)
-    head = _pick(right, "Head", heads, head_at_first)
+    _name_once("layer", "head")
+    layer = _pick(left, "Layer", layers, at_first[0])
+    head = _pick(right, "Head", heads, at_first[1])
+    if missing and (layer, head) != at_first:
+        # In a visitor's first run, the half of the address that is there beats what was set here.
+        st.session_state[CLICKED], st.session_state[NOT_THERE] = at_first, missing
+        st.rerun()
+    if missing := missing or st.session_state.pop(NOT_THERE, ""):
+        st.sidebar.warning(missing)
     it = st.session_state.chosen = Chosen(run, layer, head, best)
     if best is None:
         st.sidebar.caption("No validation puzzles, so no head could be chosen on them.")
@@ -86,21 +100,52 @@ def choose(runs: pd.DataFrame) -> Chosen:
     return it
 
 
-def _pick(column: Place, label: str, there: tuple[int, ...], default: int) -> int:
-    """An input for layer or head, counted from 0.
+def _name_once(*keys: str) -> None:
+    """Have the address name each of these once.
 
-    What is not there falls back with a sentence.
+    A click on a link of a page adds what the link names to what the address names already; what is
+    set here takes the place of both.
     """
+    for key in keys:
+        if len(st.query_params.get_all(key)) > 1 and key in st.session_state:
+            st.session_state[key] = st.session_state[key]
+
+
+def _what_is_not_there(
+    there: dict[str, tuple[int, ...]], at_first: tuple[int, int], best: tuple[int, int] | None
+) -> str:
+    """Fill in layer and head where the address names none; says which of those named is not there.
+
+    Then neither is kept: half of what was asked for is a head that nobody has asked for.
+    """
+    missing = []
+    for (label, numbers), default in zip(there.items(), at_first, strict=True):
+        key = label.lower()
+        value = st.session_state.get(key)
+        asked = st.query_params.get(key) if value is None else str(value)
+        if asked is None:
+            st.session_state[key] = default
+        elif not asked.isdecimal() or int(asked) not in numbers:
+            missing.append(
+                f"{label} {escaped(asked[:20])} is not there; {key}s run {_reach(numbers)}"
+            )
+    if not missing:
+        return ""
+    st.session_state.layer, st.session_state.head = at_first
+    why = "the first head" if best is None else "the best head on validation puzzles"
+    return f"{'. '.join(missing)}. This is {head_name(*at_first)}, {why}."
+
+
+def _reach(there: tuple[int, ...]) -> str:
+    """Which numbers there are, for a sentence."""
+    if has_gaps(there):
+        return f"over {', '.join(map(str, there))}; no other has softmax heads"
+    return f"from {there[0]} to {there[-1]}"
+
+
+def _pick(column: Place, label: str, there: tuple[int, ...], default: int) -> int:
+    """An input for layer or head, counted from 0."""
     key = label.lower()
-    value = st.session_state.get(key)
-    asked = st.query_params.get(key) if value is None else str(value)
-    if asked is None or not asked.isdecimal() or int(asked) not in there:
-        if asked is not None:
-            reach = f"from {there[0]} to {there[-1]}"
-            if has_gaps(there):
-                reach = f"over {', '.join(map(str, there))}; no other has softmax heads"
-            st.sidebar.warning(f"{label} {escaped(asked)} is not there; {key}s run {reach}.")
-        st.session_state[key] = default
     if has_gaps(there):
         at = there.index(default)
         return int(column.selectbox(label, there, at, key=key, bind="query-params"))
@@ -125,9 +170,10 @@ def show_link() -> None:
 
 
 def chosen() -> Chosen:
-    """What the sidebar has chosen, for pages."""
+    """What the sidebar has chosen, for pages; a head that was clicked is ahead of the sidebar."""
     it: Chosen = st.session_state.chosen
-    return it
+    clicked = st.session_state.get(CLICKED)
+    return replace(it, layer=clicked[0], head=clicked[1]) if clicked else it
 
 
 def _take_best_head() -> None:

@@ -11,7 +11,7 @@ from qkcore.charts.curves import difference_curves
 from qkcore.charts.grids import head_grid
 from qkcore.results.agreement import agreement
 from qkcore.results.answers import exam
-from qkcore.results.findings import compared, compared_runs, measures, rivals
+from qkcore.results.findings import compared, compared_runs, measures, rivals, same_answers
 from qkcore.results.store import ResultStore
 from qkcore.wording import gap_text, head_name, percent
 
@@ -101,9 +101,18 @@ def show_difference(other: str) -> None:
         "head": f"{head_name(*heads[0])} here − {head_name(*heads[1])} there",
         "model": "model here − model there",
     }
+    same = same_answers(first, second)
     for row in compared(first, second, (), measure).to_dict("records"):
+        if row["who"] in same:
+            st.markdown(
+                f"{names[row['who']]}: **the same answer to all {row['n']:,} test puzzles**, so "
+                "there is no difference to measure."
+            )
+            continue
         difference = gap_text(row["gap"], row["low"], row["high"], row["p"])
         st.markdown(f"{names[row['who']]}: **{difference}**, n = {row['n']:,} test puzzles.")
+    if len(same) == len(names):
+        return
     by_steps = compared(first.dropna(subset=["steps"]), second, ["steps"], measure)
     if by_steps.empty:
         st.caption(

@@ -30,16 +30,17 @@ marks = exam_of(it, vote)
 
 def show_gap_grid() -> None:
     """The gap at each difficulty, for the head or the vote."""
-    st.subheader("Gap to the model by steps and distractors", anchor=False)
-    who = pick(st, "Gap of", "gap_of", ["chosen head", "vote"])
-    voice, name = ("vote", vote) if who == "vote" else ("head", it.name)
-    measure = ask(ResultStore.measure, it.run_id)
-    cells = gaps(marks.dropna(subset=list(DIFFICULTY)), DIFFICULTY, voice, "model", measure)
-    if cells.empty:
+    st.header("Gap to the model by steps and distractors", anchor=False)
+    known = marks.dropna(subset=list(DIFFICULTY))
+    if known.empty:
         st.caption(
             "The puzzles of this run do not say both steps and distractors, so there is no grid."
         )
         return
+    who = pick(st, "Gap of", "gap_of", ["chosen head", "vote"])
+    voice, name = ("vote", vote) if who == "vote" else ("head", it.name)
+    measure = ask(ResultStore.measure, it.run_id)
+    cells = gaps(known, DIFFICULTY, voice, "model", measure)
     whole = gaps(marks, [], voice, "model", measure).iloc[0]
     chart = drawn(gap_grid, cells, f"Gap of {name}, points")
     show_chart(
@@ -77,8 +78,8 @@ if marks.empty:
         "again."
     )
 else:
-    st.subheader("By steps", anchor=False)
+    st.header("By steps", anchor=False)
     show_curves(it, marks, "steps", vote)
-    st.subheader("By distractors", anchor=False)
+    st.header("By distractors", anchor=False)
     show_curves(it, marks, "distractors", vote)
     show_gap_grid()

@@ -94,16 +94,15 @@ def show_by_difficulty() -> None:
 
 def show_runs() -> None:
     """The gap of each run's own best head."""
-    st.subheader("Every run", anchor=False)
+    st.header("Every run", anchor=False)
     table = ask(run_gaps)
     if table.empty:
         st.caption("No run has both validation and test puzzles.")
         return
     heads = texts_of(table, head_name, "layer", "head")
-    # The set first: where a label has to be cut, runs of one model can still be told apart.
     named = zip(table[["puzzle_set", "rope", "model"]].itertuples(index=False), heads, strict=True)
     table["run"] = [
-        f"{run.puzzle_set}{'' if run.rope == 'pre' else f' ({run.rope})'}, {run.model}: {head}"
+        f"{run.puzzle_set}{'' if run.rope == 'pre' else f' ({run.rope})'},\n{run.model}: {head}"
         for run, head in named
     ]
     chart = drawn(gap_chart, table, "run", "Chosen head minus model, points")

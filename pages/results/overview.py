@@ -127,7 +127,7 @@ def show_gap_by_steps() -> None:
 
 def show_ways_to_choose() -> None:
     """What other ways to choose heads on validation puzzles would have given."""
-    st.subheader("Ways to choose", anchor=False)
+    st.header("Ways to choose", anchor=False)
     few = "1 and 2 steps, report on more"
     regime = pick(st, "Choose on validation puzzles of", "choose", ["all steps", few])
     chosen_on, reported_on = ((1, 2), tuple(range(3, 100))) if regime == few else (None, None)
@@ -165,7 +165,7 @@ def show_ways_to_choose() -> None:
 
 def show_runs() -> None:
     """Everything in the store."""
-    st.subheader("All runs", anchor=False)
+    st.header("All runs", anchor=False)
     columns = {
         "run_id": "Run",
         "model": "Model",
@@ -185,7 +185,7 @@ def show_runs() -> None:
     )
 
 
-st.subheader(f"{escaped(it.run['model'])} on {escaped(it.run['puzzle_set'])}", anchor=False)
+st.header(f"{escaped(it.run['model'])} on {escaped(it.run['puzzle_set'])}", anchor=False)
 if ask(ResultStore.difficulties, it.run_id, "test").empty:
     st.info(
         "This run has no test puzzles, so there is nothing to report: give some puzzles of the "

@@ -9,7 +9,7 @@ from pages.main.stored import ask
 from pages.widgets.clicks import taking_puzzle
 from pages.widgets.curves import exam_of
 from pages.widgets.exports import offer, python_for
-from pages.widgets.puzzle import puzzle_titles, show_puzzle
+from pages.widgets.puzzle import columns_of, puzzle_titles, show_puzzle
 from qkcore.results.answers import DEFAULT_VOTE, VOTES, exam, find_texts, texts
 from qkcore.results.store import ResultStore
 from qkcore.statistics.exams import VERDICTS, verdicts
@@ -47,6 +47,20 @@ def pick_puzzles() -> tuple[pd.DataFrame, str]:
     return marks, vote
 
 
+def pick_puzzle(passing: list[str], listed: list[str]) -> str:
+    """The puzzle to read, one that passes the filters.
+
+    One that no longer passes makes room for the first that does; only what no test puzzle is
+    called is worth a sentence (`pick` says it).
+    """
+    asked = st.session_state.get("puzzle_id") or st.query_params.get("puzzle_id")
+    if asked in passing:
+        listed = list(dict.fromkeys([*listed, asked]))
+    elif asked in set(exam_of(it)["puzzle_id"]):
+        st.session_state.puzzle_id = listed[0]
+    return pick(st, "Puzzle", "puzzle_id", listed)
+
+
 if ask(ResultStore.difficulties, it.run_id, "test").empty:
     st.info(
         'This run has no test puzzles: give some puzzles of the file the split "test" and score it '
@@ -56,9 +70,7 @@ else:
     marks, vote = pick_puzzles()
     listed = marks.head(N_LISTED)
     shown = listed.merge(ask(texts, it.run_id, tuple(listed["puzzle_id"])), on="puzzle_id")
-    shown = shown.assign(right=listed["right"].map(RIGHT).to_numpy())[
-        ["puzzle_id", "statement", "answer_text", "steps", "distractors", "right", "margin"]
-    ]
+    shown = shown.assign(right=listed["right"].map(RIGHT).to_numpy())
     table_key = f"puzzles {it.run_id} {it.name}"
     st.markdown(
         f"**{len(marks):,}** test puzzles."
@@ -68,7 +80,7 @@ else:
         st.info("No test puzzle passes all of these filters; loosen one.")
     else:
         st.dataframe(
-            shown,
+            shown[columns_of(shown)],
             hide_index=True,
             width="stretch",
             height=260,
@@ -78,6 +90,6 @@ else:
             column_config=puzzle_titles(it),
             alt="Test puzzles that pass the filters",
         )
-        opened = pick(st, "Puzzle", "puzzle_id", shown["puzzle_id"].tolist())
+        opened = pick_puzzle(marks["puzzle_id"].tolist(), shown["puzzle_id"].tolist())
         show_puzzle(it, opened, vote)
         offer("puzzles", marks, python_for(exam, it.run_id, it.layer, it.head, vote))

@@ -54,7 +54,7 @@ def show_matrix() -> None:
 
 def show_overlap() -> None:
     """How many of the best heads are the same."""
-    st.subheader(f"The {N_TOP} best heads of each set", anchor=False)
+    st.header(f"The {N_TOP} best heads of each set", anchor=False)
     shared = ask(overlaps, run_ids)
     n_all = len(layers_with_heads(it.run)) * int(it.run["n_heads"])
     n_top = min(N_TOP, n_all)
@@ -73,7 +73,7 @@ def show_overlap() -> None:
 
 def show_good_everywhere() -> None:
     """Heads for any set, if there are any."""
-    st.subheader("Heads that are good on every set", anchor=False)
+    st.header("Heads that are good on every set", anchor=False)
     table = ask(heads_good_everywhere, run_ids)
     good = table[table["is_good"]] if len(table) else table
     n_good = len(good[["layer", "head"]].drop_duplicates())

@@ -6,8 +6,12 @@ was, never its own words: those may quote a visitor's puzzle.
 
 import logging
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import streamlit as st
+
+from qkcore.results.reader import StoreError
 
 LOG = logging.getLogger("qkscope")
 SORRY = (
@@ -26,6 +30,17 @@ def log_and_say_sorry(error: Exception) -> None:
     """For an error that the main script has caught: Streamlit does not hear of it."""
     LOG.error("A page failed.\n%s", without_words(error))
     say_sorry(error)
+
+
+@contextmanager
+def in_words() -> Iterator[None]:
+    """For a part of a page that is drawn by itself, where the main script catches nothing."""
+    try:
+        yield
+    except StoreError as error:
+        st.error(str(error))
+    except Exception as error:
+        log_and_say_sorry(error)
 
 
 def without_words(error: BaseException) -> str:

@@ -10,9 +10,11 @@ from functools import partial
 
 import streamlit as st
 
+from pages.main.chosen import CLICKED
 from qkcore.charts.theme import CELL
 
 LISTED = "listed puzzles"  # session key: the ids in the table on show, row by row
+RANKED = "ranked heads"  # session key: (layer, head) in the ranking on show, row by row
 
 
 def taking_head(key: str, pickers: tuple[str, str] = ("layer", "head")) -> Callable[[], None]:
@@ -30,6 +32,29 @@ def _take_head(key: str, pickers: tuple[str, str]) -> None:
     if cells:
         for name, picker in zip(("layer", "head"), pickers, strict=True):
             st.session_state[picker] = int(cells[0][name])
+
+
+def opening_head(key: str) -> Callable[[], None]:
+    """For the `on_select` of a grid in a fragment: the sidebar follows when the page is drawn."""
+    return partial(_open_head, key)
+
+
+def _open_head(key: str) -> None:
+    cells = st.session_state[key].selection[CELL]
+    if cells:
+        st.session_state[CLICKED] = int(cells[0]["layer"]), int(cells[0]["head"])
+
+
+def opening_ranked(key: str, heads: Sequence[tuple[int, int]]) -> Callable[[], None]:
+    """For the `on_select` of a table of these heads: opens the one of the cell that was clicked."""
+    st.session_state[RANKED] = list(heads)
+    return partial(_open_ranked, key)
+
+
+def _open_ranked(key: str) -> None:
+    cells = st.session_state[key].selection["cells"]
+    if cells:
+        st.session_state[CLICKED] = st.session_state[RANKED][cells[0][0]]
 
 
 def taking_puzzle(key: str, puzzle_ids: Sequence[str]) -> Callable[[], None]:

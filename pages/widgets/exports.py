@@ -18,9 +18,10 @@ from qkcore.results.findings import ON_ANSWER
 from qkcore.results.store import ResultStore
 
 SHARES = (
-    "accuracy low high gap gain balanced_accuracy auc share head_accuracy model_accuracy "
-    "gap_low gap_high"
+    "accuracy low high balanced_accuracy balanced_low balanced_high auc share head_accuracy "
+    "model_accuracy who_accuracy than_accuracy rival_accuracy chosen_share same_head median"
 ).split()
+POINTS = "gap gain left own_lead gap_low gap_high".split()  # differences of shares
 RUN_HERE = "# With QKScope's Python, in the folder where the dashboard was started"
 
 
@@ -73,17 +74,27 @@ def offer(
 def shown(frame: pd.DataFrame, **titles: str) -> dict[str, Any]:
     """`data` and `column_config` for `st.dataframe`.
 
-    Shares are in percent with one decimal, as people quote them.
+    With one decimal, as people quote them: shares in percent, their differences in points.
     """
     names = [str(name) for name in frame]
-    shares = [name for name in names if name in SHARES or name.startswith(ON_ANSWER)]
-    percent = {
+    points = [name for name in names if name in POINTS]
+    if points and "accuracy" not in names:  # then the interval is of the difference
+        points += [name for name in ("low", "high") if name in names]
+    shares = [
+        name
+        for name in names
+        if (name in SHARES or name.startswith(ON_ANSWER)) and name not in points
+    ]
+    columns = {
         name: st.column_config.NumberColumn(titles.get(name, name), format="%.1f %%")
         for name in shares
+    } | {
+        name: st.column_config.NumberColumn(titles.get(name, f"{name}, points"), format="%+.1f")
+        for name in points
     }
     return {
-        "data": frame.assign(**{name: 100 * frame[name] for name in shares}),
-        "column_config": titles | percent,
+        "data": frame.assign(**{name: 100 * frame[name] for name in (*shares, *points)}),
+        "column_config": titles | columns,
     }
 
 

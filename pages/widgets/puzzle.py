@@ -11,14 +11,14 @@ from pages.server.settings import ROOT, settings
 from qkcore.asking.links import LinkError, Shared, encode, typed_puzzle
 from qkcore.bundled import names_of
 from qkcore.results.answers import exam, texts
-from qkcore.wording import escaped
+from qkcore.wording import END_OF_IT, RIGHT_TO_LEFT, escaped, is_right_to_left
 
 
 def puzzle_titles(it: Chosen) -> dict[str, Any]:
     """`column_config` for tables of puzzles: what people read above the columns."""
     return {
         "puzzle_id": "Puzzle",
-        "statement": "Statement",
+        "statement": st.column_config.TextColumn("Statement", width=220),
         "answer_text": "Answer",
         "steps": "Steps",
         "distractors": "Distractors",
@@ -27,19 +27,33 @@ def puzzle_titles(it: Chosen) -> dict[str, Any]:
     }
 
 
+def columns_of(puzzles: pd.DataFrame) -> list[str]:
+    """The columns of a table of puzzles that say something, the margin where it is in sight."""
+    order = ["puzzle_id", "statement", "margin", "answer_text", "right", "steps", "distractors"]
+    return [name for name in order if name in puzzles and puzzles[name].notna().any()]
+
+
+def show_text(text: str) -> None:
+    """A puzzle's text as it is; one that is written from right to left is shown so."""
+    if is_right_to_left(text):
+        st.text(f"{RIGHT_TO_LEFT}{text}{END_OF_IT}", text_alignment="right")
+    else:
+        st.code(text, language=None, wrap_lines=True)
+
+
 def show_puzzle(it: Chosen, puzzle_id: str, vote: str) -> None:
     """Text, answers of model, head and vote, and the way to Try a puzzle."""
     puzzle = ask(texts, it.run_id, (puzzle_id,)).iloc[0]
     marks = ask(exam, it.run_id, it.layer, it.head, vote)
     own = marks[marks["puzzle_id"] == puzzle_id].iloc[0]
-    st.subheader(puzzle_id, anchor=False)
+    st.header(puzzle_id, anchor=False)
     if pd.isna(puzzle["statement"]):
         st.caption("This puzzle set was published without its texts.")
     else:
         st.markdown("Context")
-        st.code(puzzle["context"], language=None, wrap_lines=True)
+        show_text(puzzle["context"])
         st.markdown("Statement")
-        st.code(puzzle["statement"], language=None, wrap_lines=True)
+        show_text(puzzle["statement"])
     st.markdown(f"Right answer: **{escaped(puzzle['answer_text'])}**")
     for who, name in (
         ("model", "The model"),

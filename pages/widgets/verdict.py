@@ -28,7 +28,7 @@ def show_what_is_left(it: Chosen) -> None:
     if steps.empty or it.best is None:
         return
     best = head_name(*it.best)
-    st.subheader(f"What is left of the gap of {best}", anchor=False)
+    st.header(f"What is left of the gap of {best}", anchor=False)
     chart = drawn(what_is_left, steps)
     show_chart(
         chart,

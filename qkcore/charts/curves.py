@@ -4,7 +4,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from qkcore.charts.theme import GREY, SMALL_FONT, legible
+from qkcore.charts.theme import GREY, LINES, SMALL_FONT, legible
 from qkcore.wording import accuracy_text, gap_text, percent, texts_of
 
 RULE = "surface rule"
@@ -129,7 +129,8 @@ def gap_chart(gaps: pd.DataFrame, by: str, title: str) -> alt.LayerChart:
 
     Args:
         gaps: the column `by`, n, gap, low, high, p.
-        by: "steps" or "distractors", or a column of names, such as runs.
+        by: "steps" or "distractors", or a column of names, such as runs; a line break in a name
+            begins a new line.
         title: whose gap, for the axis.
 
     >>> from qkcore import ResultStore, demo_store, exam, gap_chart, gaps
@@ -152,14 +153,16 @@ def gap_chart(gaps: pd.DataFrame, by: str, title: str) -> alt.LayerChart:
         alt.Tooltip("n:Q", title="Puzzles", format=","),
     ]
     base = alt.Chart(frame).encode(color=colour, tooltip=tooltip)
-    axis = alt.Axis(title=title, format="+d")
+    axis = alt.Axis(title=title, format="+d", titleAnchor="middle" if is_number else "end")
     if is_number:
         x = _whole_numbers(frame, by)
         bars = base.encode(x=x, y=alt.Y("low:Q", axis=axis), y2=alt.Y2("high:Q"))
         points = base.encode(x=x, y=alt.Y("gap:Q", axis=axis))
         zero = _zero_line().encode(y=alt.Y("zero:Q"))
     else:
-        y = alt.Y(f"{by}:N", title=None, axis=alt.Axis(labelLimit=200))
+        y = alt.Y(
+            f"{by}:N", title=None, axis=alt.Axis(labelLimit=0, labelExpr=LINES, labelOffset=-5)
+        )
         bars = base.encode(y=y, x=alt.X("low:Q", axis=axis), x2=alt.X2("high:Q"))
         points = base.encode(y=y, x=alt.X("gap:Q", axis=axis))
         zero = _zero_line().encode(x=alt.X("zero:Q"))
@@ -168,7 +171,7 @@ def gap_chart(gaps: pd.DataFrame, by: str, title: str) -> alt.LayerChart:
         bars.mark_rule(strokeWidth=2),
         points.mark_point(filled=True, size=80, opacity=1),
     ]
-    return alt.LayerChart(layer=layers, height=260 if is_number else 60 + 36 * len(frame))
+    return alt.LayerChart(layer=layers, height=260 if is_number else 60 + 40 * len(frame))
 
 
 def agreement_bars(agreement: pd.DataFrame, by: str, names: dict[str, str]) -> alt.LayerChart:
@@ -217,7 +220,7 @@ def agreement_bars(agreement: pd.DataFrame, by: str, names: dict[str, str]) -> a
         text=alt.Text("label:N"),
         detail=alt.Detail("order:Q"),
     )
-    return alt.LayerChart(layer=[bars, *legible(text)], height=90 + 34 * frame[by].nunique())
+    return alt.LayerChart(layer=[bars, *legible(text)], height=130 + 36 * frame[by].nunique())
 
 
 def margin_curves(exam: pd.DataFrame, candidates: tuple[str, ...] | None) -> alt.LayerChart:

@@ -9,7 +9,15 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from qkcore.charts.theme import CELL, GREY, grid_height, legible, rows_without_heads
+from qkcore.charts.theme import (
+    CELL,
+    GREY,
+    LINES,
+    grid_height,
+    legible,
+    rows_without_heads,
+    swatches,
+)
 from qkcore.wording import accuracy_text, gap_text, head_name, percent, texts_of
 
 GAIN_REACH = 0.5  # gains and gaps beyond 50 points are drawn as 50
@@ -24,6 +32,7 @@ def head_grid(
     title: str = "Accuracy",
     n_kv_heads: int | None = None,
     absent: Sequence[int] = (),
+    is_stretched: bool = False,
 ) -> alt.LayerChart:
     """A measure of every head as a heat map, a click on a cell selecting it.
 
@@ -38,6 +47,7 @@ def head_grid(
         n_kv_heads: lines between groups of heads that share keys; None or as many as heads draws
             none.
         absent: layers of the model that have no heads; each is an empty row that says so.
+        is_stretched: let the scale reach only as far from its middle as some head does.
 
     >>> from qkcore import ResultStore, demo_store, head_grid, measures
     >>> store = ResultStore.kept(demo_store())
@@ -59,11 +69,12 @@ def head_grid(
     tooltip = [alt.Tooltip("name:N", title="Head"), alt.Tooltip("text:N", title="Accuracy")]
     if measure != "accuracy":
         tooltip.append(alt.Tooltip("shown:N", title=title))
-    middle = 0.5 if measure == "auc" else chance
+    middle = 0.0 if measure == "gain" else 0.5 if measure == "auc" else chance
+    reach = float((heads[measure] - middle).abs().max()) if is_stretched else 0.0
     cells = (
         alt.Chart(frame)
         .mark_rect(cursor="pointer")
-        .encode(x=x, y=y, color=_colour(measure, title, middle), tooltip=tooltip)
+        .encode(x=x, y=y, color=_colour(measure, title, middle, reach), tooltip=tooltip)
         .add_params(alt.selection_point(name=CELL, fields=["layer", "head"], toggle=False))
     )
     layers = [cells]
@@ -91,7 +102,12 @@ def head_grid(
 def _hatching(cells: alt.Chart, cell_height: float) -> alt.Chart:
     """A stroke across each of the cells, which are so many pixels high."""
     return cells.mark_point(
-        shape=SLASH, size=min(cell_height, 24) ** 2 / 2, color=GREY, strokeWidth=1, opacity=0.7
+        shape=SLASH,
+        size=min(cell_height, 24) ** 2 / 2,
+        color=GREY,
+        strokeWidth=1,
+        opacity=0.7,
+        aria=False,
     )
 
 
@@ -103,7 +119,9 @@ def _muted(cells: alt.Chart) -> list[alt.Chart]:
     # Not a text, which some browsers' minimum size would blow up in a large grid
     sign = "M-0.6,-0.25L0.6,-0.25M-0.6,0.25L0.6,0.25"
     return [
-        cells.mark_point(shape=sign, size=60, stroke=stroke, strokeWidth=width, opacity=0.8)
+        cells.mark_point(
+            shape=sign, size=60, stroke=stroke, strokeWidth=width, opacity=0.8, aria=False
+        )
         for stroke, width in (("#ffffff", 3.5), ("#000000", 1.2))
     ]
 
@@ -111,37 +129,44 @@ def _muted(cells: alt.Chart) -> list[alt.Chart]:
 def _group_lines(n_heads: int, n_kv_heads: int) -> alt.Chart:
     """Lines between groups of heads that share keys."""
     starts = [head for head in range(1, n_heads) if head % (n_heads // n_kv_heads) == 0]
-    lines = alt.Chart(pd.DataFrame({"head": starts})).mark_rule(color=GREY, strokeWidth=1.5)
+    lines = alt.Chart(pd.DataFrame({"head": starts})).mark_rule(
+        color=GREY, strokeWidth=1.5, aria=False
+    )
     return lines.encode(x=alt.X("head:O", bandPosition=0))
 
 
 def _ring(cell: alt.Chart) -> alt.Chart:
     """A frame in the chosen head's colour; `cell` has the column who."""
     colour = alt.Stroke("who:N", scale=alt.Scale(domain=["head", "model"]), legend=None)
-    return cell.mark_rect(filled=False, strokeWidth=3).encode(stroke=colour)
+    return cell.mark_rect(filled=False, strokeWidth=3, aria=False).encode(stroke=colour)
 
 
-def _colour(measure: str, title: str, middle: float) -> alt.Color:
-    """A fixed diverging scale, mixed in RGB.
+def _colour(
+    measure: str, title: str, middle: float, reach: float = 0.0, n_values: int = 5
+) -> alt.Color:
+    """A diverging scale, mixed in RGB; fixed unless it is told how far to reach from its middle.
+
+    The legend of shares names so many values; where names take half a phone's width, few have room.
 
     So orange goes over grey to blue; the default goes over pink.
     """
-    if measure in ("gain", "gap"):
+    label = "format(datum.value, '.0%')"
+    if reach > 0:
+        ends = [middle - reach, middle + reach]
+        scale = alt.Scale(domain=ends, domainMid=middle, interpolate="rgb")
+        values = [ends[0], middle, ends[1]]
+        label = (
+            "format(100 * datum.value, '+.1f')" if measure == "gain" else label.replace(".0", ".1")
+        )
+    elif measure in ("gain", "gap"):
         scale = alt.Scale(
             domain=[-GAIN_REACH, GAIN_REACH], domainMid=0, interpolate="rgb", clamp=True
         )
-        values, label = [-0.5, 0, 0.5], "format(100 * datum.value, '+.0f')"  # points
+        values, label = [-0.5, -0.25, 0, 0.25, 0.5], "format(100 * datum.value, '+.0f')"  # points
     else:
         scale = alt.Scale(domain=[0, 1], domainMid=middle, interpolate="rgb")
-        values, label = [0, 0.5, 1], "format(datum.value, '.0%')"
-    legend = alt.Legend(
-        labelExpr=label,
-        orient="top",
-        gradientLength=160,
-        titleLimit=300,
-        values=values,
-        labelOverlap=True,
-    )
+        values = np.linspace(0, 1, n_values).tolist()
+    legend = swatches(labelExpr=label, values=values)
     return alt.Color(f"{measure}:Q", title=title, scale=scale, legend=legend)
 
 
@@ -197,14 +222,20 @@ def transfer_matrix(transfers: pd.DataFrame, chance: float) -> alt.LayerChart:
     frame = transfers.assign(
         text=texts_of(transfers, accuracy_text, "accuracy", "low", "high", "n"),
         name=names,
-        label=[
-            f"{name}\n{100 * accuracy:.1f}"
-            for name, accuracy in zip(names, transfers["accuracy"], strict=True)
-        ],
+        row=[f"{own}\n{name}" for own, name in zip(transfers["chosen_on"], names, strict=True)],
+        label=[f"{100 * accuracy:.1f}" for accuracy in transfers["accuracy"]],
     )
     base = alt.Chart(frame).encode(
-        x=alt.X("tested_on:N", title="Tested on", axis=alt.Axis(labelAngle=0, labelLimit=140)),
-        y=alt.Y("chosen_on:N", title="Chosen on"),
+        x=alt.X(
+            "tested_on:N",
+            title="Tested on",
+            axis=alt.Axis(labelAngle=-40, labelLimit=0, labelOverlap=False),
+        ),
+        y=alt.Y(
+            "row:N",
+            title="Chosen on",
+            axis=alt.Axis(labelExpr=LINES, labelLimit=0, labelOffset=-5),
+        ),
         tooltip=[
             alt.Tooltip("chosen_on:N", title="Chosen on"),
             alt.Tooltip("tested_on:N", title="Tested on"),
@@ -212,11 +243,13 @@ def transfer_matrix(transfers: pd.DataFrame, chance: float) -> alt.LayerChart:
             alt.Tooltip("text:N", title="Accuracy"),
         ],
     )
-    cells = base.mark_rect().encode(color=_colour("accuracy", "Accuracy on test puzzles", chance))
+    cells = base.mark_rect().encode(
+        color=_colour("accuracy", "Accuracy on test puzzles", chance, n_values=3)
+    )
     own = base.transform_filter("datum.chosen_on == datum.tested_on").mark_rect(
         filled=False, stroke=GREY, strokeWidth=2
     )
-    labels = legible(base.encode(text=alt.Text("label:N")), lineBreak="\n", dy=-7)  # of two lines
+    labels = legible(base.encode(text=alt.Text("label:N")))
     return alt.LayerChart(
-        layer=[cells, own, *labels], height=120 + 54 * frame["chosen_on"].nunique()
+        layer=[cells, own, *labels], height=190 + 40 * frame["chosen_on"].nunique()
     )

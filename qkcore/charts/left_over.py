@@ -42,8 +42,9 @@ def what_is_left(steps: pd.DataFrame) -> alt.LayerChart:
         alt.Tooltip("text:N", title="Head ahead by"),
         alt.Tooltip("beside:N", title="Best rival so far"),
     ]
-    y = alt.Y("step:N", sort=None, title=None, axis=alt.Axis(labelLimit=200))
-    axis = alt.Axis(title="Head ahead of its best rival, points", format="+d")
+    y = alt.Y("step:N", sort=None, title=None, axis=alt.Axis(labelLimit=0))
+    # Ends where the axis ends: on a phone it is wider than the axis, and would be cut on the right.
+    axis = alt.Axis(title="Head ahead of its best rival, points", format="+d", titleAnchor="end")
     base = alt.Chart(frame).encode(y=y, tooltip=tooltip)
     colour = alt.Color("who:N", scale=alt.Scale(domain=["head", "model"]), legend=None)
     end = alt.X("left:Q", axis=axis, scale=alt.Scale(zero=True, nice=True))

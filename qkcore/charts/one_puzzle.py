@@ -12,7 +12,8 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from qkcore.charts.theme import CELL, GREY, grid_height, rows_without_heads
+from qkcore.charts.theme import CELL, GREY, grid_height, rows_without_heads, swatches
+from qkcore.wording import is_right_to_left
 
 COLUMNS = 44  # characters a line of the token strip: what fits a phone
 MAX_TOKENS = 2_000  # tokens that are drawn; the table has all of them
@@ -56,13 +57,7 @@ def puzzle_grid(
             "scaled:Q",
             title=legend,
             scale=alt.Scale(domain=[-2, 2], domainMid=0, clamp=True, interpolate="rgb"),
-            legend=alt.Legend(
-                orient="top",
-                gradientLength=220,
-                titleLimit=340,
-                values=[-2, -1, 0, 1, 2],
-                format="+",
-            ),
+            legend=swatches(values=[-2, -1, 0, 1, 2], format="+"),
         )
     )
     cells = cells.add_params(alt.selection_point(name=CELL, fields=["layer", "head"], toggle=False))
@@ -175,9 +170,7 @@ def token_strip(frame: pd.DataFrame, legend: str) -> alt.LayerChart:
         "value:Q",
         title=legend,
         scale=alt.Scale(domain=[-reach, reach], domainMid=0, clamp=True, interpolate="rgb"),
-        legend=alt.Legend(
-            orient="top", gradientLength=200, titleLimit=340, format="~g", tickCount=3
-        ),
+        legend=swatches(values=_three(reach), format="~g"),
     )
     ring = alt.Stroke("who:N", scale=alt.Scale(domain=["chosen head"]), legend=None)
     key = frame[frame["is_key"]].assign(who="chosen head")
@@ -204,6 +197,17 @@ def token_strip(frame: pd.DataFrame, legend: str) -> alt.LayerChart:
     return chart.resolve_scale(color="independent")
 
 
+def _three(reach: float) -> list[float]:
+    """A readable number within reach, its opposite and 0.
+
+    >>> _three(7.43), _three(0.0123)
+    ([-7.0, 0, 7.0], [-0.01, 0, 0.01])
+    """
+    unit = 10.0 ** np.floor(np.log10(reach))
+    most = float(f"{np.floor(reach / unit) * unit:.1g}")
+    return [-most, 0, most]
+
+
 def _placed(frame: pd.DataFrame) -> pd.DataFrame:
     """With each token's text as drawn, its box and where its text begins.
 
@@ -217,11 +221,28 @@ def _placed(frame: pd.DataFrame) -> pd.DataFrame:
     texts = [shown(text) for text in frame["text"]]
     # A token is drawn from its first letter; the space before it belongs to its tint.
     indent = [_width(text) - _width(text.lstrip(" ")) for text in texts] * (frame["start"] > 0)
+    frame = frame.assign(drawn=[text.lstrip(" ") for text in texts], at=frame["start"] + indent)
+    frame = _turned(frame)
     return frame.assign(
-        drawn=[text.lstrip(" ") for text in texts],
-        at=frame["start"] + indent,
         below=frame["line"] + 0.92,
         middle=frame["line"] + 0.46,
+    )
+
+
+def _turned(frame: pd.DataFrame) -> pd.DataFrame:
+    """Lines written from right to left begin at the right edge, token after token.
+
+    A token's letters are turned by whoever draws them.
+    """
+    line_texts = frame.groupby("line")["text"].transform("".join)
+    is_turned = line_texts.map(is_right_to_left).to_numpy(dtype=bool)
+    width = max(COLUMNS, int(frame["end"].max()))
+    start, end = width - frame["end"], width - frame["start"]
+    return frame.assign(
+        start=frame["start"].where(~is_turned, start),
+        end=frame["end"].where(~is_turned, end),
+        # Drawn from its left edge, where in such a line the space after it stands, if any
+        at=frame["at"].where(~is_turned, start),
     )
 
 
@@ -250,7 +271,7 @@ def premise_bars(frame: pd.DataFrame, legend: str) -> alt.LayerChart:
         "value:Q",
         title=legend,
         scale=alt.Scale(domain=[-reach * 1.1, reach * 1.1], nice=False),
-        axis=alt.Axis(tickCount=4, format="~g"),
+        axis=alt.Axis(tickCount=4, format="~g", titleAnchor="end"),
     )
     bars = alt.Chart(frame).mark_bar(height=10, color=GREY).encode(x=x, y=y, tooltip=tooltip)
     proof = (

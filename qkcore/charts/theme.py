@@ -18,6 +18,7 @@ from qkcore.bundled import APP
 
 GREY = "#8a8f98"  # legible on white and on near-black
 CELL = "cell"  # the name of a grid's selection; its value holds layer and head
+LINES = "split(datum.label, '\\n')"  # `labelExpr` of labels of several lines
 FONT = 13  # pixels: labels on marks
 SMALL_FONT = 12  # labels beside lines
 CELL_HEIGHT = 30  # pixels a layer of a grid, while there is room
@@ -49,6 +50,25 @@ def rows_without_heads(absent: Sequence[int], n_layers: int) -> alt.Chart:
             text=alt.TextValue("no heads"),
             tooltip=alt.Tooltip("name:N", title="Layer"),
         )
+    )
+
+
+def swatches(**legend: Any) -> alt.Legend:
+    """A legend of a scale of numbers: a square of colour for each of a few values.
+
+    Never the browser's bar of colours: its gradient is named by the page's address, and is gone
+    once a click has changed that.
+
+    Args:
+        legend: for `alt.Legend`; `values` says which values.
+    """
+    return alt.Legend(
+        type="symbol",
+        symbolType="square",
+        orient="top",
+        direction="horizontal",
+        titleLimit=340,
+        **legend,
     )
 
 

@@ -382,6 +382,12 @@ def compared(
     return pd.concat(frames, ignore_index=True)
 
 
+def same_answers(one: pd.DataFrame, other: pd.DataFrame) -> set[str]:
+    """Who of "head" and "model" answers the same to every puzzle that two runs' exams share."""
+    both = one.merge(other, on="puzzle_id", suffixes=("", "_other"))
+    return {who for who in ("head", "model") if (both[who] == both[f"{who}_other"]).all()}
+
+
 def compared_runs(
     store: ResultStore,
     run_id: str,

@@ -259,5 +259,5 @@ def test_precompute_asks_as_a_chat_when_told_to(chat_folder, tmp_path):
 def test_chat_with_a_model_that_has_no_chat_template_is_one_line(tiny_folder, capsys):
     assert main(["check", "--model", str(tiny_folder), "--chat"]) == 2
     assert capsys.readouterr().err.startswith(
-        "qkcore check: error: the tokenizer has no chat template; ask without it"
+        "qkscope check: error: the tokenizer has no chat template; ask without it"
     )

@@ -236,7 +236,7 @@ def test_a_quantised_checkpoint_names_the_package_that_it_needs(
     monkeypatch.setattr(quantising, "_is_installed", lambda _: False)
     say(saved, told)
     assert main(["check", "--model", str(saved)]) == 2
-    assert capsys.readouterr().err == f"qkcore check: error: {saved} {sentence}\n"
+    assert capsys.readouterr().err == f"qkscope check: error: {saved} {sentence}\n"
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,14 @@ def marks(n: int = 200) -> pd.DataFrame:
     )
 
 
+def test_the_names_of_runs_are_never_cut():
+    frame = gaps(marks(), ["steps"]).assign(run=["a" * 60, "b\nb" * 20, "c"])
+    spec = gap_chart(frame, "run", "Gap").to_dict()
+    axes = [one["encoding"]["y"].get("axis", {}) for one in spec["layer"] if "y" in one["encoding"]]
+    assert axes
+    assert all(axis["labelLimit"] == 0 for axis in axes)
+
+
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e6])
 @pytest.mark.parametrize("candidates", [("true", "false"), None])
 def test_no_bar_of_margins_mixes_right_and_wrong_and_each_puzzle_is_in_one(scale, candidates):

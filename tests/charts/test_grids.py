@@ -44,6 +44,21 @@ def test_hovering_a_cell_gives_the_exact_value_with_n():
     ]
 
 
+@pytest.mark.parametrize("reach", [0.05, 0.4])
+def test_stretched_colours_reach_as_far_from_chance_as_some_head_does(reach):
+    heads = HEADS.assign(accuracy=[0.5 - reach / 2, 0.5 + reach])
+    chart = head_grid(heads, 0.5, None, is_stretched=True).to_dict()
+    scale = chart["layer"][0]["encoding"]["color"]["scale"]
+    assert scale["domain"] == pytest.approx([0.5 - reach, 0.5 + reach])
+    assert scale["domainMid"] == 0.5
+
+
+def test_heads_that_are_all_at_chance_leave_nothing_to_stretch():
+    heads = HEADS.assign(accuracy=0.5)
+    chart = head_grid(heads, 0.5, None, is_stretched=True).to_dict()
+    assert chart["layer"][0]["encoding"]["color"]["scale"]["domain"] == [0, 1]
+
+
 def test_only_the_chosen_head_is_ringed():
     chart = head_grid(HEADS, 0.5, (0, 1)).to_dict()
     ring = chart["datasets"][chart["layer"][1]["data"]["name"]]

@@ -38,6 +38,17 @@ def strip_frame(texts, premises, values=None, key=0):
     return frame.assign(is_key=frame["token"] == key, in_scale=frame["token"] > 0)
 
 
+def test_a_premise_from_right_to_left_begins_at_the_right_and_others_at_the_left():
+    texts = ["Max", " is", " red.", "\u05de\u05e7\u05e1", " \u05d0\u05d3\u05d5\u05dd."]
+    spec = token_strip(strip_frame(texts, [0, 0, 0, 1, 1]), "x").to_dict()
+    (words,) = [rows for rows in spec["datasets"].values() if "ink" in rows[0]]
+    assert [row["start"] for row in words[:3]] == [0, 3, 6]
+    first, second = words[3:]
+    assert first["end"] == COLUMNS
+    assert second["end"] == first["start"]
+    assert second["start"] < second["end"]
+
+
 def test_the_grid_has_a_sign_in_every_cell_and_a_named_selection(grid):
     spec = puzzle_grid(grid, (2, 3), "Margin").to_dict()
     marks = [

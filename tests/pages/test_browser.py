@@ -142,6 +142,36 @@ def test_a_click_on_a_cell_opens_that_head_and_the_link_opens_it_again(page, chr
     elsewhere.context.close()
 
 
+def test_a_click_moves_nothing_keeps_the_legends_colours_and_the_sidebar_follows(page, address):
+    page.goto(f"{address}/head-grid")
+    settle(page)
+    place = cell(page, layer=0, head=1)
+    scrolled = "document.querySelector('[data-testid=stMain]').scrollTop"
+    before = page.evaluate(scrolled)
+    page.mouse.click(*place)
+    page.get_by_role("heading", name="L0 H1").wait_for()
+    settle(page)
+    assert page.evaluate(scrolled) == before
+    sidebar = page.get_by_test_id("stSidebar")
+    assert [sidebar.get_by_label(name, exact=True).input_value() for name in ("Layer", "Head")] == [
+        "0",
+        "1",
+    ]
+    legend = page.get_by_test_id("stVegaLiteChart").first.locator("svg g.role-legend-symbol path")
+    colours = [one.get_attribute("fill") for one in legend.all()]
+    assert len(set(colours)) == 5
+    assert not any("url" in colour for colour in colours)
+
+
+def test_a_link_into_another_page_leaves_each_name_once_in_the_address(page, family_address):
+    page.goto(f"{family_address}/puzzles?run=planted-2&layer=2&head=3")
+    settle(page)
+    page.get_by_text("Open in Try a puzzle").click()
+    page.wait_for_url("**/try-a-puzzle?**")
+    settle(page)
+    assert [page.url.count(f"{name}=") for name in ("run", "layer", "head", "puzzle")] == [1] * 4
+
+
 def test_hovering_a_cell_shows_its_accuracy_with_n(page, address):
     page.goto(f"{address}/head-grid")
     settle(page)
@@ -256,14 +286,14 @@ def test_a_measure_and_a_filter_come_back_with_the_link(page, family_address):
 def test_a_row_of_the_puzzles_table_opens_that_puzzle(page, family_address):
     page.goto(f"{family_address}/puzzles?run=planted-1")
     settle(page)
-    before = page.get_by_role("heading", level=3).first.inner_text()
+    before = page.get_by_role("heading", level=2).first.inner_text()
     table = page.get_by_test_id("stDataFrame").first
     table.locator("canvas").first.wait_for()
     page.wait_for_timeout(1_000)  # until the grid takes clicks
     box = table.bounding_box()
     page.mouse.click(box["x"] + 18, box["y"] + 38 + 35 * 2)  # the checkbox of a row further down
     settle(page)
-    heading = page.get_by_role("heading", level=3).first.inner_text()
+    heading = page.get_by_role("heading", level=2).first.inner_text()
     assert re.fullmatch(r"g\d+-[01]", heading)
     assert heading != before
     assert f"puzzle_id={heading}" in page.url

@@ -66,7 +66,7 @@ def test_a_puzzle_is_typed_a_head_clicked_and_the_link_opens_both_again(live, ch
     )
     assert "The right answer is true (2 steps)" in main_text(live)
     live.mouse.click(*cell(live, layer=3, head=2, n_layers=8, n_heads=4))
-    live.get_by_role("heading", name="Why L3 H2 answers so").wait_for()
+    live.get_by_role("heading", name="What the query of L3 H2 matches").wait_for()
     settle(live)
     headline = next(line for line in main_text(live).splitlines() if "The right answer is" in line)
     assert "L3 H2 says" in headline
@@ -75,7 +75,7 @@ def test_a_puzzle_is_typed_a_head_clicked_and_the_link_opens_both_again(live, ch
     elsewhere.goto(link_on(live))
     scored(elsewhere)
     assert headline in main_text(elsewhere)
-    assert elsewhere.get_by_role("heading", name="Why L3 H2 answers so").is_visible()
+    assert elsewhere.get_by_role("heading", name="What the query of L3 H2 matches").is_visible()
     assert link_on(elsewhere) == link_on(live)
     elsewhere.context.close()
     assert not errors

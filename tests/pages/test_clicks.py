@@ -6,6 +6,7 @@ import gc
 import pandas as pd
 import pytest
 
+from pages.main.chosen import CLICKED
 from pages.widgets import clicks
 from tests import ROOT, files_of
 from tests.pages.opening import LISTED, MAIN, opened
@@ -37,6 +38,20 @@ def test_a_click_on_a_cell_chooses_its_head_and_one_beside_the_cells_none(sessio
     session["grid"] = Selected(cell=[])
     clicks.taking_head("grid")()
     assert (session.layer, session.head) == (2, 5)
+
+
+def test_a_click_beside_the_head_leaves_the_pickers_for_the_whole_page(session):
+    session["grid"] = Selected(cell=[{"layer": 2, "head": 5}])
+    clicks.opening_head("grid")()
+    assert session[CLICKED] == (2, 5)
+    assert (session.layer, session.head) == (0, 0)
+    click = clicks.opening_ranked("ranking", [(4, 1), (3, 0)])
+    session["ranking"] = Selected(cells=[(1, "accuracy")])
+    click()
+    assert session[CLICKED] == (3, 0)
+    session["ranking"] = Selected(cells=[])
+    click()
+    assert session[CLICKED] == (3, 0)
 
 
 def test_a_click_on_a_row_opens_the_puzzle_that_stood_there(session):

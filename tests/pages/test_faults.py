@@ -149,7 +149,7 @@ def settled(at: AppTest) -> str:
 
 def words(at: AppTest) -> str:
     assert not at.exception
-    kinds = ("subheader", "markdown", "caption", "info", "error", "warning")
+    kinds = ("header", "markdown", "caption", "info", "error", "warning")
     return " ".join(element.value for kind in kinds for element in getattr(at, kind))
 
 

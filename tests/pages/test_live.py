@@ -2,6 +2,7 @@
 
 import gc
 import importlib.util
+import re
 import shutil
 import subprocess
 import sys
@@ -65,7 +66,7 @@ def typed(at: AppTest, context=None, statement=None, own=None, answer=None) -> A
 
 
 def sections(at: AppTest) -> list[str]:
-    return [one.value for one in at.subheader if one.value in SECTIONS]
+    return [one.value for one in at.header if one.value in SECTIONS]
 
 
 def answers(at: AppTest):
@@ -155,7 +156,7 @@ def test_a_stored_puzzle_gets_the_stored_scores(open_page):
 def test_a_link_opens_the_puzzle_and_head_and_gives_itself_again(open_page):
     at = open_page(shared=TRUE, layer="2", head="3")
     assert at.text_area(key="live context").value == TRUE.puzzle.context
-    assert "Why L2 H3 answers so" in [one.value for one in at.subheader]
+    assert "What the query of L2 H3 matches" in [one.value for one in at.header]
     link = next(code.value for code in at.code if "puzzle=" in code.value)
     again = open_page(**dict(part.split("=", 1) for part in link.split("?")[1].split("&")))
     assert grid(again).equals(grid(at))
@@ -262,6 +263,18 @@ def test_an_answer_that_contradicts_the_proof_is_pointed_out(open_page):
     assert answers(at)["That is"].str.contains("right|wrong").all()
 
 
+def test_a_visitor_may_say_which_answer_is_right_where_it_could_not_be_worked_out(open_page):
+    at = typed(open_page(shared=TRUE), context="Blue is the new green. Max hums.")
+    assert "could not be worked out from this text. Which answer is right?" in said(at)
+    assert "does not follow" not in said(at)
+    assert set(answers(at)["That is"]) == {"?"}
+    at = answered(at.button(key="say false").click().run())
+    assert "The right answer is **false**" in said(at)
+    assert answers(at)["That is"].str.contains("right|wrong").all()
+    assert at.selectbox(key="live answer").value == "false"
+    assert not [one for one in at.button if one.key and one.key.startswith("say ")]
+
+
 def test_where_nothing_follows_nobody_is_right_or_wrong(open_page):
     at = typed(open_page(shared=TRUE), statement="Max is happy.")
     assert "Nobody has said which answer is right" in said(at)
@@ -273,7 +286,7 @@ def test_the_head_in_view_is_the_one_of_the_sidebar(open_page):
     at = open_page(shared=TRUE)
     at.number_input(key="layer").set_value(3)
     at.number_input(key="head").set_value(2).run()
-    assert "Why L3 H2 answers so" in [one.value for one in at.subheader]
+    assert "What the query of L3 H2 matches" in [one.value for one in at.header]
     assert "picked by hand" in said(at)
     shown = next(one.value for one in at.markdown if "ringed token" in one.value)
     assert f"**{grid(at).loc[(3, 2), 'margin']:.3g}**" in shown
@@ -293,6 +306,11 @@ def test_changes_are_scored_when_asked_for(open_page):
     assert table["Truth"].tolist()[:4] == ["true", "false", "unknown", "unknown"]
     assert table["In the proof"].tolist()[:4] == ["", "", "yes", "yes"]
     assert "changes its answer" in said(at)
+    # Both premises are needed, so the last sentence counts how often the head minds.
+    (name,) = [one for one in table.columns if re.fullmatch(r"L\d+ H\d+", one)]
+    n_flips = table[name].iloc[2:4].str.contains("flips").sum()
+    expected = f"says something else in **{n_flips} of 2** cases"
+    assert (expected if n_flips else "does not depend on the proof") in said(at)
     at.text_input(key="live statement").set_value("Max is not cold.").run()
     typed(at)
     # Another puzzle has other changes
@@ -305,13 +323,13 @@ def test_without_a_store_the_page_says_so_and_still_scores(open_page, tmp_path):
     assert "There is no result store at" in at.info[0].value
     assert answers(at).index.tolist() == ["the model", "L0 H0"]
     at.number_input(key="live layer").set_value(5).run()
-    assert "Why L5 H0 answers so" in [one.value for one in at.subheader]
+    assert "What the query of L5 H0 matches" in [one.value for one in at.header]
 
 
 def test_a_run_of_another_model_is_no_measure(open_page, planted_path):
     at = open_page(planted_path, shared=replace(TRUE, layer=7, head=3))
     assert "The run in the sidebar is not of the model reference" in at.info[0].value
-    assert "Why L7 H3 answers so" in [one.value for one in at.subheader]
+    assert "What the query of L7 H3 matches" in [one.value for one in at.header]
 
 
 def test_a_run_in_few_bits_is_no_measure_for_whole_weights(open_page, tmp_path):

@@ -1,5 +1,8 @@
 """Each page in Streamlit's own test runner, on a store whose results are known."""
 
+from dataclasses import replace
+from itertools import pairwise
+
 import duckdb
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -33,7 +36,7 @@ def opened(monkeypatch, path, page=PAGES[0], **query) -> AppTest:
 
 def said(at: AppTest) -> str:
     """All the words of the page, whatever element they stand in."""
-    kinds = ("title", "subheader", "markdown", "caption", "info", "error", "warning")
+    kinds = ("title", "header", "markdown", "caption", "info", "error", "warning")
     return " ".join(element.value for kind in kinds for element in getattr(at, kind)).replace(
         "\xa0", " "
     )
@@ -52,6 +55,24 @@ def test_a_page_runs_without_exception_and_its_charts_have_words(page, family_pa
     assert charts or page in (PUZZLES, METHOD)
     assert at.get("arrow_data_frame") or at.dataframe
     assert all(len(chart.proto.alt) > 20 for chart in charts)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_headings_leave_out_no_level(page, family_path, monkeypatch):
+    at = opened(monkeypatch, family_path, page)
+    levels = [int(one.proto.tag[1]) for one in at.main.get("heading")] or [
+        int(one.tag[1]) for kind in ("title", "header", "subheader") for one in getattr(at, kind)
+    ]
+    assert levels[0] == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels)), levels
+
+
+def test_the_gap_has_no_picker_where_there_is_no_grid_to_pick_for(tmp_path, monkeypatch):
+    path = store_of(tmp_path, [replace(one, distractors=None) for one in planted_puzzles()])
+    at = opened(monkeypatch, path, "pages/results/difficulty.py")
+    assert not at.exception
+    assert "so there is no grid" in said(at)
+    assert [one.label for one in at.main.selectbox] == ["Vote"]
 
 
 def test_the_headline_reports_the_validation_choice_on_test_puzzles(planted_path, monkeypatch):
@@ -133,10 +154,10 @@ def test_the_chosen_head_is_kept_when_the_page_changes(planted_path, monkeypatch
     at.number_input(key="layer").set_value(0)
     at.number_input(key="head").set_value(3).run()
     at.switch_page(str(ROOT / PAGES[1])).run()
-    assert at.subheader[0].value == "L0 H3"
+    assert at.header[0].value == "L0 H3"
     assert "looks better than it is" in said(at)
     at.button[0].click().run()
-    assert at.subheader[0].value == "L1 H2"
+    assert at.header[0].value == "L1 H2"
 
 
 def test_another_run_brings_its_own_best_head(tmp_path, monkeypatch):
@@ -202,7 +223,7 @@ def test_what_a_page_needs_and_is_no_longer_there_is_said_in_a_sentence(planted_
 def test_names_with_markup_are_shown_as_typed(tmp_path, monkeypatch):
     path = planted_store(tmp_path / "odd.duckdb", model="<b>*m*</b>", puzzle_set="[x](http://y)")
     at = opened(monkeypatch, path)
-    shown = at.subheader[0].value.replace(WORD_JOINER, "")
+    shown = at.header[0].value.replace(WORD_JOINER, "")
     assert shown == r"\<b\>\*m\*\</b\> on \[x\]\(http\://y\)"
 
 

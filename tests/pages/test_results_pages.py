@@ -16,7 +16,16 @@ import pytest
 
 from pages.main.controls import forget_links
 from tests.pages.test_pages import METHOD, PAGES, ROOT, opened, said
-from tests.stores import N_HEADS, family_store, planted_store
+from tests.stores import (
+    N_HEADS,
+    family_store,
+    planted_puzzles,
+    planted_run,
+    planted_scores,
+    planted_store,
+    publish_parts,
+    write_parts,
+)
 
 PAGE = {page.split("/")[-1].removesuffix(".py"): page for page in PAGES}
 
@@ -88,6 +97,22 @@ def test_the_puzzles_page_filters_by_who_is_right(marks, family_path, monkeypatc
     assert f"**{n}** test puzzle" in said(at)
 
 
+def test_a_puzzle_that_a_filter_leaves_out_makes_room_without_a_word(family_path, monkeypatch):
+    at = opened(monkeypatch, family_path, PAGE["puzzles"], run="planted-1", puzzle_id="g6-0")
+    assert at.selectbox(key="puzzle_id").value == "g6-0"
+    at.selectbox(key="answer").set_value("false").run()
+    assert not at.warning
+    assert at.selectbox(key="puzzle_id").value == "g6-1"
+
+
+def test_columns_without_a_value_are_not_in_a_table_of_puzzles():
+    from pages.widgets.puzzle import columns_of
+
+    table = pd.DataFrame({"margin": [1.0], "steps": pd.array([pd.NA], "Int64"), "statement": "x"})
+    assert columns_of(table) == ["statement", "margin"]
+    assert columns_of(table.assign(steps=2)) == ["statement", "margin", "steps"]
+
+
 def test_the_puzzles_page_finds_text_and_opens_a_puzzle(family_path, monkeypatch):
     at = opened(monkeypatch, family_path, PAGE["puzzles"], run="planted-1")
     at.text_input(key="find").set_value("CONTEXT 11.").run()
@@ -127,7 +152,23 @@ def test_transfer_needs_two_sets_and_compare_two_runs_on_one(planted_path, monke
 def test_compare_offers_only_runs_on_the_same_puzzles(family_path, monkeypatch):
     at = opened(monkeypatch, family_path, PAGE["compare"], run="planted-1")
     assert at.selectbox(key="other").options == ["planted-post"]
-    assert "L1 H2 here − L1 H2 there: **" in said(at)
+    same = "**the same answer to all 60 test puzzles**, so there is no difference to measure."
+    assert f"L1 H2 here − L1 H2 there: {same}" in said(at)
+    assert f"model here − model there: {same}" in said(at)
+
+
+def test_compare_measures_what_differs_and_names_what_does_not(tmp_path, monkeypatch):
+    path, puzzles = planted_store(tmp_path / "s.duckdb"), planted_puzzles()
+    qk, logits = planted_scores(puzzles)
+    logits[::2] = logits[::2, ::-1]
+    parts = write_parts(tmp_path / "parts", puzzles, qk, logits)
+    publish_parts(path, planted_run(puzzles, run_id="other", rope="post"), puzzles, parts)
+    at = opened(monkeypatch, path, PAGE["compare"], run="planted-1")
+    text = said(at)
+    assert not at.exception
+    assert "L1 H2 here − L1 H2 there: **the same answer to all 60 test puzzles**" in text
+    assert re.search(r"model here − model there: \*\*\S+ points", text)
+    assert "Above zero, this run is more right than the other" in text
 
 
 def test_compare_says_how_many_heads_keep_their_place(family_path, monkeypatch):
@@ -180,14 +221,6 @@ def test_the_worked_examples_products_add_up_on_the_page(family_path, monkeypatc
 
 
 def test_a_run_without_texts_still_shows_who_is_right(tmp_path, monkeypatch):
-    from tests.stores import (
-        planted_puzzles,
-        planted_run,
-        planted_scores,
-        publish_parts,
-        write_parts,
-    )
-
     puzzles, path = planted_puzzles(), tmp_path / "bare.duckdb"
     parts = write_parts(tmp_path / "parts", puzzles, *planted_scores(puzzles))
     publish_parts(path, planted_run(puzzles), puzzles, parts, with_texts=False)
@@ -294,6 +327,24 @@ def same(answer: pd.DataFrame, table: pd.DataFrame) -> bool:
         or np.allclose(100 * rows[name], shown[name], equal_nan=True)
         for name in shared
     )
+
+
+def test_tables_give_shares_in_percent_and_differences_in_points():
+    from pages.widgets.exports import shown
+
+    both = {"accuracy": [0.75], "low": [0.7], "high": [0.8], "gap": [-0.05], "gap_low": [-0.1]}
+    table = shown(pd.DataFrame(both))
+    units = {name: one["type_config"]["format"] for name, one in table["column_config"].items()}
+    assert {name for name, form in units.items() if "%%" in form} == {"accuracy", "low", "high"}
+    assert table["data"]["gap"].tolist() == [-5.0]
+    assert table["column_config"]["gap"]["label"] == "gap, points"
+    of_gap = shown(pd.DataFrame({"gap": [0.1], "low": [0.0], "high": [0.2], "p": [0.5]}))
+    assert not any("%%" in one["type_config"]["format"] for one in of_gap["column_config"].values())
+    assert {one["label"] for one in of_gap["column_config"].values()} == {
+        "gap, points",
+        "low, points",
+        "high, points",
+    }
 
 
 def test_a_snippet_runs_in_a_fresh_python(family_path, monkeypatch):

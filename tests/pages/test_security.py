@@ -264,7 +264,7 @@ def words(at: AppTest) -> str:
     kinds = (
         "title",
         "header",
-        "subheader",
+        "header",
         "markdown",
         "caption",
         "info",

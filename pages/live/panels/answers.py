@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from pages.live.typed import say_answer
 from pages.live.viewed import View
 from qkcore.results.one_puzzle import answer_rows
 from qkcore.results.scores import RIGHT, WRONG
@@ -19,11 +20,22 @@ SIGNS = {RIGHT: f"✓{NO_BREAK}right", WRONG: f"✗{NO_BREAK}wrong", "": "?"}
 def show_answers(view: View) -> None:
     """Headline, table, and the proof."""
     rows = answer_rows(view.result.scores, *view.place, view.by, view.own_leads)
-    st.subheader("Who gets it right", anchor=False)
+    st.header("Who gets it right", anchor=False)
     said = [
         _sentence(*row) for row in zip(rows["who"], rows["answer"], rows["verdict"], strict=True)
     ]
-    st.markdown(f"{_truth_sentence(view)} {' '.join(said)}")
+    is_asked = view.puzzle.answer is None and view.truth.solution is None
+    told = [*said, _truth_sentence(view)] if is_asked else [_truth_sentence(view), *said]
+    st.markdown(" ".join(told))
+    if is_asked:
+        with st.container(horizontal=True):
+            for candidate in view.puzzle.candidates:
+                st.button(
+                    escaped(candidate),
+                    on_click=say_answer,
+                    args=(candidate,),
+                    key=f"say {candidate}",
+                )
     st.dataframe(_table(view, rows), hide_index=True, width="stretch", column_config=_columns())
     st.caption(
         f"{view.name}: {view.how}. Test puzzles are those of the run in the sidebar; an answer is "
@@ -37,7 +49,9 @@ def show_answers(view: View) -> None:
 def _truth_sentence(view: View) -> str:
     puzzle, found = view.puzzle, view.truth
     if puzzle.answer is None:
-        return "Nobody has said which answer is right, and it does not follow."
+        if found.solution is None:
+            return "The right answer could not be worked out from this text. Which answer is right?"
+        return "Nobody has said which answer is right, and neither follows from the context."
     in_steps = ""
     if found.solution is not None and found.answer == puzzle.answer:
         in_steps = f" ({_steps(found.solution.steps)})"

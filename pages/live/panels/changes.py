@@ -26,7 +26,7 @@ TRIED, JOB = "live tried", "live job what if"
 
 def show_what_if(view: View) -> None:
     """Pick changes, press the button, see who flips."""
-    st.subheader("What if", anchor=False)
+    st.header("What if", anchor=False)
     kinds = st.multiselect(
         "Changes", KINDS, default=KINDS, format_func=NAMES.__getitem__, key="live kinds"
     )
@@ -61,7 +61,27 @@ def _show_summary(view: View, table: pd.DataFrame) -> None:
         f"{name} changes its answer **{int(after[f'{who}_flips'].sum())}** times"
         for who, name in _names(view, table).items()
     ]
-    st.markdown(f"In {len(after):,} changes, {', '.join(said)}.")
+    st.markdown(f"In {len(after):,} changes, {', '.join(said)}. {_on_the_proof(view, after)}")
+
+
+def _on_the_proof(view: View, after: pd.DataFrame) -> str:
+    """Whether the head's answer hangs on the premises that the right answer hangs on."""
+    dropped, sentences = after[after["kind"] == "dropped"], view.result.alignment.sentences
+    is_needed = [sentences[one] in view.truth.proof for one in dropped["premise"]]
+    needed = dropped[is_needed]
+    if needed.empty:
+        return ""
+    n_flips, n = int(needed["head_flips"].sum()), len(needed)
+    if not n_flips:
+        premises = "the premise" if n == 1 else f"any of the {n} premises"
+        return (
+            f"**{view.name} does not depend on the proof:** without {premises} that it needs, the "
+            "head says the same."
+        )
+    return (
+        f"Without a premise that the proof needs, {view.name} says something else in "
+        f"**{n_flips} of {n}** cases."
+    )
 
 
 def _show_table(view: View, table: pd.DataFrame) -> None:

@@ -16,7 +16,7 @@ def show_grid(view: View) -> None:
     puzzle = view.puzzle
     voters = view.by.voters if view.by else ()
     frame = grid_frame(view.result.scores, view.by.typical if view.by else None, voters)
-    st.subheader("Every head on this puzzle", anchor=False)
+    st.header("Every head on this puzzle", anchor=False)
     towards = escaped(puzzle.candidates[puzzle.answer or 0])
     n_plus = int((frame["mark"] == "+").sum())
     what = "right" if puzzle.answer is not None else "for the first candidate"

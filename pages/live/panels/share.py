@@ -15,7 +15,7 @@ from qkcore.wording import escaped
 
 def show_share(view: View) -> None:
     """Three tabs, each with something to copy."""
-    st.subheader("Take it away", anchor=False)
+    st.header("Take it away", anchor=False)
     quantize = settings().quantised(view.shared.model)
     link, python, shell = st.tabs(["Link", "Python", "Shell"])
     with link:

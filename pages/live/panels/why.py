@@ -1,4 +1,4 @@
-"""Why the head in view answers so: its candidates' queries against every token of the prompt."""
+"""What the head in view matches: its candidates' queries against every token of the prompt."""
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ SINK = (
 
 def show_why(view: View) -> None:
     """Tinted prompt on the left, sums of premises on the right, table twins."""
-    st.subheader(f"Why {view.name} answers so", anchor=False)
+    st.header(f"What the query of {view.name} matches", anchor=False)
     values, shown, has_sink = _picked(view)
     frame, premises = _tokens(view, values, has_sink), _premises(view, values)
     st.markdown(
