@@ -5,13 +5,13 @@ is elsewhere.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
 from qkcore.results.reader import Reader
+from qkcore.statistics.probes import ProbeChoices
 
 Steps = int | Sequence[int] | None
 
@@ -158,17 +158,6 @@ def lens_offsets(store: Reader, run_id: str) -> np.ndarray:
         return np.zeros((0, 2))
     values: np.ndarray = found["offset"].combine_chunks().flatten().to_numpy()
     return values.reshape(len(found), -1)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ProbeChoices:
-    """What the probes of a run say, one a layer."""
-
-    layers: np.ndarray  # (layer,) the model's numbers of its layers
-    choices: np.ndarray  # (puzzle, layer) int8 candidate index; -1: not asked
-    controls: np.ndarray  # likewise of probes that were fitted on shuffled answers
-    n_validation: int  # puzzles that they were fitted on
-    strengths: np.ndarray  # (layer,) regularisation (C: larger is weaker), chosen by groups
 
 
 def probe_choices(store: Reader, run_id: str) -> ProbeChoices | None:
