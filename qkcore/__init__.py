@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         run_gaps,
         transfers,
     )
+    from qkcore.results.layers import layer_curves, lost_on_the_way
     from qkcore.results.one_puzzle import grid_frame
     from qkcore.results.reader import StoreError
     from qkcore.results.scores import Scores
@@ -83,6 +84,7 @@ _HOMES = {
     "results.answers": "exam",
     "results.export": "export",
     "results.findings": "choices_reported head_gap measures run_gaps transfers",
+    "results.layers": "layer_curves lost_on_the_way",
     "results.one_puzzle": "grid_frame",
     "results.reader": "StoreError",
     "results.scores": "Scores",
@@ -135,9 +137,11 @@ __all__ = [
     "head_gap",
     "head_grid",
     "import_puzzles",
+    "layer_curves",
     "left_over",
     "load_model",
     "load_puzzles",
+    "lost_on_the_way",
     "luck_line",
     "margin_curves",
     "measures",

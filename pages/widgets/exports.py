@@ -19,7 +19,8 @@ from qkcore.results.store import ResultStore
 
 SHARES = (
     "accuracy low high gap gain balanced_accuracy auc share head_accuracy model_accuracy "
-    "gap_low gap_high"
+    "gap_low gap_high lost lost_low lost_high found found_low found_high lost_by_chance "
+    "middle_accuracy output_accuracy net net_low net_high"
 ).split()
 RUN_HERE = "# With QKScope's Python, in the folder where the dashboard was started"
 
