@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         run_gaps,
         transfers,
     )
+    from qkcore.results.layers import layer_curves, lost_on_the_way
     from qkcore.results.one_puzzle import grid_frame
     from qkcore.results.profile import head_profile
     from qkcore.results.reader import StoreError
@@ -84,6 +85,7 @@ _HOMES = {
     "results.answers": "exam",
     "results.export": "export",
     "results.findings": "choices_reported head_gap measures run_gaps transfers",
+    "results.layers": "layer_curves lost_on_the_way",
     "results.one_puzzle": "grid_frame",
     "results.profile": "head_profile",
     "results.reader": "StoreError",
@@ -138,9 +140,11 @@ __all__ = [
     "head_grid",
     "head_profile",
     "import_puzzles",
+    "layer_curves",
     "left_over",
     "load_model",
     "load_puzzles",
+    "lost_on_the_way",
     "luck_line",
     "margin_curves",
     "measures",

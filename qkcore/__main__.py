@@ -172,6 +172,12 @@ def _add_precompute(added: Added) -> None:
         help="as what the store keeps raw scores; float16 takes half the room, and what that "
         "changes is printed",
     )
+    parser.add_argument(
+        "--lens",
+        action="store_true",
+        help="also read after each layer: the model's answer had it stopped there, and a probe "
+        "(adds them to a run that the store holds without)",
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.set_defaults(run=commands.precompute)
 

@@ -107,6 +107,7 @@ def precompute(options: Namespace) -> None:
         show_progress=not options.quiet,
         with_texts=not options.without_texts,
         scores=options.scores,
+        lens=options.lens,
     )
     print(f"{options.store}: run {run_id}, {len(puzzles):,} puzzles")
 
@@ -272,6 +273,7 @@ def check(options: Namespace) -> None:
         "candidates": repr(
             [[lm.tokenizer.decode([token]) for token in ids] for ids in prompt.candidates]
         ),
+        "lens": _lens(lm),
         "plain English": f"{english_check(lm.model, lm.tokenizer)}",
         "self-check": f"passed; differences are at most {check.tolerance:.0e} of the largest value",
         "  attention rebuilt": f"{check.attention:.1e}",
@@ -281,3 +283,17 @@ def check(options: Namespace) -> None:
     }
     for name, value in lines.items():
         print(f"{name}: {value}")
+
+
+def _lens(lm: "CausalLM") -> str:
+    """Whether a model can be read after each layer, or why not."""
+    from qkcore.attention.geometry import UnsupportedModelError
+    from qkcore.attention.lens import find_lens
+
+    try:
+        lens = find_lens(lm.model, lm.geometry, lm.check.tolerance)
+    except UnsupportedModelError as error:
+        return f"no: {error}"
+    return (
+        f"yes; after the last layer it differs from the model's own logits by {lens.difference:.1e}"
+    )

@@ -1,14 +1,19 @@
 """Stores with planted results: no model, so what each page must show is known beforehand."""
 
+import shutil
 from pathlib import Path
 
+import duckdb
 import numpy as np
+import pyarrow as pa
 
 from qkcore.bundled import demo_store
 from qkcore.puzzles.puzzle import Puzzle, puzzle_set_sha256
 from qkcore.results.parts import PART_SIZE, Part, n_parts, part_path, write_part
 from qkcore.results.publish import Run, WorkedExample, collect, publish
+from qkcore.results.schema import ADDED
 from qkcore.results.store import ResultStore
+from qkcore.statistics.calibration import offsets
 
 N_LAYERS, N_HEADS = 3, 4
 PLANTED = (1, 2)  # right on nine puzzles in ten; every other head guesses
@@ -130,7 +135,88 @@ def family_store(path: Path) -> Path:
     """
     planted_store(path, seed=2, run_id="planted-post", rope="post")
     planted_store(path, n_groups=48, seed=1, run_id="planted-2", puzzle_set="other-set")
-    return planted_store(path)
+    planted_store(path)
+    puzzles = planted_puzzles()
+    plant_layers(path, puzzles, planted_lens(puzzles, [0.5, 0.95], planted_scores(puzzles)[1]))
+    return path
+
+
+def planted_lens(
+    puzzles: list[Puzzle], shares: list[float], logits: np.ndarray, seed: int = 0
+) -> np.ndarray:
+    """(puzzle, layer, candidate): a lens that is right on these shares, and after them the model.
+
+    It leans to the second candidate at each layer, by more than it knows.
+    """
+    rng = np.random.default_rng(seed)
+    answer = np.array([puzzle.answer for puzzle in puzzles])
+    lens = np.zeros((len(puzzles), len(shares) + 1, 2), dtype=np.float32)
+    for layer, share in enumerate(shares):
+        is_right = rng.random(len(puzzles)) < share
+        lens[np.arange(len(puzzles)), layer, np.where(is_right, answer, 1 - answer)] = 1.0
+        lens[:, layer, 1] += 3.0
+    lens[:, -1] = logits
+    return lens
+
+
+def plant_layers(
+    path: Path,
+    puzzles: list[Puzzle],
+    lens: np.ndarray,
+    run_id: str = "planted-1",
+    probe: np.ndarray | None = None,
+    control: np.ndarray | None = None,
+) -> None:
+    """Tables lens, lens_offsets and probes of a run that is there.
+
+    Args:
+        path: of the store.
+        puzzles: of the run.
+        lens: (puzzle, layer, candidate) logits.
+        run_id: of the run.
+        probe: (puzzle, layer) choices, -1 for none; None: right on nine test puzzles in ten.
+        control: likewise; None: always the first.
+    """
+    answer = np.array([puzzle.answer for puzzle in puzzles])
+    is_validation = np.array([puzzle.split == "validation" for puzzle in puzzles])
+    own_offsets = offsets(lens[is_validation], answer[is_validation])
+    if probe is None:
+        right = np.where(np.arange(len(puzzles)) % 10 > 0, answer, 1 - answer)
+        probe = np.where(is_validation, -1, right)[:, None].repeat(lens.shape[1], axis=1)
+    if control is None:
+        control = np.where(probe < 0, -1, 0)
+    layers, starts = range(lens.shape[1]), range(0, len(puzzles), 256)
+    rows = {
+        "lens": [
+            {
+                "layer": layer,
+                "first_place": first,
+                "logit": lens[first : first + 256, layer].ravel(),
+            }
+            for layer in layers
+            for first in starts
+        ],
+        "lens_offsets": [{"layer": layer, "offset": own_offsets[layer]} for layer in layers],
+        "probes": [
+            {
+                "layer": layer,
+                "choice": probe[:, layer].astype(np.int8),
+                "control": control[:, layer].astype(np.int8),
+                "n_validation": int(is_validation.sum()),
+                "strength": 1.0,
+            }
+            for layer in layers
+        ],
+    }
+    beside = path.with_suffix(".planting")
+    shutil.copyfile(path, beside)  # as publishing does: a reader may have the file open
+    with duckdb.connect(str(beside)) as connection:
+        connection.execute(ADDED)
+        for table, own in rows.items():
+            planted = pa.Table.from_pylist([row | {"run_id": run_id} for row in own])
+            connection.register("planted", planted)
+            connection.execute(f"insert into {table} by name select * from planted")
+    beside.replace(path)
 
 
 def guessing_store(

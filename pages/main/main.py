@@ -30,6 +30,7 @@ page = st.navigation(
             title="Head vs. model",
             url_path="head-vs-model",
         ),
+        st.Page(ROOT / "pages/results/layers.py", title="Layers", url_path="layers"),
         st.Page(ROOT / "pages/results/transfer.py", title="Transfer", url_path="transfer"),
         st.Page(ROOT / "pages/results/puzzles.py", title="Puzzles", url_path="puzzles"),
         st.Page(ROOT / "pages/results/compare.py", title="Compare", url_path="compare"),

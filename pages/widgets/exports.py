@@ -19,9 +19,11 @@ from qkcore.results.store import ResultStore
 
 SHARES = (
     "accuracy low high balanced_accuracy balanced_low balanced_high auc share head_accuracy "
-    "model_accuracy who_accuracy than_accuracy rival_accuracy chosen_share same_head median"
+    "model_accuracy who_accuracy than_accuracy rival_accuracy chosen_share same_head median "
+    "lost lost_low lost_high found found_low found_high lost_by_chance middle_accuracy "
+    "output_accuracy"
 ).split()
-POINTS = "gap gain left own_lead gap_low gap_high".split()  # differences of shares
+POINTS = "gap gain left own_lead gap_low gap_high net net_low net_high".split()  # of shares
 RUN_HERE = "# With QKScope's Python, in the folder where the dashboard was started"
 
 

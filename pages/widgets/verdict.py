@@ -59,10 +59,16 @@ def _twin_sentence(it: Chosen) -> str:
         )
     if not pd.isna(it.run["twin_of"]):
         return "This set is a balanced twin, on which no surface rule works."
-    rules = ask(ResultStore.surface_accuracy, it.run_id, "test")
-    if len(rules) > 1 and (rules["low"] <= ask_known(ResultStore.chance, it.run_id, "test")).all():
+    if needs_no_twin(it.run_id):
         return "No surface rule is above chance on this set, so it needs no balanced twin."
     return "There is no run on a balanced twin of this set (`qkscope balance` makes one)."
+
+
+def needs_no_twin(run_id: str) -> bool:
+    """Whether no surface rule is above chance on a run's test puzzles."""
+    rules = ask(ResultStore.surface_accuracy, run_id, "test")
+    chance = ask_known(ResultStore.chance, run_id, "test")
+    return len(rules) > 1 and bool((rules["low"] <= chance).all())
 
 
 def chosen_sentence(it: Chosen) -> str:

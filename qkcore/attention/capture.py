@@ -12,9 +12,9 @@ import functools
 import inspect
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -24,6 +24,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import eager_mask, sdpa_mask
 
 from qkcore.attention.geometry import Geometry, UnsupportedModelError, input_embeddings
+from qkcore.attention.hidden_states import HiddenStates, read_states
 from qkcore.attention.layers import layer_of, number_layers
 from qkcore.attention.own_paths import OWN_PATHS
 from qkcore.attention.projections import read_projections
@@ -50,6 +51,8 @@ class Captured:
     keys: dict[str, Tensor]  # (row, layer, kv_head, statement, dim) float32, at Rows.key_at
     logits: Tensor  # (row, statement, vocabulary) the model's dtype and device, at Rows.logits_at
     recording: Recording
+    states: HiddenStates | None = None  # after each layer, where they were asked for
+    n_returned: int | None = None  # things that a layer returned; None: its state by itself
 
 
 def attach(model: PreTrainedModel, geometry: Geometry) -> None:
@@ -216,6 +219,7 @@ def capture(
     rows: Rows,
     ropes: tuple[str, ...] = ("pre",),
     is_strict: bool = False,
+    layers: Sequence[nn.Module] = (),
 ) -> Captured:
     """Run the model once over the rows and read it.
 
@@ -227,6 +231,7 @@ def capture(
             "post", or several. Without norm the first two are the same, without rotary the last.
         is_strict: trust no memory, as `recording` has it; once a model has been found to leave its
             states alone after rotary, that costs time for nothing.
+        layers: all of the model's, if the hidden states after them are wanted too.
 
     Raises:
         UnsupportedModelError: when a layer did not tell its queries and keys.
@@ -247,10 +252,12 @@ def capture(
     with (
         read_projections(model, projections),
         recording(rows.key_at, rows.query_at, is_strict) as recorded,
+        read_states(layers, rows.logits_at, rows.key_at) as told,
         torch.inference_mode(),
     ):
         logits = model(**inputs, use_cache=False).logits
-    return captured_of(recorded, logits, geometry, ropes)
+    found = captured_of(recorded, logits, geometry, ropes)
+    return replace(found, states=told.states(), n_returned=told.n_returned)
 
 
 def captured_of(

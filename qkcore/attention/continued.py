@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from typing import cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import Cache, PreTrainedModel
 
 from qkcore.asking.prompts import Prompt
 from qkcore.attention.capture import Captured, capture, captured_of
 from qkcore.attention.geometry import Geometry, UnsupportedModelError, input_embeddings
+from qkcore.attention.hidden_states import HiddenStates, read_states
 from qkcore.attention.projections import read_projections
 from qkcore.attention.recording import recording
 from qkcore.attention.rows import n_shared_tokens, padded, separate_rows_of
@@ -33,6 +34,7 @@ def capture_apart(
     geometry: Geometry,
     groups: Sequence[Sequence[Prompt]],
     ropes: tuple[str, ...] = ("pre",),
+    layers: Sequence[nn.Module] = (),
 ) -> Captured:
     """What `capture` gives for `separate_rows_of` the groups' prompts, at less cost where possible.
 
@@ -41,15 +43,16 @@ def capture_apart(
         geometry: the model's, as the self-check has it.
         groups: of prompts that begin alike; all have the same number of candidates.
         ropes: which states are wanted.
+        layers: all of the model's, if the hidden states after them are wanted too.
 
     Raises:
         UnsupportedModelError: as `capture`.
     """
     n_shared = min(_n_alike(group) for group in groups)
     if geometry.is_continued and n_shared >= MIN_SHARED:
-        return _continued(model, geometry, groups, n_shared, ropes)
+        return _continued(model, geometry, groups, n_shared, ropes, layers)
     rows = separate_rows_of([prompt for group in groups for prompt in group])
-    return capture(model, geometry, rows, ropes)
+    return capture(model, geometry, rows, ropes, layers=layers)
 
 
 def _n_alike(group: Sequence[Prompt]) -> int:
@@ -129,19 +132,20 @@ def _continued(
     groups: Sequence[Sequence[Prompt]],
     n_shared: int,
     ropes: tuple[str, ...],
+    layers: Sequence[nn.Module],
 ) -> Captured:
     """Passes over stretches of all rows, each going on from the states of the one before."""
     rows = _rows(groups)
     n_prompt = min(len(prompt.tokens) for group in groups for prompt in group)
     first, *later = _stretches(rows, n_shared, n_prompt, geometry.n_steps)
-    found, cache = _read(model, geometry, rows, first, None, ropes)
+    found, cache = _read(model, geometry, rows, first, None, ropes, layers)
     sets = first.sets
     for stretch in later:
         if stretch.sets != sets:
             firsts = [stretch.sets.index(number) for number in range(max(stretch.sets) + 1)]
             _copy(cache, torch.tensor([sets[row] for row in firsts], device=model.device))
             sets = stretch.sets
-        told, cache = _read(model, geometry, rows, stretch, cache, ropes)
+        told, cache = _read(model, geometry, rows, stretch, cache, ropes, layers)
         found = _later(found, told, rows, stretch)
     return found
 
@@ -153,6 +157,7 @@ def _read(
     stretch: _Stretch,
     cache: Cache | None,
     ropes: tuple[str, ...],
+    layers: Sequence[nn.Module],
 ) -> tuple[Captured, Cache]:
     """One pass over a stretch.
 
@@ -183,15 +188,17 @@ def _read(
         if "position_ids" in inspect.signature(model.forward).parameters:
             # Some count from 0 again where they are not told (Bamba)
             inputs["position_ids"] = torch.arange(start, end, device=device).expand(n_sets, -1)
+    cue_at = within([row.logits_at for row in rows])
     has_logits = any(start <= row.logits_at < end for row in rows)
     if has_logits:
-        inputs["logits_to_keep"] = within([row.logits_at for row in rows]).to(device)
+        inputs["logits_to_keep"] = cue_at.to(device)
     # The output matrix is a good part of a small model, so it is left out where nobody asks.
     reader = model if has_logits else model.base_model
     key_at, query_at = within([row.key_at for row in rows]), within([row.query_at for row in rows])
     with (
         read_projections(model, geometry.projections if "raw" in ropes else ()),
         recording(key_at, query_at) as recorded,
+        read_states(layers, cue_at, key_at) as hidden,
         torch.inference_mode(),
         _short_chunks(model, end - start if cache is not None else MAX_CHUNK),
     ):
@@ -210,8 +217,18 @@ def _read(
         {rope: told.keys[rope][of_set, :, :, place][..., None, :] for rope in ropes},
         told.logits[on_device][:, None],
         recorded,
+        _of_rows(hidden.states(), of_set, place),
+        hidden.n_returned,
     )
     return by_row, states
+
+
+def _of_rows(states: HiddenStates | None, of_set: Tensor, place: Tensor) -> HiddenStates | None:
+    """States of sets of rows as those of each row, (row, layer, 1, ..., dim)."""
+    if states is None:
+        return None
+    at = of_set.to(states.cue.device), slice(None), place.to(states.cue.device)
+    return HiddenStates(states.cue[at][:, :, None], states.end[at][:, :, None])
 
 
 def _later(found: Captured, told: Captured, rows: Sequence[_Row], stretch: _Stretch) -> Captured:
@@ -226,11 +243,19 @@ def _later(found: Captured, told: Captured, rows: Sequence[_Row], stretch: _Stre
         return torch.where(is_in.to(now.device).view(-1, *[1] * (now.dim() - 1)), now, before)
 
     query_at, key_at = [row.query_at for row in rows], [row.key_at for row in rows]
+    logits_at, states = [row.logits_at for row in rows], told.states
+    if states is not None and found.states is not None:
+        states = HiddenStates(
+            merged(found.states.cue, states.cue, logits_at),
+            merged(found.states.end, states.end, key_at),
+        )
     return Captured(
         {rope: merged(found.queries[rope], told.queries[rope], query_at) for rope in told.queries},
         {rope: merged(found.keys[rope], told.keys[rope], key_at) for rope in told.keys},
-        merged(found.logits, told.logits, [row.logits_at for row in rows]),
+        merged(found.logits, told.logits, logits_at),
         told.recording,
+        states,
+        told.n_returned,
     )
 
 

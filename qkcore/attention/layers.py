@@ -18,7 +18,7 @@ NUMBERED = "numbered_for_qkscope"  # the attribute of a layer that tells its num
 
 def number_layers(model: nn.Module, n_layers: int) -> None:
     """Have each of the model's layers tell a recording that it is under way."""
-    for layers in _lists_of_layers(model, n_layers):
+    for layers in lists_of_layers(model, n_layers):
         for number, layer in enumerate(layers):
             if NUMBERED in vars(layer):
                 continue  # a model may be checked again
@@ -43,7 +43,7 @@ def layer_of(module: nn.Module, under_way: Recording) -> int:
     return own
 
 
-def _lists_of_layers(model: nn.Module, n_layers: int) -> Iterator[nn.ModuleList]:
+def lists_of_layers(model: nn.Module, n_layers: int) -> Iterator[nn.ModuleList]:
     """The outermost lists of so many modules, all of them different."""
     within: list[str] = []
     for name, module in model.named_modules():

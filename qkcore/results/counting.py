@@ -20,6 +20,7 @@ from qkcore.statistics.clusters import by_group, grouped_accuracy, grouped_balan
 from qkcore.statistics.luck import luck_lines
 from qkcore.statistics.marks import TIE, choices
 from qkcore.statistics.metrics import auc, balanced_accuracy
+from qkcore.statistics.probes import ProbeChoices
 from qkcore.statistics.rivals import constant_answers, is_imbalanced
 from qkcore.statistics.stability import accuracy_by_size, chosen_shares
 
@@ -41,6 +42,9 @@ class Answers:
     n_heads: int  # of a layer
     seconds: float  # that scoring took
     layers: tuple[int, ...]  # (layer,) the model's numbers of the layers that have heads
+    # Where a run was scored with lens: (puzzle, layer, candidate) float32, of all layers
+    lens: np.ndarray | None = None
+    probes: ProbeChoices | None = None
 
     @property
     def answer(self) -> np.ndarray:
@@ -50,10 +54,14 @@ class Answers:
     @property
     def model_offset(self) -> np.ndarray:
         """(candidate,) what makes the model do best on validation puzzles, by the set's measure."""
+        return self.offsets_of(self.logits)
+
+    def offsets_of(self, scores: np.ndarray) -> np.ndarray:
+        """(..., candidate) likewise, of any (puzzle, ..., candidate) scores."""
         rows = (self.puzzles["split"] == "validation").to_numpy()
         answer = self.answer[rows]
         weights = balance_weights(answer) if self.is_imbalanced else None
-        return offsets(self.logits[rows], answer, weights)
+        return offsets(scores[rows], answer, weights)
 
     @property
     def model_constant(self) -> int | None:

@@ -43,9 +43,34 @@ QUERIES = {
         """,
 }
 
+LAYER_QUERIES = {  # of a run that was scored with lens
+    "lens": """
+        select puzzle_id, layer, candidate, logit
+        from (
+            select layer, first_place + (i - 1) // n_candidates as place,
+                   (i - 1) % n_candidates as candidate, logit
+            from (
+                select layer, first_place, n_candidates, unnest(logit) as logit,
+                       generate_subscripts(logit, 1) as i
+                from store.lens join store.runs using (run_id)
+                where run_id = $run_id
+            )
+        )
+        join (
+            select puzzle_id, place from store.puzzles join store.runs using (puzzle_set)
+            where run_id = $run_id
+        ) using (place)
+        where not isnan(logit)
+        order by place, layer, candidate
+        """,
+    "probes": "select * exclude run_id from store.probes where run_id = $run_id order by layer",
+}
+
 
 def export(store: ResultStore, run_id: str, file_format: str, folder: Path) -> list[Path]:
     """Write one file a table into the folder, made if it does not exist.
+
+    Lens and probes too, of a run that has them.
 
     Files of the same name are replaced. In CSV a list (such as the scores of all heads) is written
     as [a, b, ...].
@@ -70,7 +95,8 @@ def export(store: ResultStore, run_id: str, file_format: str, folder: Path) -> l
         raise StoreError(f"format {file_format!r} is not known; use {' or '.join(FORMATS)}")
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
-    for name, query in QUERIES.items():
+    queries = QUERIES | (LAYER_QUERIES if store.has_layers(run_id) else {})
+    for name, query in queries.items():
         frame = store.frame(query, run_id=run_id)
         path = folder / f"{name}.{file_format}"
         if file_format == "csv":

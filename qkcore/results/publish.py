@@ -9,7 +9,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -20,16 +20,17 @@ import pyarrow as pa
 from qkcore import __version__
 from qkcore.puzzles.puzzle import Puzzle
 from qkcore.puzzles.twin import parent_of
-from qkcore.results import counting
+from qkcore.results import counting, layer_counting
 from qkcore.results.parts import read_part
 from qkcore.results.reader import StoreError
-from qkcore.results.schema import SCHEMA, SCHEMA_VERSION
+from qkcore.results.schema import ADDED, ADDED_TABLES, SCHEMA, SCHEMA_VERSION
 from qkcore.results.store import ResultStore
 
 RUN_TABLES = (
-    "runs logits head_scores rule_choices head_accuracy intervals model_accuracy surface_accuracy "
-    "luck auc heads stability worked_examples"
-).split()
+    *"runs logits head_scores rule_choices head_accuracy intervals model_accuracy".split(),
+    *"surface_accuracy luck auc heads stability worked_examples".split(),
+    *ADDED_TABLES,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,8 @@ def collect(run: Run, puzzles: Sequence[Puzzle], parts: Sequence[Path]) -> count
     n_heads = len(run.layers_with_heads) * run.n_heads
     qk = np.full((len(puzzles), n_heads, most), np.nan, dtype=np.float32)
     logits = np.full((len(puzzles), most), np.nan, dtype=np.float32)
+    lens = np.full((len(puzzles), run.n_layers, most), np.nan, dtype=np.float32)
+    has_lens = bool(parts)
     seconds, start = 0.0, 0
     for path in parts:
         part = read_part(path)
@@ -119,11 +122,16 @@ def collect(run: Run, puzzles: Sequence[Puzzle], parts: Sequence[Path]) -> count
             raise _foreign(path)
         n_candidates = part.logits.shape[-1]
         qk[rows, :, :n_candidates], logits[rows, :n_candidates] = part.qk, part.logits
+        if part.lens is None:
+            has_lens = False
+        else:
+            lens[rows, :, :n_candidates] = part.lens
         seconds += part.seconds
     if start != len(puzzles):
         raise _foreign(parts[-1] if parts else Path())
     layers = run.layers_with_heads
-    return counting.answers_of(puzzles, qk, logits, run.n_heads, seconds, layers=layers)
+    answers = counting.answers_of(puzzles, qk, logits, run.n_heads, seconds, layers=layers)
+    return replace(answers, lens=lens) if has_lens else answers
 
 
 def _foreign(part: Path) -> StoreError:
@@ -155,6 +163,38 @@ def publish(
     Raises:
         StoreError: as `check_accepts`.
     """
+    with _new_file(path, run) as connection:
+        _write(connection, run, puzzles, answers, with_texts)
+        if example and with_texts:
+            rows = pa.Table.from_pylist([asdict(example)])
+            _insert(connection, "worked_examples", rows, run.run_id)
+
+
+def add_layers(path: Path, run: Run, answers: counting.Answers) -> None:
+    """Add lens and probes to a run that the store at the path holds; those of before are replaced.
+
+    Args:
+        path: of the store.
+        run: that it holds.
+        answers: from `collect`, with probes.
+
+    Raises:
+        StoreError: as `check_accepts`.
+    """
+    with _new_file(path, run) as connection:
+        connection.execute(ADDED)
+        for table, rows in layer_counting.tables(answers):
+            _delete(connection, table, run.run_id)
+            _insert(connection, table, rows, run.run_id)
+
+
+@contextmanager
+def _new_file(path: Path, run: Run) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A copy of the store to write to, which takes its place when all went well.
+
+    Raises:
+        StoreError: as `check_accepts`.
+    """
     with _only_writer(path):
         check_accepts(path, run.puzzle_set, run.puzzle_set_sha256)
         # What a writer left that was killed; we are the only one.
@@ -165,10 +205,7 @@ def publish(
             if path.exists():
                 shutil.copyfile(path, temporary)
             with closing(duckdb.connect(str(temporary))) as connection:
-                _write(connection, run, puzzles, answers, with_texts)
-                if example and with_texts:
-                    rows = pa.Table.from_pylist([asdict(example)])
-                    _insert(connection, "worked_examples", rows, run.run_id)
+                yield connection
                 connection.execute("checkpoint")
             os.replace(temporary, path)
         finally:
@@ -198,11 +235,9 @@ def _write(
     if ("meta",) not in tables:
         connection.execute(SCHEMA)
         connection.execute("insert into meta values (?, ?)", [SCHEMA_VERSION, __version__])
+    connection.execute(ADDED)  # an older file lacks them
     for table in RUN_TABLES:
-        connection.execute(
-            f"delete from {table} where run_id = $run_id",  # noqa: S608 -- one of RUN_TABLES
-            {"run_id": run.run_id},
-        )
+        _delete(connection, table, run.run_id)
     row = asdict(run) | {
         "qkcore_version": __version__,
         "created_at": datetime.now(UTC).replace(tzinfo=None),
@@ -241,6 +276,13 @@ def _counted(run: Run, answers: counting.Answers) -> Iterator[tuple[str, pa.Tabl
     yield "heads", counting.heads(answers)
     yield "stability", counting.stability(answers)
     yield "auc", counting.aucs(answers)
+    yield from layer_counting.tables(answers)
+
+
+def _delete(connection: duckdb.DuckDBPyConnection, table: str, run_id: str) -> None:
+    """Take a run's rows out of one of RUN_TABLES."""
+    sql = f"delete from {table} where run_id = $run_id"  # noqa: S608 -- one of RUN_TABLES
+    connection.execute(sql, {"run_id": run_id})
 
 
 def _insert(

@@ -32,6 +32,10 @@ class Scores:
     logits: np.ndarray  # (candidate,) float32, the model's own; see Prompt.answer_tokens
     # (layer,) the model's numbers of the layers in `qk`: those with softmax heads; () for 0, 1, ...
     layers: tuple[int, ...] = ()
+    # Where they were asked for, of all layers: (layer, candidate) float32 logits of the lens, and
+    # (layer, dim) float32 the hidden state at the statement's end
+    lens: np.ndarray | None = None
+    states: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         """Number the layers where all have heads."""

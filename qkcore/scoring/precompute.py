@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,16 +23,19 @@ from tqdm import tqdm
 from qkcore import InputError
 from qkcore.asking.prompts import Prompt
 from qkcore.asking.templates import Chat, Template, template_name
+from qkcore.attention.geometry import UnsupportedModelError
 from qkcore.attention.load import CausalLM
 from qkcore.puzzles.puzzle import Puzzle, PuzzleError, puzzle_set_sha256
 from qkcore.puzzles.twin import parent_of
-from qkcore.results.counting import halved
+from qkcore.results.counting import Answers, halved
 from qkcore.results.parts import PART_SIZE, Part, is_done, part_path, write_part
-from qkcore.results.publish import Run, check_accepts, collect, publish
+from qkcore.results.publish import Run, add_layers, check_accepts, collect, publish
 from qkcore.results.scores import Scores
 from qkcore.results.store import ResultStore
-from qkcore.scoring.score import budget_for, prompts_of, score_prompts
+from qkcore.scoring.layer_reading import LayerReader, layer_reader
+from qkcore.scoring.score import Budget, budget_for, prompts_of, score_prompts
 from qkcore.scoring.worked_example import worked_example
+from qkcore.statistics.probes import probe_answers
 
 # The version that last changed a number: part of a run's name, so that newer ones go on with it.
 NUMBERS = "0.1.0"
@@ -53,11 +57,17 @@ def precompute(
     show_progress: bool = True,
     with_texts: bool = True,
     scores: str = "float32",
+    lens: bool = False,
 ) -> str:
     """Score every puzzle and publish the run; returns its run_id.
 
     Without texts, the store gets the puzzles' ids, difficulties and answers only. Raw scores are
     kept as "float32" or "float16"; what the latter changes is printed.
+
+    With lens, the run also gets what the model would have answered after each layer, and a probe
+    a layer (`layer_reading`, `statistics.probes`); a run that is in the store without is read again
+    for them, and keeps its scores. A model that has no lens is scored without, and a sentence says
+    why.
 
     The same call again after an interruption scores only what is missing; after a finished run it
     does nothing.
@@ -82,24 +92,24 @@ def precompute(
     settings = _describe(lm, puzzles, puzzle_set, rope, template, scores)
     check_accepts(store, puzzle_set, settings.puzzle_set_sha256)
     _check_input(puzzles, max_batch_tokens)
-    if _is_published(store, settings.run_id):
+    is_published, has_layers = _published(store, settings.run_id)
+    reader = _reader(lm, puzzles) if lens and not has_layers else None
+    if is_published and reader is None:
         print(f"{store} holds this run already; nothing to do.", file=sys.stderr)
         return settings.run_id
+    if is_published:
+        print(f"{store} holds this run without lens; its puzzles are read again.", file=sys.stderr)
     # Every puzzle is known to fit before the first is scored.
     prompts = prompts_of(lm, puzzles, template)
     folder = store.with_name(store.name + ".parts") / settings.run_id
     with _only_worker(folder):
         try:
-            parts = _score_parts(lm, prompts, folder, rope, max_batch_tokens, show_progress)
-            answers = collect(settings, puzzles, parts)
-            if scores == "float16":
-                answers, effect = halved(answers)
-                print(f"{effect}.", file=sys.stderr)
-            has_test = any(puzzle.split == "test" for puzzle in puzzles)
-            example = None
-            if with_texts and has_test and (best := answers.best_head):
-                example = worked_example(lm, prompts, *best, rope)
-            publish(store, settings, puzzles, answers, with_texts, example)
+            work = _Work(lm, prompts, rope, budget_for(lm, max_batch_tokens), reader, show_progress)
+            answers = _answers(work, settings, puzzles, folder)
+            if is_published:
+                add_layers(store, settings, answers)
+            else:
+                _publish(work, store, settings, puzzles, answers, with_texts)
         except KeyboardInterrupt:
             n_kept = len(list(folder.glob("part-*.parquet"))) * PART_SIZE
             raise Interrupted(
@@ -110,6 +120,84 @@ def precompute(
     with suppress(OSError):  # not empty: another run's parts are in it
         folder.parent.rmdir()
     return settings.run_id
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What is to be scored, by which model and how."""
+
+    lm: CausalLM
+    prompts: list[Prompt]
+    rope: str
+    budget: Budget  # shared by all parts: memory that ran out once is not tried again
+    reader: LayerReader | None  # of lens and states
+    show_progress: bool
+
+    def scored(self, prompts: Sequence[Prompt]) -> list[Scores]:
+        """The scores of some of the prompts."""
+        return list(
+            score_prompts(
+                self.lm,
+                prompts,
+                rope=self.rope,
+                max_batch_tokens=self.budget,
+                reader=self.reader,
+            )
+        )
+
+
+def _reader(lm: CausalLM, puzzles: Sequence[Puzzle]) -> LayerReader | None:
+    """How the model is read after each layer; None, and a sentence, where that cannot be."""
+    try:
+        return layer_reader(lm, puzzles)
+    except UnsupportedModelError as error:
+        print(f"{error}; it is scored without lens and probes.", file=sys.stderr)
+        return None
+
+
+def _answers(work: _Work, run: Run, puzzles: Sequence[Puzzle], folder: Path) -> Answers:
+    """What heads and model say, from all parts; with what is read after each layer if asked."""
+    parts, states = _score_parts(work, folder)
+    answers = collect(run, puzzles, parts)
+    if work.reader is None:
+        return answers
+    probed = work.reader.probed
+    again = [one for one in work.prompts if one.puzzle.puzzle_id in probed - set(states)]
+    if again:
+        print(
+            f"{len(again):,} puzzles that were scored before are read again for the probes: hidden "
+            "states are not kept in files.",
+            file=sys.stderr,
+        )
+        for start in range(0, len(again), PART_SIZE):
+            states |= _states(work.scored(again[start : start + PART_SIZE]))
+    places = [at for at, one in enumerate(puzzles) if one.puzzle_id in states]
+    kept = [states[puzzles[at].puzzle_id] for at in places]
+    return replace(answers, probes=probe_answers(answers.puzzles, np.array(places), kept))
+
+
+def _states(scored: Sequence[Scores]) -> dict[str, np.ndarray]:
+    """(layer, dim) states by puzzle, of those that are probed."""
+    return {one.puzzle.puzzle_id: one.states for one in scored if one.states is not None}
+
+
+def _publish(
+    work: _Work,
+    store: Path,
+    run: Run,
+    puzzles: Sequence[Puzzle],
+    answers: Answers,
+    with_texts: bool,
+) -> None:
+    """Put a run into the store that is not there yet."""
+    if run.scores == "float16":
+        answers, effect = halved(answers)
+        print(f"{effect}.", file=sys.stderr)
+    has_test = any(puzzle.split == "test" for puzzle in puzzles)
+    example = None
+    if with_texts and has_test and (best := answers.best_head):
+        example = worked_example(work.lm, work.prompts, *best, work.rope)
+    publish(store, run, puzzles, answers, with_texts, example)
 
 
 def _describe(
@@ -154,11 +242,12 @@ def _describe(
     )
 
 
-def _is_published(store: Path, run_id: str) -> bool:
+def _published(store: Path, run_id: str) -> tuple[bool, bool]:
+    """Whether the store holds the run, and whether with what was read after each layer."""
     if not store.exists():
-        return False
+        return False, False
     with ResultStore.open(store) as opened:
-        return run_id in set(opened.runs()["run_id"])
+        return run_id in set(opened.runs()["run_id"]), opened.has_layers(run_id)
 
 
 def _check_input(puzzles: Sequence[Puzzle], max_batch_tokens: int | None) -> None:
@@ -187,46 +276,53 @@ def _only_worker(folder: Path) -> Iterator[None]:
         yield
 
 
-def _score_parts(
-    lm: CausalLM,
-    prompts: Sequence[Prompt],
-    folder: Path,
-    rope: str,
-    max_batch_tokens: int | None,
-    show_progress: bool,
-) -> list[Path]:
-    """Write the parts that are missing; returns where all of them are."""
+def _score_parts(work: _Work, folder: Path) -> tuple[list[Path], dict[str, np.ndarray]]:
+    """Write the parts that are missing.
+
+    Returns:
+        Where all of them are, and by puzzle the states that were read on the way.
+    """
+    prompts, with_lens = work.prompts, work.reader is not None
     starts = range(0, len(prompts), PART_SIZE)
     slices = [prompts[start : start + PART_SIZE] for start in starts]
     paths = [part_path(folder, index) for index in range(len(slices))]
     missing = [
         index
         for index, part in enumerate(slices)
-        if not is_done(paths[index], [prompt.puzzle.puzzle_id for prompt in part])
+        if not is_done(paths[index], [prompt.puzzle.puzzle_id for prompt in part], with_lens)
     ]
     n_all = len(prompts)
     n_done = n_all - sum(len(slices[index]) for index in missing)
     if n_done:
         print(f"{n_done:,} of {n_all:,} puzzles were scored before; going on.", file=sys.stderr)
-    # Shared by all parts: memory that ran out once is not tried again.
-    budget = budget_for(lm, max_batch_tokens)
-    with tqdm(total=n_all, initial=n_done, unit="puzzle", disable=not show_progress) as progress:
+    states: dict[str, np.ndarray] = {}
+    is_quiet = not work.show_progress
+    with tqdm(total=n_all, initial=n_done, unit="puzzle", disable=is_quiet) as progress:
         for index in missing:
             start = time.monotonic()
-            scores = list(score_prompts(lm, slices[index], rope=rope, max_batch_tokens=budget))
+            scores = work.scored(slices[index])
             write_part(paths[index], part_of(scores, time.monotonic() - start))
+            states |= _states(scores)
             progress.update(len(scores))
-    return paths
+    return paths, states
 
 
 def part_of(scores: Sequence[Scores], seconds: float) -> Part:
     """Scores of puzzles as the arrays that a part holds; candidates that a puzzle lacks are NaN."""
-    n_layers, n_heads, _ = scores[0].qk.shape
-    most = max(len(one.logits) for one in scores)
-    qk = np.full((len(scores), n_layers * n_heads, most), np.nan, dtype=np.float32)
-    logits = np.full((len(scores), most), np.nan, dtype=np.float32)
-    for index, one in enumerate(scores):
-        n_candidates = len(one.logits)
-        qk[index, :, :n_candidates] = one.qk.reshape(-1, n_candidates)
-        logits[index, :n_candidates] = one.logits
-    return Part(tuple(one.puzzle.puzzle_id for one in scores), qk, logits, seconds)
+    lenses = [one.lens for one in scores if one.lens is not None]
+    return Part(
+        tuple(one.puzzle.puzzle_id for one in scores),
+        _filled([one.qk.reshape(-1, len(one.logits)) for one in scores]),
+        _filled([one.logits[None] for one in scores])[:, 0],
+        seconds,
+        _filled(lenses) if len(lenses) == len(scores) else None,
+    )
+
+
+def _filled(found: Sequence[np.ndarray]) -> np.ndarray:
+    """(puzzle, ..., candidate) float32 from (..., candidate) of each puzzle, filled up with NaN."""
+    most = max(one.shape[1] for one in found)
+    filled = np.full((len(found), len(found[0]), most), np.nan, dtype=np.float32)
+    for row, one in zip(filled, found, strict=True):
+        row[:, : one.shape[1]] = one
+    return filled

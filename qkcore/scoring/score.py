@@ -6,15 +6,14 @@ a puzzle into scores.
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 
 from qkcore.asking.prompts import Prompt, locate
 from qkcore.asking.readings import ROPES
 from qkcore.asking.templates import PromptError, Template, default_template
-from qkcore.attention.capture import capture
+from qkcore.attention.capture import Captured, capture
 from qkcore.attention.continued import capture_apart
 from qkcore.attention.geometry import UnsupportedModelError
 from qkcore.attention.load import CausalLM
@@ -29,6 +28,7 @@ from qkcore.attention.rows import (
 from qkcore.puzzles.puzzle import Puzzle
 from qkcore.results.scores import Scores
 from qkcore.scoring.arithmetic import qk_scores
+from qkcore.scoring.layer_reading import LayerReader, agreeing
 
 # Tokens a pass, by device: on a CPU small batches stay in its caches, a GPU wants many
 # (tests/bench/bench_batches.py). Fixed, not timed: the same run gives the same bits again.
@@ -169,29 +169,36 @@ def score_prompts(
     *,
     rope: str = "pre",
     max_batch_tokens: int | Budget | None = None,
+    reader: LayerReader | None = None,
 ) -> Iterator[Scores]:
-    """`score_puzzles` of puzzles that have been located, by `prompts_of`."""
+    """`score_puzzles` of puzzles that have been located, by `prompts_of`.
+
+    With a reader, scores have what it reads after each layer: lens and states.
+    """
     if rope not in ROPES:
         raise PromptError(f"rope {rope!r} is not one of {', '.join(map(repr, ROPES))}")
     lm.geometry.refuse_unread(lm.name, rope)
     given = max_batch_tokens
     budget = given if isinstance(given, Budget) else budget_for(lm, given)
-    scored = _score_prompts(lm, prompts, rope, budget)
-    layers = lm.geometry.head_layers
-    return (Scores(prompt.puzzle, *scored[index], layers) for index, prompt in enumerate(prompts))
+    scored = _score_prompts(lm, prompts, rope, budget, reader)
+    return (scored[index] for index in range(len(prompts)))
 
 
 def _score_prompts(
-    lm: CausalLM, prompts: Sequence[Prompt], rope: str, budget: Budget
-) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-    """Scores (layer, head, candidate) and logits (candidate,) of each prompt, by its index."""
-    results: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+    lm: CausalLM,
+    prompts: Sequence[Prompt],
+    rope: str,
+    budget: Budget,
+    reader: LayerReader | None,
+) -> dict[int, Scores]:
+    """Scores of each prompt, by its index."""
+    results: dict[int, Scores] = {}
     # Once round, and again with smaller batches whenever memory runs out.
     while left := [index for index in range(len(prompts)) if index not in results]:
         for batch in _batches(lm, prompts, left, budget):
             groups = [[prompts[index] for index in group] for group in batch]
             try:
-                scored = _score_batch(lm, groups, rope)
+                scored = _score_batch(lm, groups, rope, reader)
             except RuntimeError as error:  # torch.OutOfMemoryError is one
                 if not _is_out_of_memory(error):
                     raise
@@ -227,21 +234,19 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 
 def _score_batch(
-    lm: CausalLM, groups: list[list[Prompt]], rope: str
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Scores (layer, head, candidate) and logits (candidate,) of each prompt.
-
-    All prompts have the same number of candidates.
-    """
+    lm: CausalLM, groups: list[list[Prompt]], rope: str, reader: LayerReader | None
+) -> list[Scores]:
+    """Scores of each prompt; all have the same number of candidates."""
     prompts = [prompt for group in groups for prompt in group]
     n_candidates = len(prompts[0].candidates)
+    layers = reader.lens.layers if reader else ()
     if lm.geometry.is_side_by_side:
-        captured = capture(lm.model, lm.geometry, rows_of(groups), (rope,))
+        captured = capture(lm.model, lm.geometry, rows_of(groups), (rope,), layers=layers)
         places = [(row, place) for row, group in enumerate(groups) for place in range(len(group))]
         # (row, layer, head, statement, candidate, dim)
         queries = captured.queries[rope].unflatten(-2, (-1, n_candidates))
     else:
-        captured = capture_apart(lm.model, lm.geometry, groups, (rope,))
+        captured = capture_apart(lm.model, lm.geometry, groups, (rope,), layers)
         # The rows of one prompt follow each other; its key and logits are the same in all of them.
         places = [(row * n_candidates, 0) for row in range(len(prompts))]
         rows = captured.queries[rope].unflatten(0, (-1, n_candidates)).movedim(1, -2)
@@ -251,10 +256,39 @@ def _score_batch(
         keys = lm.geometry.keys_by_head(captured.keys[rope][row, :, :, place], axis=-2)
         qk = qk_scores(queries[row, :, :, place], keys)
         logits = captured.logits[row, place, list(prompt.answer_tokens)].float().cpu()
-        if not (torch.isfinite(qk).all() and torch.isfinite(logits).all()):
-            raise UnsupportedModelError(
-                f"{lm.name} in {lm.dtype}: puzzle {prompt.puzzle.puzzle_id!r} gives scores that "
-                "are not finite numbers; try another dtype"
-            )
-        results.append((qk.numpy(), logits.numpy()))
-    return results
+        _check_finite(lm, prompt, qk, logits)
+        scores = Scores(prompt.puzzle, qk.numpy(), logits.numpy(), lm.geometry.head_layers)
+        results.append(scores)
+    return _with_layers(lm, results, captured, places, prompts, reader)
+
+
+def _check_finite(lm: CausalLM, prompt: Prompt, *found: torch.Tensor) -> None:
+    if not all(bool(torch.isfinite(one).all()) for one in found):
+        raise UnsupportedModelError(
+            f"{lm.name} in {lm.dtype}: puzzle {prompt.puzzle.puzzle_id!r} gives scores that "
+            "are not finite numbers; try another dtype"
+        )
+
+
+def _with_layers(
+    lm: CausalLM,
+    results: list[Scores],
+    captured: Captured,
+    places: list[tuple[int, int]],
+    prompts: list[Prompt],
+    reader: LayerReader | None,
+) -> list[Scores]:
+    """The scores, with what a reader makes of the states of their pass."""
+    if reader is None or captured.states is None:
+        return results
+    read = reader.read(captured.states, places, prompts)
+    found = []
+    for scores, (lens, states), (row, place), prompt in zip(
+        results, read, places, prompts, strict=True
+    ):
+        _check_finite(lm, prompt, lens)
+        scale = float(captured.logits[row, place].abs().max())
+        own = torch.from_numpy(scores.logits)
+        lens = agreeing(lens, own, scale, lm.name, reader.lens.tolerance)
+        found.append(replace(scores, lens=lens.numpy(), states=states))
+    return found

@@ -35,6 +35,11 @@ HEAD = (
     '"One row": all candidates are scored in one pass, side by side. Otherwise each candidate has '
     "a row of its own.\n"
     "\n"
+    "Every type that is scored here has a lens (`precompute --lens`): after the last layer it is "
+    "the model's own answer, bit\n"
+    "for bit (tests/attention/test_lens.py). `check` says whether another model has one, or why "
+    "not; it is scored either way.\n"
+    "\n"
     "## GGUF files\n"
     "\n"
     "`--model model.gguf`, or `--model ORG/REPO:FILE.gguf` for one on the Hugging Face hub, "

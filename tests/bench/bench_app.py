@@ -26,10 +26,8 @@ from qkcore.results.store import ResultStore
 from tests.stores import guessing_store
 
 ROOT = Path(__file__).parents[2]
-PAGES = [
-    f"pages/results/{name}.py"
-    for name in "overview head_grid difficulty head_vs_model transfer puzzles compare".split()
-]
+RESULTS = "overview head_grid difficulty head_vs_model layers transfer puzzles compare".split()
+PAGES = [f"pages/results/{name}.py" for name in RESULTS]
 PAGES.append("pages/about/method.py")
 DEMO = ROOT / "data" / "qkscope.duckdb"
 BIG = (10_000, 80, 64)  # puzzles, layers, heads

@@ -23,7 +23,7 @@ from tests.stores import (
     write_parts,
 )
 
-RESULTS = "overview head_grid difficulty head_vs_model transfer puzzles compare".split()
+RESULTS = "overview head_grid difficulty head_vs_model layers transfer puzzles compare".split()
 PUZZLES, METHOD = "pages/results/puzzles.py", "pages/about/method.py"
 PAGES = [f"pages/results/{name}.py" for name in RESULTS] + [METHOD]
 
