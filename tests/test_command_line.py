@@ -58,6 +58,7 @@ def test_check_shows_geometry_tokens_and_the_self_check(tiny_folder, capsys):
         "sliding window: none",
         "scores: raw projections, before rotary and after rotary",
         "candidates share a pass: yes",
+        "lens: yes; after the last layer it differs from the model's own logits by ",
         "asked as: plain text",
         "'Answer', ':'",
         "candidates: [[' true'], [' false']]",

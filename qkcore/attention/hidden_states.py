@@ -6,7 +6,7 @@ type and stays on its device. Knows nothing of what comes after the last layer.
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,14 +63,11 @@ def layers_of(model: nn.Module, n_layers: int) -> tuple[nn.Module, ...]:
     Raises:
         UnsupportedModelError: where there is no such list.
     """
-
-    def weight(layers: nn.ModuleList) -> int:
-        return sum(parameter.numel() for parameter in layers.parameters())
-
     lists = list(lists_of_layers(model, n_layers))
     if not lists:
         raise UnsupportedModelError(f"its {n_layers} layers do not stand in a list")
-    return tuple(max(lists, key=weight))
+    weights = [sum(parameter.numel() for parameter in one.parameters()) for one in lists]
+    return tuple(lists[weights.index(max(weights))])
 
 
 @contextmanager
@@ -163,8 +160,7 @@ def answers_only(output: nn.Module | None, tokens: Tensor | None) -> Iterator[bo
         or type(output).forward is not nn.Linear.forward
         or output.weight.is_meta
     ):
-        with nullcontext():
-            yield False
+        yield False
         return
     usual, thread, rows = output.forward, threading.get_ident(), tokens.to(output.weight.device)
     weight = output.weight[rows]

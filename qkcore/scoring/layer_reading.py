@@ -50,7 +50,7 @@ class LayerReader:
         """
         n_layers, size = states.cue.shape[1], states.cue[0, 0, 0].numel()
         step = max(1, MAX_AT_ONCE // (n_layers * size))
-        found = []
+        found: list[tuple[Tensor, np.ndarray | None]] = []
         for start in range(0, len(prompts), step):
             some = slice(start, start + step)
             rows, statements = (torch.tensor(index) for index in zip(*places[some], strict=True))

@@ -17,7 +17,7 @@ from qkcore.statistics.exchange import shuffles
 from qkcore.statistics.marks import TIE, choices
 
 # What a puzzle's loss weighs against half the squared weights: C, larger is a weaker penalty.
-STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 DEFAULT_STRENGTH = 1e-3  # where there are not two groups to choose it on
 N_FOLDS = 5
 SEED = 0

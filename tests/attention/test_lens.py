@@ -19,6 +19,7 @@ from qkcore.attention.load import vouch_for
 from qkcore.attention.rows import rows_of
 from qkcore.scoring.score import prompts_of
 from tests.attention.architectures import DIFFERING, POST_ONLY, SUPPORTED, made
+from tests.attention.eyed_models import SEEING, seeing
 from tests.attention.hybrids import HYBRIDS
 from tests.tiny import close, puzzle, tiny_model, tiny_tokenizer
 
@@ -50,7 +51,7 @@ def test_after_the_last_layer_the_lens_is_the_models_own_answer(name):
     lens, found, prompts = read(lm)
     assert found.states.cue.shape[1] == lm.geometry.n_layers
     last = found.states.cue[:, -1]
-    # Gemma 3n brings its streams together by matrices, over all tokens of a row: others round apart.
+    # Gemma 3n brings its streams together by matrices, whose rounding depends on how many tokens.
     is_exact = "gemma3n" not in name
     assert torch.equal(lens.logits(last), found.logits) or not is_exact
     assert float((lens.logits(last) - found.logits).abs().max()) < 1e-5
@@ -59,6 +60,13 @@ def test_after_the_last_layer_the_lens_is_the_models_own_answer(name):
     scale = float(found.logits.abs().max())
     assert float((some - found.logits[..., answers]).abs().max()) < 1e-5 * scale
     assert not close(lens.logits(found.states.cue[:, 0]), found.logits)
+
+
+@pytest.mark.parametrize("model_type", SEEING)
+def test_the_part_that_reads_text_has_a_lens_too(model_type):
+    lm = vouch_for(seeing(model_type), tokenizer(), model_type)
+    lens, found, _ = read(lm)
+    assert torch.equal(lens.logits(found.states.cue[:, -1]), found.logits)
 
 
 # One that ties its output matrix to its embeddings, and one that does not; soft-capped; with a
