@@ -148,7 +148,7 @@ def show_losses() -> None:
     if losses.empty:
         return
     middle = int(losses["layer"].iloc[0])
-    st.subheader("Lost on the way", anchor=False)
+    st.header("Lost on the way", anchor=False)
     chart = drawn(loss_chart, losses) if losses["steps"].notna().any() else None
     if chart is None:
         st.caption("The puzzles of this run do not say their steps, so there is no curve.")
