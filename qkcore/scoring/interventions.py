@@ -59,7 +59,7 @@ def answers_without(
     >>> answers_without(lm, prompt, [[], [(6, 1)], [(6, 1), (5, 0)]], kind="zero").shape
     (3, 2)
     """
-    if means is None and kind in ("zero", "knock-out"):
+    if means is None and (kind in ("zero", "knock-out") or not any(switched_off)):
         means = Replacements(kind)
     if means is None or means.kind != kind:
         raise InputError(f"kind {kind!r} needs what replacements_of(lm, puzzles, {kind!r}) gives")

@@ -21,8 +21,8 @@ from qkcore.scoring.ablate import ablate
 from qkcore.scoring.precompute import precompute
 
 SIZE, N_HEADS, HEAD_SIZE, N_WORDS = 64, 8, 16, 80
-READER = (1, 2)
-BACKUP = (1, 5)
+READER = (3, 2)  # in the last layer, so that nothing reads what it writes but the output
+BACKUP = (3, 5)
 ELSEWHERE = (2, 6)  # a head in another layer than the reader's
 # Dims of the residual stream: a word's answer, "I am a word", "I am the cue", which candidate, and
 # what the output matrix reads
