@@ -55,7 +55,7 @@ def replacements_of(
     >>> puzzles = generate_puzzles(steps=1, distractors=0, n=4)
     >>> means = replacements_of(load_model(bundled_model()), puzzles).means
     >>> len(means), tuple(means[6].shape)
-    (8, (4, 64))
+    (8, (4, 16))
     """
     if kind not in KINDS:
         raise InputError(f"kind {kind!r} is not known; use one of {', '.join(KINDS)}")

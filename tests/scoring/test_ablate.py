@@ -20,7 +20,7 @@ from qkcore.scoring.precompute import Interrupted, precompute
 from qkcore.scoring.replacing import replacements_of
 from qkcore.scoring.score import prompts_of
 from qkcore.sharing.excerpt import copy_runs
-from tests.scoring.hand_built import BACKUP, READER, ablated, built, puzzles
+from tests.scoring.hand_built import BACKUP, READER, built, puzzles
 from tests.tiny import close
 
 
@@ -51,10 +51,9 @@ def right(logits):
 
 
 def test_the_store_has_answers_of_test_puzzles_without_the_best_heads_and_without_controls(
-    tmp_path,
+    hand_built_store,
 ):
-    ablated("backed up", tmp_path / "s.duckdb")
-    found = switched(tmp_path / "s.duckdb")
+    found = switched(hand_built_store("backed up")[0])
     by = {(one.chosen_by, one.k, one.draw): one for one in found}
     assert by["chosen", 1, 0].heads == (READER,)
     assert by["top", 2, 0].heads == (READER, BACKUP)
