@@ -211,6 +211,8 @@ def _picked(
         InputError: where the words are not understood, or there are not so many heads.
     """
     top = re.fullmatch(r"top(\d+)", heads)
+    if ks is not None and heads != "chosen":
+        raise InputError(f"--k goes with --heads chosen; heads {heads!r} are so many already")
     if heads != "chosen" and top is None:
         return [("named", named_heads(heads))]
     numbers = [int(top[1])] if top is not None else list(dict.fromkeys(ks or KS))

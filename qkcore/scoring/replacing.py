@@ -135,7 +135,7 @@ class _Reader:
         """Get ready for a batch."""
         self.told.clear()
         self.is_drawing = bool(drawn)
-        self.weights = torch.zeros(laid.rows.tokens.shape, dtype=torch.float64)
+        self.weights = torch.zeros(laid.rows.tokens.shape)
         self.wanted = []
         for row, (group, numbers) in enumerate(zip(laid.groups, laid.numbers, strict=True)):
             places = places_of(group)
@@ -159,8 +159,8 @@ class _Reader:
         self.told.add(layer)
         if not self.is_drawing:
             weights = self.weights.to(output.device)
-            # Sums of a row in the outputs' own precision would lose digits
-            summed = torch.einsum("rt,rthd->hd", weights, output.double()).cpu()
+            by_row = torch.einsum("rt,rthd->rhd", weights, output.float())
+            summed = by_row.cpu().double().sum(0)  # Apple's mps has no float64
             self.sums[layer] = self.sums.get(layer, 0) + summed
         elif self.wanted:
             rows, tokens, places = (list(column) for column in zip(*self.wanted, strict=True))

@@ -88,6 +88,17 @@ def test_of_two_heads_that_back_each_other_up_one_alone_changes_nothing_and_both
     assert 0.4 <= right(answers[3], test) <= 0.6
 
 
+@pytest.mark.parametrize("kind", ["mean", "zero"])
+def test_where_heads_share_the_work_controls_hurt_as_much(kind):
+    answers, test = answered("shared", [[READER], *others(READER)], kind)
+    of_layer = [right(answers[0], test)]
+    of_layer += [right(one, test) for one, ((layer, _),) in
+                 zip(answers[1:], others(READER), strict=True) if layer == READER[0]]  # fmt: skip
+    # Each head has an eighth of the words, of which half are guessed
+    assert all(0.85 <= share <= 0.97 for share in of_layer)
+    assert len(of_layer) == N_HEADS
+
+
 def test_a_head_that_repeats_what_it_said_elsewhere_speaks_against_its_backup():
     """So "resample" hurts where "mean" does not: what it puts there is an answer too."""
     answers, test = answered("backed up", [[READER], [READER, BACKUP]], "resample")
