@@ -27,6 +27,7 @@ LONGEST = (
     "tests/attention/test_gguf_cache.py",
     "tests/scoring/test_precompute.py",
     "tests/attention/test_coverage.py",
+    "tests/attention/test_switching.py",
     "tests/attention/test_eyes.py",
     "tests/attention/test_hybrids.py",
     "tests/pages/test_live.py",
