@@ -8,6 +8,7 @@ from pathlib import Path
 from pandas.api.types import is_object_dtype
 
 from qkcore.results.reader import StoreError
+from qkcore.results.schema import ADDED_TABLES
 from qkcore.results.store import ResultStore
 
 FORMATS = ("csv", "parquet")
@@ -40,6 +41,10 @@ QUERIES = {
     "luck": """
         select * exclude run_id from store.luck
         where run_id = $run_id order by measure, split, steps, distractors
+        """,
+    "ablations": """
+        select * exclude run_id from store.ablations
+        where run_id = $run_id order by kind, chosen_by, k, draw, first_place
         """,
 }
 
@@ -97,6 +102,8 @@ def export(store: ResultStore, run_id: str, file_format: str, folder: Path) -> l
     paths = []
     queries = QUERIES | (LAYER_QUERIES if store.has_layers(run_id) else {})
     for name, query in queries.items():
+        if name in ADDED_TABLES and not store.has_table(name):
+            continue  # the file was written before there was such a table
         frame = store.frame(query, run_id=run_id)
         path = folder / f"{name}.{file_format}"
         if file_format == "csv":

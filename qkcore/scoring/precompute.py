@@ -102,7 +102,7 @@ def precompute(
     # Every puzzle is known to fit before the first is scored.
     prompts = prompts_of(lm, puzzles, template)
     folder = store.with_name(store.name + ".parts") / settings.run_id
-    with _only_worker(folder):
+    with only_worker(folder):
         try:
             work = _Work(lm, prompts, rope, budget_for(lm, max_batch_tokens), reader, show_progress)
             answers = _answers(work, settings, puzzles, folder)
@@ -263,7 +263,7 @@ def _check_input(puzzles: Sequence[Puzzle], max_batch_tokens: int | None) -> Non
 
 
 @contextmanager
-def _only_worker(folder: Path) -> Iterator[None]:
+def only_worker(folder: Path) -> Iterator[None]:
     """Hold the run's folder; a second process on the same run is turned away."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
