@@ -8,7 +8,7 @@ on. Peak memory is that of a fresh process each.
 """
 
 import argparse
-import resource
+import re
 import subprocess
 import sys
 import time
@@ -54,6 +54,7 @@ def peak_memory(model: str, way: str, options: argparse.Namespace) -> int:
     """Peak resident memory (MiB) of a fresh process that goes one way over the first set."""
     line = [sys.executable, "-m", "tests.bench.bench_lens", "--only", model, way]
     line += ["--n", str(options.n), *(["--sets", str(options.sets)] if options.sets else [])]
+    line += [word for name in options.set or () for word in ("--set", name)]
     printed = subprocess.run(line, capture_output=True, text=True, check=True).stdout
     return int(printed.split()[-1]) // 1024
 
@@ -63,7 +64,9 @@ def go_one_way(model: str, way: str, puzzles: list[Puzzle]) -> None:
     found = scored(load_model(models()[model]), puzzles, way == "with")
     if way == "with":
         probes_fitted(puzzles, found)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    # Not ru_maxrss, which a process has from the one that started it
+    (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    print(peak)
 
 
 def main() -> None:
@@ -72,14 +75,17 @@ def main() -> None:
     parser.add_argument("--sets", type=Path)
     parser.add_argument("--n", type=int, default=96, help="puzzles of a set")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--model", action="append", help="bundled, or the other; default: both")
+    parser.add_argument("--set", action="append", help="its name; default: all")
     parser.add_argument("--only", nargs=2, metavar=("MODEL", "WAY"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     sets = sets_of(options.sets, options.n)
+    sets = {name: sets[name] for name in options.set or sets}
     if options.only:
         go_one_way(*options.only, puzzles=list(sets.values())[-1])
         return
-    for model, where in models().items():
-        lm = load_model(where)
+    for model in options.model or models():
+        lm = load_model(models()[model])
         for name, puzzles in sets.items():
             scored(lm, puzzles[:8], with_lens=True)  # warm
             took: dict[bool, list[float]] = {False: [], True: []}
