@@ -125,3 +125,13 @@ create table worked_examples (  -- one test puzzle and head of a run, down to th
     query_vectors float[][]     -- (candidate, dim)
 );
 """
+# A store of this version may lack it: pages work the rows out then, and publishing makes them.
+EVIDENCE = """
+create table if not exists evidence (  -- the chosen head beside its rivals: what verdicts rest on
+    run_id varchar,
+    twin_run varchar,           -- the run on the set's twin that is part of it, or null
+    -- JSON of qkcore.statistics.evidence.Evidence; null without validation or test puzzles
+    evidence varchar
+);
+"""
+SCHEMA += EVIDENCE

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import duckdb
 
+from qkcore.results.publish import keep_evidence
 from qkcore.results.reader import StoreError
 from qkcore.results.schema import SCHEMA
 from qkcore.results.store import ResultStore
@@ -50,8 +51,11 @@ def copy_runs(store: Path, target: Path, run_ids: Sequence[str], with_texts: boo
             """,
             {"run_ids": list(run_ids)},
         )
+        there = connection.execute(
+            "select table_name from duckdb_tables() where database_name = 'source'"
+        ).fetchall()
         for table, columns in _columns_of_tables().items():
-            if with_texts or table not in TEXT_TABLES:
+            if (table,) in there and (with_texts or table not in TEXT_TABLES):
                 connection.execute(_copy_statement(table, columns, with_texts))
         connection.execute("checkpoint")
     except duckdb.Error as error:
@@ -60,6 +64,7 @@ def copy_runs(store: Path, target: Path, run_ids: Sequence[str], with_texts: boo
         ) from None
     finally:
         connection.close()
+    keep_evidence(target)
 
 
 def _columns_of_tables() -> dict[str, list[str]]:
@@ -86,5 +91,7 @@ def _copy_statement(table: str, columns: Sequence[str], with_texts: bool) -> str
     )
     key = next((key for key in ("run_id", "puzzle_set") if key in columns), None)
     rows = f"where {key} in (select {key} from chosen)" if key else ""  # noqa: S608 -- our words
+    if "twin_run" in columns:  # a run that is left out is not named either
+        rows += " and (twin_run is null or twin_run in (select run_id from chosen))"
     copied = f"select {selected} from source.{table} {rows}"  # noqa: S608 -- our words
     return f"insert into main.{table} by name {copied}"
