@@ -119,7 +119,7 @@ def story(table: pd.DataFrame) -> tuple[str, str]:
     >>> from qkcore import ResultStore, demo_store, summaries
     >>> for sentence in story(summaries(ResultStore.kept(demo_store())).query("rope == 'post'")):
     ...     print(sentence.partition(",")[0])
-    In this one run nothing is left of the head's lead over the model once calibration
+    In this one run the chosen head is not ahead of every rival: the model
     In it the head is not ahead of the model.
     """
     judged = table[~table["verdict"].isin([NO_VERDICT, NOT_YET])]
@@ -132,14 +132,15 @@ def story(table: pd.DataFrame) -> tuple[str, str]:
     left = judged[judged["verdict"] == LEFT]
     n, k = len(judged), len(left)
     if n == 1:
-        whose = f"In this one run {'something' if k else 'nothing'} is left"
+        whose = f"In this one run the chosen head is {'' if k else 'not '}ahead of every rival"
     elif k:
-        whose = f"In {'all' if k == n else f'{k:,}'} of {n:,} runs something is left"
+        whose = f"In {'all' if k == n else f'{k:,}'} of {n:,} runs the chosen head is ahead of "
+        whose += "every rival"
     else:
-        whose = f"In none of {n:,} runs is anything left"
+        whose = f"In none of {n:,} runs is the chosen head ahead of every rival"
     first = (
-        f"{whose} of the head's lead over the model once calibration, the commonest answer, luck, "
-        f"surface rules and balanced twins are taken away{_where(left)}."
+        f"{whose}: the model, calibrated or not, the commonest answer, luck and surface rules, and "
+        f"on the balanced twin where there is one{_where(left)}."
     )
     return first, " ".join(filter(None, (_others(judged), _without(table))))
 
@@ -150,7 +151,7 @@ def _where(left: pd.DataFrame) -> str:
     if not names:
         return ""
     more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
-    return f": of {', '.join(names[:3])}{more}"
+    return f" ({', '.join(names[:3])}{more})"
 
 
 def _others(judged: pd.DataFrame) -> str:
