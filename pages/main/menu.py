@@ -35,7 +35,7 @@ def show_identity(page: Page) -> None:
 def show_menu(groups: Mapping[str, Sequence[Page]]) -> None:
     """A link a page, under the title of its group."""
     for title, pages in groups.items():
-        with st.sidebar.container(gap=None):
+        with st.sidebar.container(gap="xxsmall"):
             if len(pages) > 1:
                 st.caption(title)
             for page in pages:

@@ -34,7 +34,7 @@ from qkcore.wording import accuracy_text, escaped, gap_text, percent, texts_of
 
 it = chosen()
 st.title("Which heads get a logic puzzle right?")
-words, picture = st.columns([3, 2], gap="large")
+words, picture = st.columns([11, 9], gap="medium")
 with words:
     st.markdown(
         "Every attention head of a language model sits an exam here: on each logic puzzle, it "
@@ -42,8 +42,8 @@ with words:
         "QK-score). The question is which heads get the puzzles right, and what is left of that "
         "once everything that is not logic is taken away."
     )
-    for sentence in story(ask(summaries)):
-        st.markdown(f"**{escaped(sentence)}**")
+    found, why = map(escaped, story(ask(summaries)))
+    st.markdown(f"**{found}** {why}")
 with picture:
     show_how_a_head_answers(it.run_id)
 

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from pages.main.stored import ask
-from qkcore.charts.answering import WIDTH, answering, drawing
+from qkcore.charts.answering import answering, drawing
 from qkcore.results.store import ResultStore
 
 
@@ -14,4 +14,4 @@ def show_how_a_head_answers(run_id: str) -> None:
         return
     it = answering(example)
     is_dark = st.context.theme.type == "dark"
-    st.image(drawing(it, is_dark), width=WIDTH, alt=it.sentence)
+    st.image(drawing(it, is_dark), width="stretch", alt=it.sentence)

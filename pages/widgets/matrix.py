@@ -1,5 +1,8 @@
 """The results matrix on screen: models down, puzzle sets across, a click opens a run."""
 
+from collections.abc import Hashable, Mapping
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
@@ -11,17 +14,20 @@ from pages.widgets.exports import offer, python_for
 from qkcore.results.matrix import ORDERS, Matrix, matrix_of
 from qkcore.results.summaries import NO_VERDICT, NOT_YET, summaries
 from qkcore.statistics.verdicts import MARKS
+from qkcore.wording import NO_BREAK
 
-ROW, HEADER = 52, 36  # pixels
-MOST_ROWS = 9  # on screen at once; more scroll
+ROW, HEADER = 66, 36  # pixels; cells wrap in rows of more than 64
+MOST_ROWS = 8  # on screen at once; more scroll
 FEW = 6  # models or sets that are seen at a glance: no search
 NO_RUN = ""
+WHO = ("head", "calibrated", "rival")  # in a cell, in this order
 
 
 def show_matrix() -> None:
     """Everything in the store at a glance, with search, order and a legend."""
     if st.session_state.pop(OPENED, False):
-        st.switch_page(ROOT / "pages/results/head_grid.py", query_params=_address())
+        # None would clear the address, which Streamlit refuses for what controls are bound to.
+        st.switch_page(ROOT / "pages/results/head_grid.py", query_params={})
     table = ask(summaries)
     whole = matrix_of(table)
     find, order = "", ORDERS[0]
@@ -53,11 +59,6 @@ def show_matrix() -> None:
     offer("results", table.drop(columns="created_at"), python_for(summaries))
 
 
-def _address() -> dict[str, str]:
-    names = ("run", "layer", "head")
-    return {name: str(st.session_state[name]) for name in names}
-
-
 def _texts(matrix: Matrix, table: pd.DataFrame) -> pd.DataFrame:
     """The cells as people read them."""
     words = {row["run_id"]: cell_text(row) for row in table.to_dict("records")}
@@ -68,15 +69,15 @@ def _texts(matrix: Matrix, table: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def cell_text(row: dict[str, object]) -> str:
-    r"""One run's results in two lines.
+def cell_text(row: Mapping[Hashable, Any]) -> str:
+    r"""One run's results in two lines: the table breaks a line at its only plain space.
 
     >>> row = dict(head_accuracy=0.88, calibrated_accuracy=0.702, rival_accuracy=1.0)
     >>> cell_text(row | {"verdict": "surface rule"})
-    '88.0 · 70.2 · 100.0\n○ surface rule'
+    '88.0\xa0·\xa070.2\xa0·\xa0100.0 ○\xa0surface\xa0rule'
     """
     verdict = str(row["verdict"])
     if verdict in (NO_VERDICT, NOT_YET):
         return verdict
-    shares = (row[f"{who}_accuracy"] for who in ("head", "calibrated", "rival"))
-    return f"{' · '.join(f'{100 * share:.1f}' for share in shares)}\n{MARKS[verdict]} {verdict}"
+    shares = " · ".join(f"{100 * row[f'{who}_accuracy']:.1f}" for who in WHO)
+    return " ".join(part.replace(" ", NO_BREAK) for part in (shares, f"{MARKS[verdict]} {verdict}"))

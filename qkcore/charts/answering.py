@@ -15,11 +15,11 @@ import pandas as pd
 from qkcore.wording import head_name, visible
 
 WIDTH = 400
-LETTER = 7.4  # pixels of a letter of the statement
-N_LETTERS = 50  # of the statement, from its end
+LETTER = 6.5  # pixels of a letter of the statement
+N_LETTERS = 48  # of the statement, from its end
 N_CANDIDATES = 4  # at most, the best ones
-KEY_Y, FIRST_Y, ROW = 62, 118, 44
-QUERY_X, BARS_X, BARS_END = 104, 128, 344
+KEY_Y, FIRST_Y, ROW = 40, 112, 42
+QUERY_X, BARS_X, BARS_END = 104, 128, 340
 INK = {False: ("#20242c", "#667080", "#c2267a"), True: ("#eceef2", "#9aa1ad", "#ff7ab8")}
 # Seconds at which each part begins; the last of them ends at the seventh second.
 MEET, GROW, ANSWER = 1.0, 3.2, 6.2
@@ -109,21 +109,22 @@ def _statement(it: Answering) -> list[str]:
     text = f"…{end[1:]}" if end != it.statement else end
     width = LETTER * len(text)
     return [
-        '<text class="small" x="0" y="12">The statement, and the key at its end</text>',
-        f'<text class="words" x="0" y="36" textLength="{width:.1f}" '
+        '<text class="small" x="0" y="12">statement</text>',
+        f'<text class="words" x="{BARS_END - width:.1f}" y="26" textLength="{width:.1f}" '
         f'lengthAdjust="spacingAndGlyphs">{html.escape(text)}</text>',
-        f'<circle class="key" cx="{_key_x(it):.1f}" cy="{KEY_Y - 14}" r="5"/>',
-        f'<text class="small" x="0" y="{FIRST_Y - 26}">Each candidate, its query, and their '
-        "QK-score</text>",
+        f'<circle class="key" cx="{_key_x(it):.1f}" cy="{KEY_Y}" r="5"/>',
+        f'<text class="small key-name" x="{_key_x(it) + 10:.1f}" y="{KEY_Y + 5}">key</text>',
+        f'<text class="small" x="0" y="{FIRST_Y - 22}">candidate</text>',
+        f'<text class="small" x="{QUERY_X - 14}" y="{FIRST_Y - 22}">query</text>',
+        f'<text class="small" x="{BARS_X + 40}" y="{FIRST_Y - 22}">query · key = QK-score</text>',
     ]
 
 
 def _key_x(it: Answering) -> float:
     """Below the middle of the last token, which may be less than a word."""
-    n = min(len(it.statement), N_LETTERS)
     token = it.key_token.strip()
     of_token = len(token) if token and it.statement.endswith(token) else 1
-    return LETTER * (n - min(of_token, n) / 2)
+    return BARS_END - LETTER * min(of_token, N_LETTERS) / 2
 
 
 def _candidates(it: Answering) -> list[str]:
@@ -139,10 +140,10 @@ def _candidates(it: Answering) -> list[str]:
         y = FIRST_Y + ROW * row + 6
         best = " best" if candidate == it.chosen else ""
         left, width = min(zero, zero + score * unit), abs(score) * unit
-        away = f"--x: {_key_x(it) - QUERY_X:.1f}px; --y: {KEY_Y - 14 - y:.1f}px"
+        away = f"--x: {_key_x(it) - QUERY_X:.1f}px; --y: {KEY_Y - y:.1f}px"
         parts += [
             f'<text class="words" x="0" y="{y + 5}">{html.escape(_cut(candidate, 11))}</text>',
-            f'<line class="path" x1="{QUERY_X}" y1="{y}" x2="{_key_x(it):.1f}" y2="{KEY_Y - 14}"/>',
+            f'<line class="path" x1="{QUERY_X}" y1="{y}" x2="{_key_x(it):.1f}" y2="{KEY_Y}"/>',
             f'<circle class="home" cx="{QUERY_X}" cy="{y}" r="5"/>',
             f'<circle class="query" cx="{QUERY_X}" cy="{y}" r="4" style="{away}"/>',
             f'<rect class="bar{best}" x="{left:.1f}" y="{y - 9}" width="{max(width, 1):.1f}" '
