@@ -10,7 +10,7 @@ import streamlit as st
 from pages.main.stored import ask
 from qkcore.asking.readings import READINGS
 from qkcore.results.findings import layers_with_heads
-from qkcore.results.matrix import ordered_sets
+from qkcore.results.matrix import ordered_sets, row_labels
 from qkcore.results.store import ResultStore
 from qkcore.results.summaries import named_runs
 from qkcore.wording import escaped, layers_text
@@ -31,18 +31,45 @@ def pick_run(runs: pd.DataFrame) -> pd.Series:
     with st.sidebar.expander("Reading, type and id"):
         # Drawn last and asked first: it is what the link sets.
         run_id = st.selectbox(
-            "Run", runs["run_id"].tolist(), key="run", bind="query-params", on_change=take_best_head
+            "Any run, by id",
+            runs["run_id"].tolist(),
+            key="run",
+            bind="query-params",
+            on_change=take_best_head,
         )
         own = _row(runs, run_id)
-        st.code(run_id, language=None, wrap_lines=True)
-        st.caption(_settings_text(own))
+        st.caption(_about(own))
     for column, key in PICKED.items():
         st.session_state[key] = own[column]
+    of_model = runs[runs["model_name"] == own["model_name"]]
     models = list(dict.fromkeys(runs["model_name"]))
-    sets = ordered_sets(runs[runs["model_name"] == own["model_name"]])
     pickers.selectbox("Model", models, key="picked_model", on_change=take_newest)
-    pickers.selectbox("Puzzle set", sets, key="picked_set", on_change=take_newest)
+    pickers.selectbox("Puzzle set", ordered_sets(of_model), key="picked_set", on_change=take_newest)
+    same = of_model[of_model["set_name"] == own["set_name"]]
+    if len(same) > 1:
+        st.session_state.picked_run = run_id
+        named = dict(zip(same["run_id"], run_labels(same), strict=True))
+        pickers.radio(
+            "Run", list(named), key="picked_run", format_func=named.get, on_change=_take_picked
+        )
     return own
+
+
+def run_labels(same: pd.DataFrame) -> list[str]:
+    """What tells runs of one model on one set apart: settings that differ, and when scored."""
+    labels = [
+        label.removeprefix(name).removeprefix(", ")
+        for label, name in zip(row_labels(same), same["model_name"], strict=True)
+    ]
+    times = [f"{time:%Y-%m-%d %H:%M}" for time in same["created_at"]]
+    return [
+        label if label and labels.count(label) == 1 else f"{label} {time}".strip()
+        for label, time in zip(labels, times, strict=True)
+    ]
+
+
+def _take_picked() -> None:
+    show_run(st.session_state.picked_run)
 
 
 def take_newest() -> None:
@@ -82,7 +109,7 @@ def _row(runs: pd.DataFrame, run_id: str) -> pd.Series:
     return runs[runs["run_id"] == run_id].iloc[0]
 
 
-def _settings_text(run: pd.Series) -> str:
+def _about(run: pd.Series) -> str:
     layers = layers_text(int(run["n_layers"]), len(layers_with_heads(run)))
     reading = READINGS.get(run["rope"], run["rope"])
     told = [
@@ -92,5 +119,6 @@ def _settings_text(run: pd.Series) -> str:
         f"{layers} {run['n_heads']} heads",
         f"{run['n_puzzles']:,} puzzles",
         f"scored on {run['created_at']:%Y-%m-%d}",
+        f"id {escaped(run['run_id'])}",
     ]
     return "; ".join(told) + "."

@@ -46,7 +46,7 @@ def show_matrix() -> None:
         width="stretch",
         height=HEADER + 2 + ROW * min(len(matrix.models), MOST_ROWS),
         row_height=ROW,
-        column_config={"_index": st.column_config.TextColumn("Model", width=200, pinned=True)}
+        column_config={"_index": st.column_config.TextColumn("Model", width=190, pinned=True)}
         | {name: st.column_config.TextColumn(width=176) for name in matrix.sets},
         on_select=opening_run(key, matrix),
         selection_mode="single-cell",

@@ -8,7 +8,7 @@ from tests.stores import planted_store
 
 pytestmark = pytest.mark.browser
 HEADER, ROW = 36, 66  # pixels, as pages/widgets/matrix.py draws the matrix
-MODEL, SET = 200, 176
+MODEL, SET = 190, 176
 
 
 @pytest.fixture(scope="module")
