@@ -28,7 +28,7 @@ def test_letters_of_scripts_from_right_to_left_stay_as_typed():
     [
         "/srv/models/secret/SmolLM2-135M-Instruct.Q4_1.gguf",
         r"C:\models\secret\SmolLM2-135M-Instruct.Q4_1.gguf",
-        "/home/secret/hub/models--HuggingFaceTB--SmolLM2-135M-Instruct/snapshots/12fd25f",
+        "/srv/secret/hub/models--HuggingFaceTB--SmolLM2-135M-Instruct/snapshots/12fd25f",
         "secret/SmolLM2-135M-Instruct-GGUF:SmolLM2-135M-Instruct-Q8_0.gguf",
         "HuggingFaceTB/SmolLM2-135M-Instruct",
     ],
