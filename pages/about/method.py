@@ -22,7 +22,8 @@ INTRODUCTION, *SECTIONS = (
 it = chosen()
 st.title("Method")
 st.markdown(INTRODUCTION)
-show_how_a_head_answers(it.run_id)
+with st.container(width=460):
+    show_how_a_head_answers(it.run_id)
 
 
 def show_example(example: pd.Series) -> None:

@@ -34,7 +34,10 @@ from qkcore.wording import accuracy_text, escaped, gap_text, percent, texts_of
 
 it = chosen()
 st.title("Which heads get a logic puzzle right?")
-words, picture = st.columns([11, 9], gap="medium")
+# Without a drawing the words have the whole width.
+words, picture = st.container(), None
+if ask(ResultStore.worked_example, it.run_id) is not None:
+    words, picture = st.columns([11, 9], gap="medium")
 with words:
     st.markdown(
         "Every attention head of a language model sits an exam here: on each logic puzzle, it "
@@ -44,8 +47,9 @@ with words:
     )
     found, why = map(escaped, story(ask(summaries)))
     st.markdown(f"**{found}** {why}")
-with picture:
-    show_how_a_head_answers(it.run_id)
+if picture:
+    with picture:
+        show_how_a_head_answers(it.run_id)
 
 
 def show_headline() -> None:
