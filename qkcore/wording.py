@@ -159,19 +159,18 @@ def _different(shorter: dict[str, list[str]]) -> dict[str, str]:
     """The first of each name's ways that no other name has too, else the last with a number."""
     found: dict[str, str] = {}
     for level in range(max(map(len, shorter.values()), default=0)):
-        ways = {
+        tried = {
             name: ways[min(level, len(ways) - 1)]
             for name, ways in shorter.items()
             if name not in found
         }
-        n_so_called = Counter([*ways.values(), *found.values()])
-        found |= {name: way for name, way in ways.items() if n_so_called[way] == 1}
-    for name, ways in shorter.items():
-        if name not in found:
-            taken, number = set(found.values()), 1
-            while (way := f"{ways[-1]} ({number})") in taken:
-                number += 1
-            found[name] = way
+        n_so_called = Counter([*tried.values(), *found.values()])
+        found |= {name: way for name, way in tried.items() if n_so_called[way] == 1}
+    for name in [one for one in shorter if one not in found]:
+        taken, number = set(found.values()), 1
+        while (way := f"{shorter[name][-1]} ({number})") in taken:
+            number += 1
+        found[name] = way
     return {name: found[name] for name in shorter}
 
 
