@@ -81,7 +81,7 @@ def summaries(store: ResultStore, at_most: int = AT_MOST) -> pd.DataFrame:
             rows.append(_results(worked_out(store, run_id)))
         else:
             rows.append(dict.fromkeys(RESULTS) | {"verdict": NOT_YET})
-    named = runs[NAMED].assign(twin_run=list(twins.values()))
+    named = runs[NAMED].assign(twin_run=pd.Series(list(twins.values()), dtype=object))
     results = pd.DataFrame(rows, columns=RESULTS, index=named.index)
     return pd.concat([named, results], axis=1)
 
