@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from qkcore.results.reader import StoreError
     from qkcore.results.scores import Scores
     from qkcore.results.store import ResultStore
+    from qkcore.results.summaries import summaries
     from qkcore.results.verdicts import left_over, three_gaps, verdict_of
     from qkcore.scoring.ablate import ablate
     from qkcore.scoring.alignment import Alignment, align
@@ -94,6 +95,7 @@ _HOMES = {
     "results.reader": "StoreError",
     "results.scores": "Scores",
     "results.store": "ResultStore",
+    "results.summaries": "summaries",
     "results.verdicts": "left_over three_gaps verdict_of",
     "scoring.ablate": "ablate",
     "scoring.alignment": "Alignment align",
@@ -168,6 +170,7 @@ __all__ = [
     "score_puzzle",
     "score_puzzles",
     "select_heads",
+    "summaries",
     "surface_accuracy",
     "template_named",
     "themed",

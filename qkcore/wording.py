@@ -2,7 +2,8 @@
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,6 +13,17 @@ WORD_JOINER = "\u2060"
 # Signs that turn the direction of writing
 TURNING = r"[\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069]"
 RIGHT_TO_LEFT, END_OF_IT = "\u2067", "\u2069"  # round a text that runs so, whatever is beside it
+# What a file's name ends in, and how few bits its weights have; what public sets call themselves.
+ENDINGS = re.compile(r"(?i)\.(gguf|jsonl?|safetensors)$")
+BITS = re.compile(r"(?i)[-._](i?q\d\w*|bf16|f16|f32|fp16|fp8|fp32|gguf|int[48])$")
+HUB_CACHE = re.compile(r"models--([^/]+?)--([^/]+)(/snapshots/[^/]+)?$")
+PUBLISHED = {
+    "pararule-plus": "PARARULE-Plus",
+    "prontoqa": "PrOntoQA",
+    "prontoqa-ood": "PrOntoQA-OOD",
+    "multi-logieval": "Multi-LogiEval",
+    "multilogieval": "Multi-LogiEval",
+}
 NO_BREAK = "\u00a0"  # keeps a number and its percent sign on one line
 
 
@@ -85,6 +97,93 @@ def is_right_to_left(text: str) -> bool:
     """
     directions = (unicodedata.bidirectional(sign) for sign in text)
     return next((one for one in directions if one in ("L", "R", "AL")), "L") != "L"
+
+
+def short_names(names: Iterable[str]) -> dict[str, str]:
+    """Each model's name to a short one, all of them different.
+
+    A hub id loses its owner, a file its folder, ending and bits (which stand with a run's type).
+    What that makes alike gets bits or owner back, and at last a number. No name shows a folder of
+    a path.
+
+    >>> list(short_names(["Qwen/Qwen3-0.6B", "/srv/SmolLM2-135M-Instruct.Q4_1.gguf"]).values())
+    ['Qwen3-0.6B', 'SmolLM2-135M-Instruct']
+    >>> list(short_names(["m.Q4_1", "m.Q8_0", "ann/n", "bob/n"]).values())
+    ['m.Q4_1', 'm.Q8_0', 'ann/n', 'bob/n']
+    """
+    return _different({name: _shorter(name) for name in names})
+
+
+def set_names(runs: "pd.DataFrame") -> dict[str, str]:
+    """Each puzzle set's name to a short one, all of them different; a twin is called one.
+
+    Args:
+        runs: puzzle_set, puzzle_set_sha256, twin_of, as table runs has them.
+
+    >>> import pandas as pd
+    >>> sets = [("pararule-plus", "a", None), ("their-twin", "b", "a"), ("x.jsonl", "c", None)]
+    >>> columns = ["puzzle_set", "puzzle_set_sha256", "twin_of"]
+    >>> list(set_names(pd.DataFrame(sets, columns=columns)).values())
+    ['PARARULE-Plus', 'PARARULE-Plus, twin', 'x']
+    """
+    rows = runs.drop_duplicates("puzzle_set")
+    parents = dict(zip(rows["puzzle_set_sha256"], rows["puzzle_set"], strict=True))
+    shorter = {}
+    for name, parent in zip(rows["puzzle_set"], rows["twin_of"], strict=True):
+        own = _leaf(name)
+        if isinstance(parent, str):
+            of = _leaf(parents.get(parent, own.removesuffix("-twin")))
+            shorter[name] = [f"{PUBLISHED.get(of.lower(), of)}, twin", own]
+        else:
+            shorter[name] = [PUBLISHED.get(own.lower(), own), own]
+    return _different(shorter)
+
+
+def _leaf(name: str) -> str:
+    """The last part of a path, an address or a hub id, without a file's ending.
+
+    >>> _leaf("/srv/sets/made-up.jsonl"), _leaf("[x](http://y)")
+    ('made-up', '[x](http://y)')
+    """
+    if not re.fullmatch(r"[\w .,~+=:@()/\\-]+", name):
+        return name
+    return ENDINGS.sub("", re.split(r"[/\\:]", name.rstrip("/\\"))[-1]) or name
+
+
+def _shorter(name: str) -> list[str]:
+    """Ways to call a model, the shortest first.
+
+    >>> _shorter("models--Qwen--Qwen3-0.6B/snapshots/c1899de289a0")
+    ['Qwen3-0.6B', 'Qwen3-0.6B', 'Qwen/Qwen3-0.6B']
+    """
+    plain = name.replace("\\", "/")
+    if hub := HUB_CACHE.search(plain):
+        plain = f"{hub[1]}/{hub[2]}"
+    leaf = _leaf(plain)
+    bare = leaf
+    while (cut := BITS.sub("", bare)) != bare and cut:
+        bare = cut
+    is_id = re.fullmatch(r"[\w.-]+/[\w.-]+", plain)
+    return [bare, leaf, *([plain] if is_id else [])]
+
+
+def _different(shorter: dict[str, list[str]]) -> dict[str, str]:
+    """The first of each name's ways that no other name has too, else the last with a number."""
+    found: dict[str, str] = {}
+    for level in range(max(map(len, shorter.values()), default=0)):
+        tried = {
+            name: ways[min(level, len(ways) - 1)]
+            for name, ways in shorter.items()
+            if name not in found
+        }
+        n_so_called = Counter([*tried.values(), *found.values()])
+        found |= {name: way for name, way in tried.items() if n_so_called[way] == 1}
+    for name in [one for one in shorter if one not in found]:
+        taken, number = set(found.values()), 1
+        while (way := f"{shorter[name][-1]} ({number})") in taken:
+            number += 1
+        found[name] = way
+    return {name: found[name] for name in shorter}
 
 
 def visible(text: str) -> str:

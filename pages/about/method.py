@@ -8,6 +8,7 @@ import streamlit as st
 from pages.main.chosen import chosen
 from pages.main.stored import ask
 from pages.server.settings import ROOT
+from pages.widgets.answering import show_how_a_head_answers
 from pages.widgets.exports import offer, python_for
 from qkcore.results.findings import products
 from qkcore.results.store import ResultStore
@@ -21,6 +22,8 @@ INTRODUCTION, *SECTIONS = (
 it = chosen()
 st.title("Method")
 st.markdown(INTRODUCTION)
+with st.container(width=460):
+    show_how_a_head_answers(it.run_id)
 
 
 def show_example(example: pd.Series) -> None:

@@ -7,10 +7,11 @@ import pandas as pd
 import streamlit as st
 
 from pages.main.controls import Place, linked
+from pages.main.runs import nobodys_choice, pick_run, take_best_head
 from pages.main.stored import ask
 from qkcore.results.findings import layers_with_heads
 from qkcore.results.store import ResultStore
-from qkcore.wording import escaped, head_name, layers_text
+from qkcore.wording import escaped, head_name
 
 NOT_THERE = "head not there"  # session key: a sentence that the next run says
 CLICKED = "clicked head"  # session key: (layer, head) that the sidebar has yet to follow
@@ -20,7 +21,7 @@ CLICKED = "clicked head"  # session key: (layer, head) that the sidebar has yet 
 class Chosen:
     """The run on show, and the chosen head of it."""
 
-    run: pd.Series  # a row of table runs
+    run: pd.Series  # a row of `named_runs`
     layer: int
     head: int
     best: tuple[int, int] | None  # the best head on validation puzzles
@@ -43,7 +44,7 @@ class Chosen:
     @property
     def how(self) -> str:
         """How the head came to be chosen, for a sentence: "L4 H2, {how}, answers ..."."""
-        if self.best is None and (self.layer, self.head) == _nobodys_choice(self.run):
+        if self.best is None and (self.layer, self.head) == nobodys_choice(self.run):
             return "the first head, for want of validation puzzles to choose on"
         return "picked by hand" if self.is_picked else "chosen on validation puzzles"
 
@@ -62,21 +63,14 @@ def choose(runs: pd.DataFrame) -> Chosen:
             st.sidebar.warning(
                 f"There is no run {escaped(str(asked)[:80])} in this store; this is its newest one."
             )
-            _take_best_head()
+            take_best_head()
     _name_once("run")
-    run_id = st.sidebar.selectbox(
-        "Run", ids, key="run", bind="query-params", on_change=_take_best_head
-    )
-    run = runs[runs["run_id"] == run_id].iloc[0]
-    best = ask(ResultStore.best_head, run_id)
+    run = pick_run(runs)
+    best = ask(ResultStore.best_head, str(run["run_id"]))
     layers, heads = layers_with_heads(run), tuple(range(int(run["n_heads"])))
-    st.sidebar.caption(
-        f"{layers_text(int(run['n_layers']), len(layers))} {run['n_heads']} heads, "
-        f"{run['n_puzzles']:,} puzzles"
-    )
     if clicked := st.session_state.pop(CLICKED, None):
         st.session_state.layer, st.session_state.head = clicked
-    at_first = best or _nobodys_choice(run)
+    at_first = best or nobodys_choice(run)
     missing = _what_is_not_there({"Layer": layers, "Head": heads}, at_first, best)
     left, right = st.sidebar.columns(2)
     _name_once("layer", "head")
@@ -95,7 +89,7 @@ def choose(runs: pd.DataFrame) -> Chosen:
         st.sidebar.caption(f"{head_name(*best)} is the best head on validation puzzles.")
     else:
         st.sidebar.button(
-            f"Back to {head_name(*best)}, best on validation", on_click=_take_best_head
+            f"Back to {head_name(*best)}, best on validation", on_click=take_best_head
         )
     return it
 
@@ -174,16 +168,3 @@ def chosen() -> Chosen:
     it: Chosen = st.session_state.chosen
     clicked = st.session_state.get(CLICKED)
     return replace(it, layer=clicked[0], head=clicked[1]) if clicked else it
-
-
-def _take_best_head() -> None:
-    """Another run has another best head."""
-    run_id, runs = st.session_state.run, ask(ResultStore.runs)
-    run = runs[runs["run_id"] == run_id].iloc[0]
-    best = ask(ResultStore.best_head, run_id)
-    st.session_state.layer, st.session_state.head = best or _nobodys_choice(run)
-
-
-def _nobodys_choice(run: pd.Series) -> tuple[int, int]:
-    """The head shown where none could be chosen."""
-    return layers_with_heads(run)[0], 0

@@ -7,6 +7,7 @@ import streamlit as st
 
 from pages.main.chosen import choose, show_link
 from pages.main.controls import forget_links
+from pages.main.menu import show_identity, show_menu, show_sources
 from pages.main.stored import ask, store_path
 from pages.server.doors import let_in
 from pages.server.failures import log_and_say_sorry
@@ -14,30 +15,38 @@ from pages.server.settings import ROOT, SettingsError
 from pages.server.turns import in_turn
 from qkcore.results.reader import StoreError
 from qkcore.results.store import ResultStore
+from qkcore.results.summaries import named_runs
 
 WITHOUT_RUNS = {"try-a-puzzle"}  # pages that have something to show without any
 
-st.set_page_config(page_icon="🔎", layout="wide")
-# One list without section titles: Streamlit puts those between a list's items, where screen readers
-# lose count.
-page = st.navigation(
-    [
-        st.Page(ROOT / "pages/results/overview.py", title="Overview", default=True),
+OVERVIEW = st.Page(ROOT / "pages/results/overview.py", title="Overview", default=True)
+# What each group of pages is for.
+GROUPS = {
+    "Findings": [
+        OVERVIEW,
         st.Page(ROOT / "pages/results/head_grid.py", title="Head grid", url_path="head-grid"),
+        st.Page(ROOT / "pages/results/layers.py", title="Layers", url_path="layers"),
         st.Page(ROOT / "pages/results/difficulty.py", title="Difficulty", url_path="difficulty"),
         st.Page(
             ROOT / "pages/results/head_vs_model.py",
             title="Head vs. model",
             url_path="head-vs-model",
         ),
-        st.Page(ROOT / "pages/results/layers.py", title="Layers", url_path="layers"),
         st.Page(ROOT / "pages/results/transfer.py", title="Transfer", url_path="transfer"),
+    ],
+    "Look closer": [
         st.Page(ROOT / "pages/results/puzzles.py", title="Puzzles", url_path="puzzles"),
         st.Page(ROOT / "pages/results/compare.py", title="Compare", url_path="compare"),
+    ],
+    "Try it": [
         st.Page(ROOT / "pages/live/try_a_puzzle.py", title="Try a puzzle", url_path="try-a-puzzle"),
+    ],
+    "How it works": [
         st.Page(ROOT / "pages/about/method.py", title="Method", url_path="method"),
-    ]
-)
+    ],
+}
+page = st.navigation([one for group in GROUPS.values() for one in group], position="hidden")
+show_identity(page)
 
 
 def has_runs() -> bool:
@@ -51,12 +60,14 @@ def has_runs() -> bool:
 try:
     with in_turn():
         let_in()
+        show_menu(GROUPS)
         if page.url_path in WITHOUT_RUNS and not has_runs():
             forget_links()
             st.session_state.pop("chosen", None)
             page.run()
+            show_sources()
             st.stop()
-        runs = ask(ResultStore.runs)
+        runs = ask(named_runs)
         if runs.empty:
             st.title("No results yet")
             st.markdown(
@@ -70,6 +81,7 @@ try:
             choose(runs)
             page.run()
             show_link()
+        show_sources()
 except (StoreError, SettingsError) as error:
     st.title("No results to show")
     st.error(str(error))

@@ -1,4 +1,7 @@
-"""Which head of the chosen run is best, and is it more right than the model itself?"""
+"""What was found, in the whole store and in the chosen run?
+
+Which head is best, and is it more right than the model itself?
+"""
 
 import math
 
@@ -8,9 +11,11 @@ import streamlit as st
 from pages.main.chosen import chosen
 from pages.main.controls import pick
 from pages.main.stored import ask, ask_known
+from pages.widgets.answering import show_how_a_head_answers
 from pages.widgets.curves import exam_of
 from pages.widgets.drawing import drawn, show_chart
 from pages.widgets.exports import offer, python_for
+from pages.widgets.matrix import show_matrix
 from pages.widgets.rules import MEASURE_NAMES, majority_sentence, rule_sentence
 from pages.widgets.verdict import (
     chosen_sentence,
@@ -22,18 +27,29 @@ from qkcore.charts.curves import gap_chart
 from qkcore.results.answers import exam
 from qkcore.results.findings import BOUNDS, choices_reported
 from qkcore.results.store import ResultStore
+from qkcore.results.summaries import story, summaries
 from qkcore.results.verdicts import areas, three_gaps
 from qkcore.statistics.exams import gaps
 from qkcore.wording import accuracy_text, escaped, gap_text, percent, texts_of
 
 it = chosen()
 st.title("Which heads get a logic puzzle right?")
-st.markdown(
-    "Every attention head of a language model sits an exam here: on each logic puzzle, it answers "
-    "with the candidate whose query matches the key at the statement's end best (its QK-score). "
-    "The question is which heads get the puzzles right, and whether they are more right than the "
-    "model's own output. The Method page shows the arithmetic."
-)
+# Without a drawing the words have the whole width.
+words, picture = st.container(), None
+if ask(ResultStore.worked_example, it.run_id) is not None:
+    words, picture = st.columns([11, 9], gap="medium")
+with words:
+    st.markdown(
+        "Every attention head of a language model sits an exam here: on each logic puzzle, it "
+        "answers with the candidate whose query matches the key at the statement's end best (its "
+        "QK-score). The question is which heads get the puzzles right, and what is left of that "
+        "once everything that is not logic is taken away."
+    )
+    found, why = map(escaped, story(ask(summaries)))
+    st.markdown(f"**{found}** {why}")
+if picture:
+    with picture:
+        show_how_a_head_answers(it.run_id)
 
 
 def show_headline() -> None:
@@ -164,20 +180,23 @@ def show_ways_to_choose() -> None:
 
 
 def show_runs() -> None:
-    """Everything in the store."""
+    """Everything in the store, with its settings."""
     st.header("All runs", anchor=False)
-    columns = {
-        "run_id": "Run",
-        "model": "Model",
-        "puzzle_set": "Puzzle set",
-        "n_puzzles": "Puzzles",
-        "n_layers": "Layers",
-        "n_heads": "Heads",
-        "rope": "Reading",
-        "dtype": "Type",
-        "created_at": "Scored (UTC)",
-    }
-    runs = ask(ResultStore.runs)[list(columns)].rename(columns=columns)
+    table = ask(summaries)
+    runs = pd.DataFrame(
+        {
+            "Model": table["model_name"],
+            "Puzzle set": table["set_name"],
+            "Head": table["head_name"],
+            "Accuracy": [_percent(share) for share in table["head_accuracy"]],
+            "Verdict": table["verdict"],
+            "Puzzles": table["n_puzzles"],
+            "Reading": table["rope"],
+            "Type": table["dtype"],
+            "Scored (UTC)": table["created_at"],
+            "Run": table["run_id"],
+        }
+    )
     st.dataframe(runs, hide_index=True, width="stretch", alt="All runs in the store")
     st.caption(
         'Reading "pre": queries and keys before rotary position embedding, after QK-norm where a '
@@ -185,7 +204,12 @@ def show_runs() -> None:
     )
 
 
-st.header(f"{escaped(it.run['model'])} on {escaped(it.run['puzzle_set'])}", anchor=False)
+def _percent(share: float) -> str:
+    return "" if pd.isna(share) else percent(share)
+
+
+show_matrix()
+st.header(f"{escaped(it.run['model_name'])} on {escaped(it.run['set_name'])}", anchor=False)
 if ask(ResultStore.difficulties, it.run_id, "test").empty:
     st.info(
         "This run has no test puzzles, so there is nothing to report: give some puzzles of the "
@@ -193,13 +217,13 @@ if ask(ResultStore.difficulties, it.run_id, "test").empty:
     )
 else:
     show_verdict(it)
+    show_what_is_left(it)
     show_headline()
     if it.is_picked:
         st.caption(
             "A head picked because it looks good here looks better than it is: its fair rival is "
             "the luck line."
         )
-    show_what_is_left(it)
     show_three_gaps()
     show_gap_by_steps()
     show_ways_to_choose()

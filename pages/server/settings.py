@@ -84,6 +84,9 @@ class Settings:
     embed: tuple[str, ...] = _setting(
         (), "sites that may show the dashboard inside their pages, as origins"
     )
+    source: str = _setting(
+        "", "where the source and its docs are read, as an address; linked on every page"
+    )
     sign_in: tuple[str, ...] = _setting(
         (), "who may come in, by e-mail address or @domain; * is anyone who can sign in"
     )

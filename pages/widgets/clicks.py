@@ -11,10 +11,14 @@ from functools import partial
 import streamlit as st
 
 from pages.main.chosen import CLICKED
+from pages.main.runs import show_run
 from qkcore.charts.theme import CELL
+from qkcore.results.matrix import Matrix
 
 LISTED = "listed puzzles"  # session key: the ids in the table on show, row by row
 RANKED = "ranked heads"  # session key: (layer, head) in the ranking on show, row by row
+RUNS = "runs in the matrix"  # session key: the matrix on show
+OPENED = "a run was opened"  # session key: whether a click asks for another page
 
 
 def taking_head(key: str, pickers: tuple[str, str] = ("layer", "head")) -> Callable[[], None]:
@@ -67,3 +71,21 @@ def _take_puzzle(key: str) -> None:
     rows = st.session_state[key].selection["rows"]
     if rows:
         st.session_state.puzzle_id = st.session_state[LISTED][rows[0]]
+
+
+def opening_run(key: str, matrix: Matrix) -> Callable[[], None]:
+    """For the `on_select` of this matrix: shows the run whose cell was clicked, on its own page."""
+    st.session_state[RUNS] = matrix
+    return partial(_open_run, key)
+
+
+def _open_run(key: str) -> None:
+    cells = st.session_state[key].selection["cells"]
+    if not cells:
+        return
+    row, column = cells[0]
+    matrix: Matrix = st.session_state[RUNS]
+    run_id = matrix.run_ids[row][matrix.sets.index(column)] if column in matrix.sets else None
+    if run_id is not None:
+        show_run(run_id)
+        st.session_state[OPENED] = True

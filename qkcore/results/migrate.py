@@ -16,7 +16,7 @@ import numpy as np
 
 from qkcore.puzzles.puzzle import Puzzle
 from qkcore.results import counting
-from qkcore.results.publish import Run, WorkedExample, publish
+from qkcore.results.publish import Run, WorkedExample, complete, publish
 from qkcore.results.reader import StoreError, attached
 from qkcore.results.schema import SCHEMA_VERSION
 
@@ -27,6 +27,7 @@ Row = dict[str, Any]  # by column
 def migrate(path: Path) -> list[str]:
     """Put a store of this schema in the place of an older one; returns its run ids.
 
+    Of a store of this schema it works out the evidence that is missing, and returns those runs.
     The file is replaced when the new one is whole, and stays as it is when anything fails.
 
     Raises:
@@ -34,6 +35,10 @@ def migrate(path: Path) -> list[str]:
     """
     fresh = path.with_name(f".{path.name}.{os.getpid()}.migrated")
     try:
+        with closing(attached(path)) as old:
+            is_current = _is_current(old)
+        if is_current and (completed := complete(path)):
+            return completed
         with closing(attached(path)) as old:
             _check_version(old, path)
             runs = _rows(old, "select * from store.runs order by created_at, run_id")
@@ -53,6 +58,15 @@ def migrate(path: Path) -> list[str]:
         for leftover in (fresh, Path(f"{fresh}.wal")):
             leftover.unlink(missing_ok=True)
     return [run["run_id"] for run in runs]
+
+
+def _is_current(old: duckdb.DuckDBPyConnection) -> bool:
+    try:
+        return [row["schema_version"] for row in _rows(old, "select * from store.meta")] == [
+            SCHEMA_VERSION
+        ]
+    except duckdb.CatalogException:
+        return False
 
 
 def _check_version(old: duckdb.DuckDBPyConnection, path: Path) -> None:

@@ -21,10 +21,12 @@ from qkcore import __version__
 from qkcore.puzzles.puzzle import Puzzle
 from qkcore.puzzles.twin import parent_of
 from qkcore.results import counting, layer_counting
+from qkcore.results.kept import kept, text_of
 from qkcore.results.parts import read_part
 from qkcore.results.reader import StoreError
 from qkcore.results.schema import ADDED, ADDED_TABLES, SCHEMA, SCHEMA_VERSION
 from qkcore.results.store import ResultStore
+from qkcore.results.verdicts import twin_runs, worked_out
 
 RUN_TABLES = (
     *"runs logits head_scores rule_choices head_accuracy intervals model_accuracy".split(),
@@ -246,10 +248,62 @@ def _replacing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         with closing(duckdb.connect(str(temporary))) as connection:
             yield connection
             connection.execute("checkpoint")
+        keep_evidence(temporary)
         os.replace(temporary, path)
     finally:
         for leftover in (temporary, Path(f"{temporary}.wal")):
             leftover.unlink(missing_ok=True)
+
+
+def complete(path: Path) -> list[str]:
+    """Put a store in the place of one that lacks evidence; returns the runs that it lacked.
+
+    The file stays as it is when nothing is missing.
+
+    Raises:
+        StoreError: when it is no store of this version.
+    """
+    with ResultStore.open(path) as store:
+        there, twins = kept(store), twin_runs(store)
+    if all(run in there and there[run].twin_run == twin for run, twin in twins.items()):
+        return []
+    with _only_writer(path):
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            shutil.copyfile(path, temporary)
+            found = keep_evidence(temporary)
+            os.replace(temporary, path)
+        finally:
+            for leftover in (temporary, Path(f"{temporary}.wal")):
+                leftover.unlink(missing_ok=True)
+    return found
+
+
+def keep_evidence(path: Path) -> list[str]:
+    """Work out what is missing from table evidence of the store at the path, or stale in it.
+
+    Changes the file in place, so nobody else may read it: for one that is still being made.
+
+    Returns:
+        The runs of which a row was written.
+    """
+    with ResultStore.open(path) as store:
+        there, twins = kept(store), twin_runs(store)
+        missing = [
+            run for run, twin in twins.items() if run not in there or there[run].twin_run != twin
+        ]
+        found = {run: worked_out(store, run) for run in missing}
+    rows = [
+        (run, twins[run], None if evidence is None else text_of(evidence))
+        for run, evidence in found.items()
+    ]
+    with closing(duckdb.connect(str(path))) as connection:
+        connection.execute(ADDED)
+        if rows:
+            connection.execute("delete from evidence where run_id in (select unnest(?))", [missing])
+            connection.executemany("insert into evidence values (?, ?, ?)", rows)
+        connection.execute("checkpoint")
+    return missing
 
 
 @contextmanager
@@ -275,6 +329,8 @@ def _write(
         connection.execute(SCHEMA)
         connection.execute("insert into meta values (?, ?)", [SCHEMA_VERSION, __version__])
     connection.execute(ADDED)  # an older file lacks them
+    # What rests on the run that is replaced is worked out anew.
+    connection.execute("delete from evidence where twin_run = ?", [run.run_id])
     for table in RUN_TABLES:
         _delete(connection, table, run.run_id)
     row = asdict(run) | {

@@ -2,7 +2,7 @@
 
 SCHEMA_VERSION = 4
 # Tables that came later: a store written before them lacks them, and is as good without.
-ADDED_TABLES = ("lens", "lens_offsets", "probes", "ablations")
+ADDED_TABLES = ("lens", "lens_offsets", "probes", "ablations", "evidence")
 ADDED = """
 create table if not exists lens (    -- the model's answer, had it stopped after a layer
     run_id varchar, layer integer,
@@ -30,6 +30,12 @@ create table if not exists ablations (       -- the model's own logits with head
     layers integer[], heads integer[],       -- switched off, pairwise
     first_place integer,        -- of some consecutive puzzles of the set, as in head_scores
     logit float[]               -- by puzzle and candidate; NaN: not asked
+);
+create table if not exists evidence (  -- the chosen head beside its rivals: what verdicts rest on
+    run_id varchar,
+    twin_run varchar,           -- the run on the set's twin that is part of it, or null
+    -- JSON of qkcore.statistics.evidence.Evidence; null without validation or test puzzles
+    evidence varchar
 );
 """
 SCHEMA = """

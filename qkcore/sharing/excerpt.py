@@ -9,6 +9,7 @@ from pathlib import Path
 
 import duckdb
 
+from qkcore.results.publish import keep_evidence
 from qkcore.results.reader import StoreError
 from qkcore.results.schema import ADDED_TABLES, SCHEMA
 from qkcore.results.store import ResultStore
@@ -63,6 +64,7 @@ def copy_runs(store: Path, target: Path, run_ids: Sequence[str], with_texts: boo
         ) from None
     finally:
         connection.close()
+    keep_evidence(target)
 
 
 def _lacking_tables(connection: duckdb.DuckDBPyConnection) -> set[str]:
@@ -97,5 +99,7 @@ def _copy_statement(table: str, columns: Sequence[str], with_texts: bool) -> str
     )
     key = next((key for key in ("run_id", "puzzle_set") if key in columns), None)
     rows = f"where {key} in (select {key} from chosen)" if key else ""  # noqa: S608 -- our words
+    if "twin_run" in columns:  # a run that is left out is not named either
+        rows += " and (twin_run is null or twin_run in (select run_id from chosen))"
     copied = f"select {selected} from source.{table} {rows}"  # noqa: S608 -- our words
     return f"insert into main.{table} by name {copied}"

@@ -176,6 +176,16 @@ RULES: tuple[tuple[str, Callable[[Evidence, tuple[Step, ...]], str | None]], ...
     ("something is left", _left),
 )
 NAMES = tuple(dict.fromkeys(name for name, _ in RULES))
+# Each verdict's sign in a table: told apart without colour, and "=" is a constant head everywhere.
+MARKS = {
+    "something is left": "●",
+    "surface rule": "○",
+    "calibration": "◐",
+    "no gap": "−",
+    "not above luck": "×",
+    "always the same answer": "=",
+    "too few puzzles": "?",
+}
 
 
 def _text(measured: Measured, n: int) -> str:

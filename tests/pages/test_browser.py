@@ -190,8 +190,8 @@ def turn_to(page, title):
     is_folded = page.get_by_test_id("stExpandSidebarButton").count()
     if is_folded:
         page.get_by_test_id("stExpandSidebarButton").click()
-    link = page.get_by_test_id("stSidebarNav").get_by_role("link", name=title, exact=True)
-    if link.get_attribute("aria-current") != "page":
+    link = page.get_by_test_id("stSidebar").get_by_role("link", name=title, exact=True)
+    if not page.title().startswith(f"{title} ·"):
         before = page.locator("h1").inner_text()
         link.click()
         page.locator("h1", has_not_text=before).wait_for()

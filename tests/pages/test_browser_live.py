@@ -91,10 +91,10 @@ def test_the_address_names_the_puzzle_and_a_reload_keeps_it(live):
 
 def test_what_was_typed_is_there_again_after_another_page(live):
     fill(live, "Rex is a lempus. Every lempus is happy.", "Rex is happy.")
-    live.get_by_test_id("stSidebarNav").get_by_text("Overview").click()
+    live.get_by_test_id("stSidebar").get_by_text("Overview").click()
     settle(live)
     assert "puzzle=" not in live.url
-    live.get_by_test_id("stSidebarNav").get_by_text("Try a puzzle").click()
+    live.get_by_test_id("stSidebar").get_by_text("Try a puzzle").click()
     scored(live)
     assert live.get_by_label("Statement", exact=True).input_value() == "Rex is happy."
     assert "The right answer is true (1 step)" in main_text(live)

@@ -351,12 +351,12 @@ def test_tables_give_shares_in_percent_and_differences_in_points():
 
 def test_a_snippet_runs_in_a_fresh_python(family_path, monkeypatch):
     at = opened(monkeypatch, family_path, run="planted-1")
-    snippet = next(code.value for code in at.main.code if "ResultStore.open" in code.value)
+    snippet = next(code.value for code in at.main.code if "left_over(" in code.value)
     done = subprocess.run(
         [sys.executable, "-c", snippet], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "gap" in done.stdout
+    assert "gap to the model" in done.stdout
 
 
 def test_downloads_hold_the_frame_and_the_picture(monkeypatch, family_path):

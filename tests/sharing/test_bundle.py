@@ -113,7 +113,7 @@ def test_each_column_of_words_in_the_schema_is_known_to_hold_a_puzzles_text_or_n
     harmless = set(
         "qkcore_version run_id model model_revision puzzle_set puzzle_set_sha256 dtype rope "
         "template puzzle_id candidates group split rule scores measure twin_of kind "
-        "chosen_by".split()
+        "chosen_by twin_run evidence".split()
     )
     with duckdb.connect() as connection:
         connection.execute(SCHEMA)

@@ -1,0 +1,83 @@
+"""The results matrix on screen: models down, puzzle sets across, a click opens a run."""
+
+from collections.abc import Hashable, Mapping
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from pages.main.controls import pick, type_text
+from pages.main.stored import ask
+from pages.server.settings import ROOT
+from pages.widgets.clicks import OPENED, opening_run
+from pages.widgets.exports import offer, python_for
+from qkcore.results.matrix import ORDERS, Matrix, matrix_of
+from qkcore.results.summaries import NO_VERDICT, NOT_YET, summaries
+from qkcore.statistics.verdicts import MARKS
+from qkcore.wording import NO_BREAK
+
+ROW, HEADER = 66, 36  # pixels; cells wrap in rows of more than 64
+MOST_ROWS = 8  # on screen at once; more scroll
+FEW = 6  # models or sets that are seen at a glance: no search
+NO_RUN = ""
+WHO = ("head", "calibrated", "rival")  # in a cell, in this order
+
+
+def show_matrix() -> None:
+    """Everything in the store at a glance, with search, order and a legend."""
+    if st.session_state.pop(OPENED, False):
+        # None would clear the address, which Streamlit refuses for what controls are bound to.
+        st.switch_page(ROOT / "pages/results/head_grid.py", query_params={})
+    table = ask(summaries)
+    whole = matrix_of(table)
+    find, order = "", ORDERS[0]
+    if max(len(whole.models), len(whole.sets)) > FEW:
+        left, right = st.columns(2)
+        find = type_text(left, "Find a model or a puzzle set", "find")
+        order = pick(right, "Order of models", "order", ORDERS)
+    matrix = matrix_of(table, order, find)
+    if not matrix.models:
+        st.info("No model and no puzzle set is called so.")
+        return
+    key = "matrix"
+    st.dataframe(
+        _texts(matrix, table),
+        key=key,
+        width="stretch",
+        height=HEADER + 2 + ROW * min(len(matrix.models), MOST_ROWS),
+        row_height=ROW,
+        column_config={"_index": st.column_config.TextColumn("Model", width=190, pinned=True)}
+        | {name: st.column_config.TextColumn(width=176) for name in matrix.sets},
+        on_select=opening_run(key, matrix),
+        selection_mode="single-cell",
+        alt="Results matrix: a row a model, a column a puzzle set; the table below has the numbers",
+    )
+    st.caption(
+        "In a cell, in %: the chosen head · the calibrated model · the best of commonest answer, "
+        "surface rule and luck line; then the verdict. A click opens the run."
+    )
+    offer("results", table.drop(columns="created_at"), python_for(summaries))
+
+
+def _texts(matrix: Matrix, table: pd.DataFrame) -> pd.DataFrame:
+    """The cells as people read them."""
+    words = {row["run_id"]: cell_text(row) for row in table.to_dict("records")}
+    return pd.DataFrame(
+        [[NO_RUN if one is None else words[one] for one in row] for row in matrix.run_ids],
+        index=pd.Index(matrix.models, name="Model"),
+        columns=list(matrix.sets),
+    )
+
+
+def cell_text(row: Mapping[Hashable, Any]) -> str:
+    r"""One run's results in two lines: the table breaks a line at its only plain space.
+
+    >>> row = dict(head_accuracy=0.88, calibrated_accuracy=0.702, rival_accuracy=1.0)
+    >>> cell_text(row | {"verdict": "surface rule"})
+    '88.0\xa0·\xa070.2\xa0·\xa0100.0 ○\xa0surface\xa0rule'
+    """
+    verdict = str(row["verdict"])
+    if verdict in (NO_VERDICT, NOT_YET):
+        return verdict
+    shares = " · ".join(f"{100 * row[f'{who}_accuracy']:.1f}" for who in WHO)
+    return " ".join(part.replace(" ", NO_BREAK) for part in (shares, f"{MARKS[verdict]} {verdict}"))
