@@ -1,0 +1,241 @@
+"""Does the model use the heads in which its answer can be read? One of a closed list of verdicts.
+
+`Switched` in (effects of more and more heads switched off, each beside control heads), name and
+sentence out. Each rule is one small function, and `RULES` is their order: the first that has
+something to say gives the verdict. Knows nothing of stores, pages or models.
+
+What is measured is the area under the ROC curve (how well the model tells the answers apart): a
+head that only adds to the model's lean changes the calibrated accuracy, and tells nothing. Where
+one answer occurs alone, and so no area, it is calibrated accuracy.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from qkcore.statistics.clusters import FEW_GROUPS
+from qkcore.statistics.effects import Effect
+from qkcore.statistics.evidence import Measured
+from qkcore.wording import percent
+
+# Of what the model has above guessing: heads that for sure cost less are not used
+MARGIN, MARGIN_IN_WORDS = 0.2, "a fifth"
+SURE = 0.05  # the share of heads like any others of their layers that may be called used
+N_CONTROLS = 19  # the fewest random draws among which a rank can be as rare as that
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchedOff:
+    """One set of heads switched off."""
+
+    heads: str  # as they stand in a sentence: "L15 H7", "the best 5 heads"
+    n_heads: int
+    effect: Effect  # on the measure that the verdict is about
+
+
+@dataclass(frozen=True, slots=True)
+class Switched:
+    """All that a verdict looks at."""
+
+    sets: tuple[SwitchedOff, ...]  # fewest heads first, at least one
+    measure: str  # as it stands in a sentence: "AUC"
+    ability: Measured  # the model's own, by that measure
+    guessing: float  # what guessing gets by it
+    calibrated_model: Measured  # calibrated accuracy, by the run's measure
+    commonest: float  # what always saying the commonest answer gets by it
+    is_readable: bool  # the answer can be read in the heads: above the luck line
+    n: int
+    n_groups: int
+
+    @property
+    def at_stake(self) -> float:
+        """What the model has above guessing."""
+        return self.ability.value - self.guessing
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """A name in `NAMES`, and a sentence with its numbers."""
+
+    name: str
+    sentence: str
+
+
+def usage(switched: Switched) -> Usage:
+    """The first rule of `RULES` that has something to say.
+
+    >>> idle = tuple(0.002 * draw - 0.02 for draw in range(20))
+    >>> off = Effect(0.85, Measured(-0.30, -0.35, -0.25), idle)
+    >>> found = usage(Switched((SwitchedOff("L15 H7", 1, off),), "AUC", Measured(0.85, 0.8, 0.9),
+    ...     0.5, Measured(0.8, 0.7, 0.9), 0.5, True, 400, 100))
+    >>> found.name, found.sentence.partition(":")[0]
+    ('used', 'Used')
+    """
+    for name, rule in RULES:
+        sentence = rule(switched)
+        if sentence:
+            return Usage(name, sentence)
+    raise AssertionError("the last rule always speaks")
+
+
+def is_used(off: SwitchedOff) -> bool:
+    """Something is lost, and hardly any control loses as much."""
+    return off.effect.loss.low > 0 and off.effect.p <= SURE
+
+
+def is_idle(off: SwitchedOff, at_stake: float) -> bool:
+    """Whatever is lost is less than `MARGIN` of what there is to lose: an equivalence test.
+
+    By the 95 % interval, so it is wrong in 2.5 % of sets that lose exactly so much (two one-sided
+    tests: Schuirmann, Journal of Pharmacokinetics and Biopharmaceutics 15, 1987).
+    """
+    return off.effect.loss.high < MARGIN * at_stake
+
+
+def is_like_others(off: SwitchedOff) -> bool:
+    """Something is lost, and no more than within the spread of the controls."""
+    return off.effect.loss.low > 0 and off.effect.change.value >= off.effect.spread[0]
+
+
+# The rules. Each says its sentence, or nothing where it does not apply.
+
+
+def _few_groups(switched: Switched) -> str | None:
+    """Fewer groups than intervals need."""
+    if switched.n_groups >= FEW_GROUPS:
+        return None
+    return (
+        f"Too little to say: {switched.n:,} puzzles in {switched.n_groups} groups, and intervals "
+        f"need {FEW_GROUPS} groups."
+    )
+
+
+def _nothing_to_lose(switched: Switched) -> str | None:
+    """The model itself is not above guessing, so nothing can bring it down."""
+    model, own = switched.calibrated_model, switched.ability
+    if model.low > switched.commonest and own.low > switched.guessing:
+        return None
+    return (
+        f"Too little to say: the model has nothing to lose. Calibrated, it gets "
+        f"{percent(model.value)} ({100 * model.low:.1f} to {100 * model.high:.1f}), the commonest "
+        f"answer {percent(switched.commonest)}; its {switched.measure} is {_interval(own)}, that "
+        f"of guessing {switched.guessing:.3g}."
+    )
+
+
+def _few_controls(switched: Switched) -> str | None:
+    """Too few random heads to be rare among them."""
+    n = min(len(off.effect.controls) for off in (switched.sets[0], switched.sets[-1]))
+    if n >= N_CONTROLS:
+        return None
+    return (
+        f"Too little to say: {n} draws of control heads, and it takes {N_CONTROLS} to tell heads "
+        "from any others of their layers."
+    )
+
+
+def _used(switched: Switched) -> str | None:
+    """The fewest heads alone."""
+    first = switched.sets[0]
+    if not is_used(first):
+        return None
+    return f"Used: {_lost(switched, first)} {_beside(first)}"
+
+
+def _used_together(switched: Switched) -> str | None:
+    """The most heads together, though the fewest are not used alone: heads that stand in."""
+    first, last = switched.sets[0], switched.sets[-1]
+    if last is first or not is_used(last):
+        return None
+    if last.effect.loss.value < MARGIN * switched.at_stake:
+        return None
+    alone = first.effect.loss
+    little = (
+        f"less than {MARGIN_IN_WORDS} of what it has hangs on it"
+        if is_idle(first, switched.at_stake)
+        else "which says too little of it alone"
+    )
+    return (
+        f"Used together: {_lost(switched, last)} {_beside(last)} Without {first.heads} alone it "
+        f"loses {_interval(alone)}: {little}."
+    )
+
+
+def _not_used(switched: Switched) -> str | None:
+    """Next to nothing hangs on the fewest heads."""
+    first, last = switched.sets[0], switched.sets[-1]
+    if not is_idle(first, switched.at_stake):
+        return None
+    if not switched.is_readable:
+        return (
+            f"Too little to say: no answer can be read in {first.heads}, which is not above the luck "
+            f"line; {_lost(switched, first)}"
+        )
+    more = "" if last is first else f" Without {last.heads} it loses {_interval(last.effect.loss)}."
+    return f"Readable but not used: {_lost(switched, first)} {_beside(first)}{more}"
+
+
+def _by_others(switched: Switched) -> str | None:
+    """Control heads hurt as much."""
+    first = switched.sets[0]
+    if not is_like_others(first):
+        return None
+    return f"Used by others too: {_lost(switched, first)} {_beside(first)}"
+
+
+def _undecided(switched: Switched) -> str | None:
+    """None of these can be said."""
+    first = switched.sets[0]
+    return f"Too little to say: {_lost(switched, first)} {_beside(first)}"
+
+
+RULES: tuple[tuple[str, Callable[[Switched], str | None]], ...] = (
+    ("too little to say", _few_groups),
+    ("too little to say", _nothing_to_lose),
+    ("too little to say", _few_controls),
+    ("used", _used),
+    ("used together", _used_together),
+    ("readable but not used", _not_used),
+    ("used by others too", _by_others),
+    ("too little to say", _undecided),
+)
+NAMES = tuple(dict.fromkeys(name for name, _ in RULES))
+
+
+def _lost(switched: Switched, off: SwitchedOff) -> str:
+    """What the model loses, and how much of what there is."""
+    effect = off.effect
+    share = effect.loss.value / switched.at_stake
+    part = f", {percent(share)} of what it has above guessing" if share > 0 else ""
+    return (
+        f"without {off.heads} the model's {switched.measure} is {effect.after:.3f} instead of "
+        f"{effect.before:.3f}, a loss of {_interval(effect.loss)}{part}."
+    )
+
+
+def _beside(off: SwitchedOff) -> str:
+    """The same of the controls."""
+    effect, n = off.effect, len(off.effect.controls)
+    least, _, most = (-end for end in reversed(effect.spread))
+    which = "a random head" if off.n_heads == 1 else f"{off.n_heads} random heads"
+    those = "its layer" if off.n_heads == 1 else "the same layers"
+    as_much = "none loses" if not effect.n_as_harmful else f"{effect.n_as_harmful} lose"
+    if effect.n_as_harmful == 1:
+        as_much = "one loses"
+    return (
+        f"Of {n} draws of {which} of {those} {as_much} as much "
+        f"(from {_signed(least)} to {_signed(most)}, p = {effect.p:.3f})."
+    )
+
+
+def _interval(found: Measured) -> str:
+    """A number with its interval.
+
+    >>> _interval(Measured(-0.002, -0.01, 0.006))
+    '−0.002 (−0.010 to 0.006)'
+    """
+    return f"{_signed(found.value)} ({_signed(found.low)} to {_signed(found.high)})"
+
+
+def _signed(value: float) -> str:
+    rounded = round(value, 3) + 0.0  # no minus before nothing
+    return f"{rounded:.3f}".replace("-", "−")
