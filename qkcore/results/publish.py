@@ -23,13 +23,14 @@ from qkcore.puzzles.twin import parent_of
 from qkcore.results import counting
 from qkcore.results.parts import read_part
 from qkcore.results.reader import StoreError
-from qkcore.results.schema import SCHEMA, SCHEMA_VERSION
+from qkcore.results.schema import ADDED, ADDED_TABLES, SCHEMA, SCHEMA_VERSION
 from qkcore.results.store import ResultStore
 
 RUN_TABLES = (
-    "runs logits head_scores rule_choices head_accuracy intervals model_accuracy surface_accuracy "
-    "luck auc heads stability worked_examples"
-).split()
+    *"runs logits head_scores rule_choices head_accuracy intervals model_accuracy".split(),
+    *"surface_accuracy luck auc heads stability worked_examples".split(),
+    *ADDED_TABLES,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +199,7 @@ def _write(
     if ("meta",) not in tables:
         connection.execute(SCHEMA)
         connection.execute("insert into meta values (?, ?)", [SCHEMA_VERSION, __version__])
+    connection.execute(ADDED)  # an older file lacks them
     for table in RUN_TABLES:
         connection.execute(
             f"delete from {table} where run_id = $run_id",  # noqa: S608 -- one of RUN_TABLES

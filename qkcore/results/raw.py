@@ -5,6 +5,7 @@ is elsewhere.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -118,6 +119,88 @@ def all_scores(store: Reader, run_id: str) -> np.ndarray:
         return np.zeros((0, 0, 0, 2), dtype=np.float32)
     n_layers, n_heads = (len(np.unique(found[name].to_numpy())) for name in ("layer", "head"))
     return _scores(found).reshape(n_layers, n_heads, -1, found["n_candidates"][0].as_py())
+
+
+def lens_logits(store: Reader, run_id: str) -> tuple[np.ndarray, np.ndarray]:
+    """What the model would have answered after each layer; after the last, its own answer.
+
+    Returns:
+        (layer,) the model's numbers of its layers, and (puzzle, layer, candidate) logits, NaN for
+        candidates that a puzzle lacks. Both empty where the run has no lens.
+    """
+    found = _rows_of(
+        store,
+        "lens",
+        """
+        select layer, logit, n_candidates
+        from store.lens join store.runs using (run_id)
+        where run_id = $run_id
+        order by layer, first_place
+        """,
+        run_id,
+    )
+    if found is None:
+        return np.zeros(0, dtype=np.int32), np.zeros((0, 0, 2), dtype=np.float32)
+    layers = np.unique(found["layer"].to_numpy())
+    values = found["logit"].combine_chunks().flatten().to_numpy()
+    n_candidates = found["n_candidates"][0].as_py()
+    return layers, values.reshape(len(layers), -1, n_candidates).swapaxes(0, 1)
+
+
+def lens_offsets(store: Reader, run_id: str) -> np.ndarray:
+    """(layer, candidate) what calibration adds to each layer's lens; see `calibration.offsets`.
+
+    Empty where the run has no lens.
+    """
+    sql = 'select "offset" from store.lens_offsets where run_id = $run_id order by layer'
+    found = _rows_of(store, "lens_offsets", sql, run_id)
+    if found is None:
+        return np.zeros((0, 2))
+    values: np.ndarray = found["offset"].combine_chunks().flatten().to_numpy()
+    return values.reshape(len(found), -1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ProbeChoices:
+    """What the probes of a run say, one a layer."""
+
+    layers: np.ndarray  # (layer,) the model's numbers of its layers
+    choices: np.ndarray  # (puzzle, layer) int8 candidate index; -1: not asked
+    controls: np.ndarray  # likewise of probes that were fitted on shuffled answers
+    n_validation: int  # puzzles that they were fitted on
+    strengths: np.ndarray  # (layer,) regularisation (C: larger is weaker), chosen by groups
+
+
+def probe_choices(store: Reader, run_id: str) -> ProbeChoices | None:
+    """What the probes of a run say to its test puzzles; None where it has none."""
+    found = _rows_of(
+        store,
+        "probes",
+        """
+        select layer, choice, control, n_validation, strength
+        from store.probes where run_id = $run_id order by layer
+        """,
+        run_id,
+    )
+    if found is None:
+        return None
+    said, by_control = (
+        found[name].combine_chunks().flatten().to_numpy().reshape(len(found), -1).T
+        for name in ("choice", "control")
+    )
+    return ProbeChoices(
+        layers=found["layer"].to_numpy(),
+        choices=said,
+        controls=by_control,
+        n_validation=found["n_validation"][0].as_py(),
+        strengths=found["strength"].to_numpy(),
+    )
+
+
+def _rows_of(store: Reader, table: str, sql: str, run_id: str) -> pa.Table | None:
+    """The answer of a query of a table that older files lack; None where there is nothing."""
+    found = store.arrow(sql, run_id=run_id) if store.has_table(table) else ()
+    return found if len(found) else None
 
 
 def _scores(rows: pa.Table) -> np.ndarray:

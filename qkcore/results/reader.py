@@ -93,6 +93,14 @@ class Reader:
         """Likewise, where lists are asked for: an Arrow table keeps them in one piece."""
         return self._answer("to_arrow_table", sql, _hashable(parameters))
 
+    def has_table(self, table: str) -> bool:
+        """Whether the file has a table, which older files may lack (`schema.ADDED_TABLES`)."""
+        sql = """
+            select count(*) as n from duckdb_tables()
+            where database_name = 'store' and table_name = $table
+            """
+        return bool(self.arrays(sql, table=table)["n"][0])
+
     def _answered(self, form: Form, sql: str, parameters: Named) -> Any:  # noqa: ANN401 -- by form
         """One query's answer in a form that duckdb has a method for."""
         named = {

@@ -1,6 +1,37 @@
 """The tables of a result store. Anyone with DuckDB can read them."""
 
 SCHEMA_VERSION = 4
+# Tables that came later: a store written before them lacks them, and is as good without.
+ADDED_TABLES = ("lens", "lens_offsets", "probes", "ablations")
+ADDED = """
+create table if not exists lens (    -- the model's answer, had it stopped after a layer
+    run_id varchar, layer integer,
+    first_place integer,        -- of some consecutive puzzles of the set, as in head_scores
+    -- Puzzle after puzzle, runs.n_candidates of each; NaN where a puzzle has fewer
+    logit float[]
+);
+create table if not exists lens_offsets (    -- as runs.model_offset, for each layer's lens
+    run_id varchar, layer integer, "offset" double[]
+);
+create table if not exists probes (  -- linear classifiers on the state at the statement's end
+    run_id varchar, layer integer,
+    -- By place: index of a candidate; -1: not asked (validation puzzles it was fitted on, left out)
+    choice tinyint[],
+    control tinyint[],          -- likewise of a probe fitted on shuffled answers
+    n_validation integer,       -- puzzles it was fitted on
+    strength double             -- of regularisation (C: larger is weaker), chosen by groups
+);
+create table if not exists ablations (       -- the model's own logits with heads switched off
+    run_id varchar,
+    kind varchar,               -- 'mean', 'zero', 'resample' or 'knock-out'
+    chosen_by varchar,          -- 'chosen', 'top' or 'named': how the heads were picked
+    k integer,                  -- how many heads
+    draw integer,               -- 0: the heads themselves; 1, 2, ...: control heads, same layers
+    layers integer[], heads integer[],       -- switched off, pairwise
+    first_place integer,        -- of some consecutive puzzles of the set, as in head_scores
+    logit float[]               -- by puzzle and candidate; NaN: not asked
+);
+"""
 SCHEMA = """
 create table meta (schema_version integer, qkcore_version varchar);
 create table runs (
@@ -125,3 +156,4 @@ create table worked_examples (  -- one test puzzle and head of a run, down to th
     query_vectors float[][]     -- (candidate, dim)
 );
 """
+SCHEMA += ADDED

@@ -42,6 +42,16 @@ class ResultStore(Reader):
         """All runs, newest first, with the columns of table runs."""
         return self.frame("select * from store.runs order by created_at desc, run_id")
 
+    def has_layers(self, run_id: str) -> bool:
+        """Whether a run has lens and probes: it was scored with --lens."""
+        sql = "select 1 as one from store.lens where run_id = $run_id limit 1"
+        return self.has_table("lens") and bool(len(self.arrays(sql, run_id=run_id)["one"]))
+
+    def has_ablations(self, run_id: str) -> bool:
+        """Whether heads of a run were switched off: `qkscope ablate`."""
+        sql = "select 1 as one from store.ablations where run_id = $run_id limit 1"
+        return self.has_table("ablations") and bool(len(self.arrays(sql, run_id=run_id)["one"]))
+
     def difficulties(self, run_id: str, split: str) -> pd.DataFrame:
         """steps, distractors, n: how many puzzles of each difficulty."""
         return self.frame(

@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 
 from qkcore.results.reader import StoreError
-from qkcore.results.schema import SCHEMA
+from qkcore.results.schema import ADDED_TABLES, SCHEMA
 from qkcore.results.store import ResultStore
 
 # What holds words of a puzzle. A copy without texts has these columns empty, and not these tables.
@@ -50,7 +50,10 @@ def copy_runs(store: Path, target: Path, run_ids: Sequence[str], with_texts: boo
             """,
             {"run_ids": list(run_ids)},
         )
+        lacking = _lacking_tables(connection)
         for table, columns in _columns_of_tables().items():
+            if table in lacking:
+                continue
             if with_texts or table not in TEXT_TABLES:
                 connection.execute(_copy_statement(table, columns, with_texts))
         connection.execute("checkpoint")
@@ -60,6 +63,14 @@ def copy_runs(store: Path, target: Path, run_ids: Sequence[str], with_texts: boo
         ) from None
     finally:
         connection.close()
+
+
+def _lacking_tables(connection: duckdb.DuckDBPyConnection) -> set[str]:
+    """The tables that the source was written before."""
+    known = connection.execute(
+        "select table_name from duckdb_tables() where database_name = 'source'"
+    ).fetchall()
+    return set(ADDED_TABLES) - {table for (table,) in known}
 
 
 def _columns_of_tables() -> dict[str, list[str]]:
