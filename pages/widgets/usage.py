@@ -68,24 +68,21 @@ def _show_chart(it: Chosen, table: pd.DataFrame, kind: str, heads_of: str) -> No
         chart,
         width="stretch",
         key=f"usage {it.run_id} {kind} {heads_of} {measure}",
-        alt=f"Change of the model's {shown} with heads switched off, beside as many random heads of "
-        "the same layers; the table below has the numbers",
+        alt=f"Change of the model's {shown} with heads switched off, beside as many random heads "
+        "of the same layers; the table below has the numbers",
     )
     first = own.iloc[0]
-    by_hand = f" {it.name} was picked by hand and is not among them." if _is_left_out(it, own) else ""
+    is_among = any(it.name in heads.split(", ") for heads in own["heads"])
+    left_out = "" if is_among else f" {it.name} was picked by hand and is not among them."
     st.caption(
         f"Diamonds: the heads ({WHOSE[heads_of]}) switched off, with 95 % interval; each grey tick "
         f"is one of {first['n_controls']} draws of as many random heads of the same layers, the "
         "grey bar their 5th to 95th percentile. Left of zero the model does worse. Where a head is "
         f"off, {INSTEAD[kind]}. {first['n']:,} test puzzles in {first['n_groups']:,} contexts."
-        f"{by_hand}"
+        f"{left_out}"
     )
     code = python_for(ablation_effects, it.run_id, kind, heads_of)
     offer("effects-of-heads", table, code, chart.make)
-
-
-def _is_left_out(it: Chosen, own: pd.DataFrame) -> bool:
-    return not any(it.name in heads.split(", ") for heads in own["heads"])
 
 
 def _show_how(it: Chosen) -> None:

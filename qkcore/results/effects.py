@@ -15,7 +15,7 @@ from qkcore.results.raw import is_among, model_logits, puzzle_rows
 from qkcore.results.store import ResultStore
 from qkcore.statistics.calibration import calibrated
 from qkcore.statistics.effects import MEASURES, Effect, ability, effects
-from qkcore.statistics.evidence import Measured, measured
+from qkcore.statistics.evidence import measured
 from qkcore.statistics.usage import Switched, SwitchedOff, Usage, usage
 from qkcore.wording import head_name
 
@@ -73,16 +73,16 @@ def ablation_effects(
     Args:
         store: that holds the run.
         run_id: of the run.
-        kind: what stands in for the heads' output: "mean", "zero", "resample"; or "knock-out", where
-            the answer may not look at the statement's end.
+        kind: what stands in for the heads' output: "mean", "zero", "resample"; or "knock-out",
+            where the answer may not look at the statement's end.
         heads_of: "best" on validation puzzles, or those that somebody "named".
 
     Returns:
         heads_of, kind, k, heads (names), measure (`statistics.effects.MEASURES`), before and after
         (of the model, on test puzzles), change with change_low and change_high (95 %, paired, knows
-        groups; harm is below 0), n, n_groups, then of the controls' changes n_controls, control_low,
-        control_median, control_high (5th, 50th, 95th percentile), n_as_harmful and p (one-sided,
-        by rank). No rows where nothing was switched off.
+        groups; harm is below 0), n, n_groups, then of the controls' changes n_controls,
+        control_low, control_median, control_high (5th, 50th, 95th percentile), n_as_harmful and p
+        (one-sided, by rank). No rows where nothing was switched off.
 
     >>> from qkcore import ResultStore, ablation_effects, demo_store
     >>> store = ResultStore.kept(demo_store())

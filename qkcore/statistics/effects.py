@@ -17,7 +17,7 @@ import numpy as np
 from scipy import stats
 
 from qkcore.statistics.calibration import calibrated, pairwise_auc
-from qkcore.statistics.evidence import Measured, against, measured
+from qkcore.statistics.evidence import Measured, against
 from qkcore.statistics.marks import choices, margins
 from qkcore.statistics.metrics import CONFIDENCE
 
@@ -101,7 +101,7 @@ def effects(
         Of each measure its effect. The area is missing where fewer than two answers occur.
 
     >>> plain = np.tile([[2.0, 0.0], [0.0, 2.0]], (20, 1))  # right on all of 40
-    >>> off = np.stack([0 * plain + [1.0, 0.0], plain, plain])  # always the first; two idle controls
+    >>> off = np.stack([0 * plain + [1.0, 0.0], plain, plain])  # then two idle controls
     >>> found = effects(plain, off, np.tile([0, 1], 20), np.arange(40), np.zeros(2))
     >>> found["accuracy"].change.value, found["accuracy"].n_as_harmful, round(found["auc"].after, 2)
     (-0.5, 0, 0.5)
@@ -122,9 +122,7 @@ def effects(
     return {name: found[name] for name in MEASURES if name in found}
 
 
-def ability(
-    plain: np.ndarray, answer: np.ndarray, group: np.ndarray
-) -> Measured:
+def ability(plain: np.ndarray, answer: np.ndarray, group: np.ndarray) -> Measured:
     """The model's own area with its interval: how well it tells the answers apart.
 
     Args:
@@ -132,7 +130,8 @@ def ability(
         answer: (puzzle,) index of the right candidate, at least two of which occur.
         group: (puzzle,) whole numbers from 0.
 
-    >>> found = ability(np.tile([[2.0, 0.0], [0.0, 2.0]], (20, 1)), np.tile([0, 1], 20), np.arange(40))
+    >>> logits = np.tile([[2.0, 0.0], [0.0, 2.0]], (20, 1))
+    >>> found = ability(logits, np.tile([0, 1], 20), np.arange(40))
     >>> found.value, found.low > 0.9
     (1.0, True)
     """

@@ -167,8 +167,8 @@ def _not_used(switched: Switched) -> str | None:
         return None
     if not switched.is_readable:
         return (
-            f"Too little to say: no answer can be read in {first.heads}, which is not above the luck "
-            f"line; {_lost(switched, first)}"
+            f"Too little to say: no answer can be read in {first.heads}, which is not above the "
+            f"luck line; {_lost(switched, first)}"
         )
     more = "" if last is first else f" Without {last.heads} it loses {_interval(last.effect.loss)}."
     return f"Readable but not used: {_lost(switched, first)} {_beside(first)}{more}"
