@@ -10,7 +10,7 @@ from pages.server.settings import told
 from pages.widgets.drawing import drawn, show_chart
 from pages.widgets.exports import offer, python_for
 from qkcore.charts.effects import effect_chart
-from qkcore.results.effects import BEST, ablated, ablation_effects, control_changes, usage_of
+from qkcore.results.effects import BEST, NAMED, ablated, ablation_effects, control_changes, usage_of
 from qkcore.statistics.effects import MEASURES
 
 INSTEAD = {
@@ -19,7 +19,7 @@ INSTEAD = {
     "resample": "its output at tokens of other puzzles, drawn at random, takes its place",
     "knock-out": "only its look from the answer's place at the statement's end is cut",
 }
-WHOSE = {BEST: "the best on validation puzzles", "named": "named by hand"}
+WHOSE = {BEST: "the best on validation puzzles", NAMED: "named by hand"}
 
 
 def show_usage(it: Chosen) -> None:

@@ -6,7 +6,7 @@ chosen on validation puzzles. A run's heads "best on validation" are a ladder: t
 best three, and so on; heads that somebody named stand by themselves.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
@@ -14,9 +14,9 @@ import pandas as pd
 from qkcore.results.raw import is_among, model_logits, puzzle_rows
 from qkcore.results.store import ResultStore
 from qkcore.statistics.calibration import calibrated
-from qkcore.statistics.effects import MEASURES, Effect, ability, effects
+from qkcore.statistics.effects import MEASURES, Effect, ability, effects, nearest
 from qkcore.statistics.evidence import measured
-from qkcore.statistics.usage import Switched, SwitchedOff, Usage, usage
+from qkcore.statistics.usage import N_CONTROLS, Switched, SwitchedOff, Usage, usage
 from qkcore.wording import head_name
 
 BEST, NAMED = "best", "named"  # whose heads are switched off
@@ -27,12 +27,27 @@ COLUMNS = (
 ).split()
 
 
-class _Tested(NamedTuple):
-    """One set of heads: who they are, and (draw, puzzle, candidate) logits without them."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Tested:
+    """Sets of heads on the test puzzles that all of them were asked."""
 
-    k: int
-    heads: tuple[tuple[int, int], ...]
-    off: np.ndarray
+    heads: tuple[tuple[tuple[int, int], ...], ...]  # (layer, head) of each set, fewest heads first
+    off: tuple[np.ndarray, ...]  # of each set (draw, puzzle, candidate) logits; draw 0: the heads
+    plain: np.ndarray  # (puzzle, candidate) the model's own logits
+    answer: np.ndarray  # (puzzle,)
+    group: np.ndarray  # (puzzle,) whole numbers from 0
+    offset: np.ndarray  # (candidate,)
+    is_balanced: bool  # whether the run is measured by balanced accuracy
+
+    @property
+    def n_groups(self) -> int:
+        """Of its puzzles."""
+        return len(np.unique(self.group))
+
+    def effects(self) -> list[dict[str, Effect]]:
+        """Of each set, by measure."""
+        known = self.answer, self.group, self.offset, self.is_balanced
+        return [effects(self.plain, off, *known) for off in self.off]
 
 
 def ablated(store: ResultStore, run_id: str) -> pd.DataFrame:
@@ -90,14 +105,15 @@ def ablation_effects(
     >>> table.columns[:7].tolist()
     ['heads_of', 'kind', 'k', 'heads', 'measure', 'before', 'after']
     """
+    tested = _tested(store, run_id, kind, heads_of)
     rows = [
         (
-            *(heads_of, kind, one.k, ", ".join(head_name(*head) for head in one.heads), name),
+            *(heads_of, kind, len(heads), ", ".join(head_name(*head) for head in heads), name),
             *(effect.before, effect.after, effect.change.value),
-            *(effect.change.low, effect.change.high, n, n_groups, len(effect.controls)),
-            *(*effect.spread, effect.n_as_harmful, effect.p),
+            *(effect.change.low, effect.change.high, len(tested.answer), tested.n_groups),
+            *(len(effect.controls), *effect.spread, effect.n_as_harmful, effect.p),
         )
-        for one, found, n, n_groups in _effects(store, run_id, kind, heads_of)
+        for heads, found in zip(tested.heads, tested.effects(), strict=True)
         for name, effect in found.items()
     ]
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -111,9 +127,10 @@ def control_changes(
     Returns:
         k, draw (from 1), change.
     """
+    tested = _tested(store, run_id, kind, heads_of)
     rows = [
-        (one.k, draw, change)
-        for one, found, _, _ in _effects(store, run_id, kind, heads_of)
+        (len(heads), draw, change)
+        for heads, found in zip(tested.heads, tested.effects(), strict=True)
         if measure in found
         for draw, change in enumerate(found[measure].controls, start=1)
     ]
@@ -130,78 +147,77 @@ def usage_of(
     >>> usage_of(store, store.runs()["run_id"].iloc[0], heads_of="named") is None
     True
     """
-    every = _effects(store, run_id, kind, heads_of)
-    if not every:
+    tested = _tested(store, run_id, kind, heads_of)
+    if not len(tested.answer):
         return None
-    asked = _asked(store, run_id, [one for one, _, _, _ in every])
-    puzzles = puzzle_rows(store, run_id)[asked]
-    answer, group = puzzles["answer"].to_numpy(), pd.factorize(puzzles["group"])[0]
-    logits, measure = model_logits(store, run_id)[asked], store.measure(run_id)
-    by_answer = answer if measure == "balanced_accuracy" else None
-    is_right = calibrated(logits, store.model_offset(run_id)) == answer
-    calibrated_model = measured(is_right, group, by_answer)
+    answer, group, plain = tested.answer, tested.group, tested.plain
+    by_answer = answer if tested.is_balanced else None
+    model = measured(calibrated(plain, tested.offset) == answer, group, by_answer)
     n_of = np.bincount(answer)
-    commonest = n_of.max() / len(answer) if by_answer is None else 1 / (n_of > 0).sum()
-    name = "auc" if "auc" in every[0][1] else "calibrated_accuracy"
-    own = ability(logits, answer, group) if name == "auc" else calibrated_model
+    commonest = 1 / (n_of > 0).sum() if tested.is_balanced else n_of.max() / len(answer)
+    has_area = (n_of > 0).sum() > 1
+    name = "auc" if has_area else "calibrated_accuracy"
     return usage(
         Switched(
-            sets=tuple(_switched_off(one, found[name]) for one, found, _, _ in every),
+            sets=tuple(
+                _switched_off(tested, number, found[name])
+                for number, found in enumerate(tested.effects())
+            ),
             measure=MEASURES[name],
-            ability=own,
-            guessing=0.5 if name == "auc" else float(commonest),
-            calibrated_model=calibrated_model,
+            ability=ability(plain, answer, group) if has_area else model,
+            guessing=0.5 if has_area else float(commonest),
+            calibrated_model=model,
             commonest=float(commonest),
-            is_readable=_is_readable(store, run_id, every[0][0].heads),
+            is_readable=_is_readable(store, run_id, tested.heads[0]),
             n=len(answer),
-            n_groups=len(np.unique(group)),
+            n_groups=tested.n_groups,
         )
     )
 
 
-def _switched_off(one: _Tested, effect: Effect) -> SwitchedOff:
-    alone = head_name(*one.heads[0]) if one.k == 1 else f"{one.k} heads"
-    return SwitchedOff(alone, one.k, effect)
+def _switched_off(tested: _Tested, number: int, effect: Effect) -> SwitchedOff:
+    heads, closest = tested.heads[number], None
+    if len(effect.controls) < N_CONTROLS and len(np.unique(tested.answer)) > 1:
+        closest = nearest(tested.off[number], tested.answer, tested.group)
+    named = head_name(*heads[0]) if len(heads) == 1 else f"{len(heads)} heads"
+    return SwitchedOff(named, len(heads), effect, closest)
 
 
-def _effects(
-    store: ResultStore, run_id: str, kind: str, heads_of: str
-) -> list[tuple[_Tested, dict[str, Effect], int, int]]:
-    """Every set of heads with its effects and the number of puzzles and groups; fewest first."""
-    tested = _tested(store, run_id, kind, heads_of)
-    asked = _asked(store, run_id, tested)
-    puzzles = puzzle_rows(store, run_id)[asked]
-    if not tested or puzzles.empty:
-        return []
-    group = pd.factorize(puzzles["group"])[0]
-    fixed = (
-        puzzles["answer"].to_numpy(),
-        group,
+def _tested(store: ResultStore, run_id: str, kind: str, heads_of: str) -> _Tested:
+    """What was switched off, on test puzzles that every draw of every set was asked.
+
+    No sets and no puzzles where nothing was.
+    """
+    heads, off = _logits(store, run_id, kind, heads_of)
+    puzzles = puzzle_rows(store, run_id)
+    asked = is_among(puzzles, "test") if heads else np.zeros(len(puzzles), dtype=bool)
+    for one in off:
+        asked &= ~np.isnan(one).all(axis=-1).any(axis=0)
+    if not asked.any():
+        heads, off = (), ()
+    return _Tested(
+        heads,
+        tuple(one[:, asked] for one in off),
+        model_logits(store, run_id)[asked],
+        puzzles["answer"].to_numpy()[asked],
+        pd.factorize(puzzles["group"][asked])[0],
         store.model_offset(run_id),
         store.measure(run_id) == "balanced_accuracy",
     )
-    plain = model_logits(store, run_id)[asked]
-    return [
-        (one, effects(plain, one.off[:, asked], *fixed), len(group), len(np.unique(group)))
-        for one in tested
-    ]
 
 
-def _asked(store: ResultStore, run_id: str, tested: list[_Tested]) -> np.ndarray:
-    """(puzzle,) bool: test puzzles that every draw of every set was asked."""
-    asked = is_among(puzzle_rows(store, run_id), "test")
-    for one in tested:
-        asked &= ~np.isnan(one.off).all(axis=-1).any(axis=0)
-    return asked
+def _logits(
+    store: ResultStore, run_id: str, kind: str, heads_of: str
+) -> tuple[tuple[tuple[tuple[int, int], ...], ...], tuple[np.ndarray, ...]]:
+    """Of each set its heads, and (draw, puzzle, candidate) logits of the whole puzzle set.
 
-
-def _tested(store: ResultStore, run_id: str, kind: str, heads_of: str) -> list[_Tested]:
-    """As table ablations has them; of heads that are there twice, those "chosen"."""
+    Of sets of one size that are there twice, the one "chosen".
+    """
     if not store.has_ablations(run_id):
-        return []
+        return (), ()
     found = store.frame(
         """
-        select chosen_by, k, draw, layers, heads, first_place, logit, n_candidates
+        select chosen_by, k, draw, layers, heads, logit, n_candidates
         from store.ablations join store.runs using (run_id)
         where run_id = $run_id and kind = $kind
           and if(chosen_by = 'named', 'named', 'best') = $heads_of
@@ -211,17 +227,17 @@ def _tested(store: ResultStore, run_id: str, kind: str, heads_of: str) -> list[_
         kind=kind,
         heads_of=heads_of,
     )
-    tested = []
-    for k, rows in found.groupby("k"):
+    sets, off = [], []
+    for _, rows in found.groupby("k"):
         own = rows[rows["chosen_by"] == rows["chosen_by"].iloc[0]]
         first = own.iloc[0]
         draws = [
             np.concatenate([*part["logit"]]).reshape(-1, first["n_candidates"])
             for _, part in own.groupby("draw")
         ]
-        heads = tuple(zip(map(int, first["layers"]), map(int, first["heads"]), strict=True))
-        tested.append(_Tested(int(k), heads, np.stack(draws)))
-    return tested
+        sets.append(tuple(zip(map(int, first["layers"]), map(int, first["heads"]), strict=True)))
+        off.append(np.stack(draws))
+    return tuple(sets), tuple(off)
 
 
 def _is_readable(store: ResultStore, run_id: str, heads: tuple[tuple[int, int], ...]) -> bool:

@@ -122,6 +122,27 @@ def effects(
     return {name: found[name] for name in MEASURES if name in found}
 
 
+def nearest(off: np.ndarray, answer: np.ndarray, group: np.ndarray) -> Measured | None:
+    """How much more of its area the model loses with the heads off than with any control off.
+
+    Args:
+        off: (draw, puzzle, candidate) logits, of the heads themselves first.
+        answer: (puzzle,) index of the right candidate, at least two of which occur.
+        group: (puzzle,) whole numbers from 0.
+
+    Returns:
+        The paired difference to the control for which its 95 % interval begins lowest: where that
+        is above 0, the heads cost more than every one of them (intersection-union test; Berger,
+        Technometrics 24, 1982). None without controls.
+    """
+    value, contributed = _contributions(off[0], answer)
+    found = []
+    for control in off[1:]:
+        other, of_control = _contributions(control, answer)
+        found.append(_interval(other - value, of_control - contributed, group, floor=True))
+    return min(found, key=lambda one: one.low, default=None)
+
+
 def ability(plain: np.ndarray, answer: np.ndarray, group: np.ndarray) -> Measured:
     """The model's own area with its interval: how well it tells the answers apart.
 

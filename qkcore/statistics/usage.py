@@ -21,6 +21,7 @@ from qkcore.wording import percent
 MARGIN, MARGIN_IN_WORDS = 0.2, "a fifth"
 SURE = 0.05  # the share of heads like any others of their layers that may be called used
 N_CONTROLS = 19  # the fewest random draws among which a rank can be as rare as that
+N_FEW = 3  # where a layer has no more other heads: the fewest to compare with, one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,14 @@ class SwitchedOff:
     heads: str  # as they stand in a sentence: "L15 H7", "the best 5 heads"
     n_heads: int
     effect: Effect  # on the measure that the verdict is about
+    # How much more they cost than the control that costs most like them (`effects.nearest`); asked
+    # only where there are few controls
+    nearest: Measured | None = None
+
+    @property
+    def n_controls(self) -> int:
+        """Control draws."""
+        return len(self.effect.controls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +87,16 @@ def usage(switched: Switched) -> Usage:
 
 
 def is_used(off: SwitchedOff) -> bool:
-    """Something is lost, and hardly any control loses as much."""
-    return off.effect.loss.low > 0 and off.effect.p <= SURE
+    """Something is lost, and hardly any control costs as much.
+
+    Of many random controls by rank. Of the few other heads that a layer may have, it must cost more
+    than every single one, by the interval of the paired difference.
+    """
+    if off.effect.loss.low <= 0:
+        return False
+    if off.n_controls >= N_CONTROLS:
+        return off.effect.p <= SURE
+    return off.nearest is not None and off.nearest.low > 0
 
 
 def is_idle(off: SwitchedOff, at_stake: float) -> bool:
@@ -123,13 +140,13 @@ def _nothing_to_lose(switched: Switched) -> str | None:
 
 
 def _few_controls(switched: Switched) -> str | None:
-    """Too few random heads to be rare among them."""
-    n = min(len(off.effect.controls) for off in (switched.sets[0], switched.sets[-1]))
-    if n >= N_CONTROLS:
+    """Hardly any heads to compare with."""
+    n = min(off.n_controls for off in (switched.sets[0], switched.sets[-1]))
+    if n >= N_FEW:
         return None
     return (
-        f"Too little to say: {n} draws of control heads, and it takes {N_CONTROLS} to tell heads "
-        "from any others of their layers."
+        f"Too little to say: it takes {N_FEW} control heads at least to tell heads from any others "
+        f"of their layers, and there {'is' if n == 1 else 'are'} {n or 'none'}."
     )
 
 
@@ -214,17 +231,22 @@ def _lost(switched: Switched, off: SwitchedOff) -> str:
 
 def _beside(off: SwitchedOff) -> str:
     """The same of the controls."""
-    effect, n = off.effect, len(off.effect.controls)
+    effect, n = off.effect, off.n_controls
     least, _, most = (-end for end in reversed(effect.spread))
-    which = "a random head" if off.n_heads == 1 else f"{off.n_heads} random heads"
-    those = "its layer" if off.n_heads == 1 else "the same layers"
-    as_much = "none loses" if not effect.n_as_harmful else f"{effect.n_as_harmful} lose"
-    if effect.n_as_harmful == 1:
-        as_much = "one loses"
-    return (
-        f"Of {n} draws of {which} of {those} {as_much} as much "
-        f"(from {_signed(least)} to {_signed(most)}, p = {effect.p:.3f})."
+    which = f"{n} draws of {off.n_heads} random heads of the same layers"
+    if off.n_heads == 1:
+        which = f"{n} other heads of its layer"
+    as_much = {0: "none costs", 1: "one costs"}.get(
+        effect.n_as_harmful, f"{effect.n_as_harmful} cost"
     )
+    rank = f", p = {effect.p:.3f}" if n >= N_CONTROLS else ""
+    said = (
+        f"Of {which} {as_much} as much (5th to 95th percentile {_signed(least)} to "
+        f"{_signed(most)}{rank})"
+    )
+    if off.nearest is None:
+        return f"{said}."
+    return f"{said}; it costs {_interval(off.nearest)} more than the one most like it."
 
 
 def _interval(found: Measured) -> str:
