@@ -50,9 +50,12 @@ if TYPE_CHECKING:
     from qkcore.results.scores import Scores
     from qkcore.results.store import ResultStore
     from qkcore.results.verdicts import left_over, three_gaps, verdict_of
+    from qkcore.scoring.ablate import ablate
     from qkcore.scoring.alignment import Alignment, align
+    from qkcore.scoring.interventions import answers_without
     from qkcore.scoring.precompute import precompute
-    from qkcore.scoring.score import score_puzzle, score_puzzles
+    from qkcore.scoring.replacing import replacements_of
+    from qkcore.scoring.score import prompts_of, score_puzzle, score_puzzles
     from qkcore.sharing.bundle import BundleError, open_bundle, write_bundle
     from qkcore.statistics.exams import accuracy_by, gaps
     from qkcore.statistics.luck import luck_line
@@ -92,9 +95,12 @@ _HOMES = {
     "results.scores": "Scores",
     "results.store": "ResultStore",
     "results.verdicts": "left_over three_gaps verdict_of",
+    "scoring.ablate": "ablate",
     "scoring.alignment": "Alignment align",
+    "scoring.interventions": "answers_without",
     "scoring.precompute": "precompute",
-    "scoring.score": "score_puzzle score_puzzles",
+    "scoring.replacing": "replacements_of",
+    "scoring.score": "prompts_of score_puzzle score_puzzles",
     "sharing.bundle": "BundleError open_bundle write_bundle",
     "statistics.exams": "accuracy_by gaps",
     "statistics.luck": "luck_line",
@@ -118,10 +124,12 @@ __all__ = [
     "StoreError",
     "UnsupportedModelError",
     "__version__",
+    "ablate",
     "ablation_effects",
     "accuracy_by",
     "accuracy_interval",
     "align",
+    "answers_without",
     "assign_splits",
     "auc",
     "balance_puzzles",
@@ -150,8 +158,10 @@ __all__ = [
     "open_bundle",
     "paired_test",
     "precompute",
+    "prompts_of",
     "puzzle_grid",
     "read_set",
+    "replacements_of",
     "run_gaps",
     "save_puzzles",
     "score_puzzle",

@@ -60,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_import,
         _add_balance,
         _add_precompute,
+        _add_ablate,
         _add_migrate,
         _add_bundle,
         _add_export,
@@ -176,6 +177,50 @@ def _add_precompute(added: Added) -> None:
     parser.set_defaults(run=commands.precompute)
 
 
+def _add_ablate(added: Added) -> None:
+    parser = added.add_parser(
+        "ablate", help="switch heads of a scored run off, and see whether the model still answers"
+    )
+    _add_model(parser)
+    parser.add_argument("--puzzles", type=Path, required=True, metavar="FILE.jsonl")
+    parser.add_argument(
+        "--store", type=Path, required=True, metavar="FILE.duckdb", help="that holds the run"
+    )
+    parser.add_argument(
+        "--heads",
+        default="chosen",
+        metavar="HEADS",
+        help="chosen (the best on validation puzzles, as many as --k says), top5, or names such as "
+        "L15H7,L17H8",
+    )
+    parser.add_argument(
+        "--kind",
+        choices=("mean", "zero", "resample", "knock-out"),
+        default="mean",
+        help="what takes the place of a head's output: its mean over validation puzzles, nothing, "
+        "its output at a random token of them; or the path from the cue to the statement's end cut",
+    )
+    parser.add_argument(
+        "--controls",
+        type=int,
+        default=20,
+        metavar="N",
+        help="sets of random heads of the same layers, switched off likewise (default: 20)",
+    )
+    parser.add_argument(
+        "--k",
+        type=_numbers,
+        metavar="K,...",
+        help="how many heads, with --heads chosen (default: 1,3,5,10)",
+    )
+    parser.add_argument(
+        "--limit", type=int, metavar="N", help="test puzzles at most (default: all of them)"
+    )
+    parser.add_argument("--batch-tokens", type=int, default=None, help="padded tokens a pass")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.set_defaults(run=commands.ablate)
+
+
 def _add_migrate(added: Added) -> None:
     parser = added.add_parser(
         "migrate", help="count an older store's scores again, as this version does"
@@ -287,6 +332,14 @@ def _named_text(text: str) -> tuple[str, str]:
     if not (name.strip() and equals and value.strip()):
         raise argparse.ArgumentTypeError(f"{text!r}: write SET=LICENCE")
     return name.strip(), value.strip()
+
+
+def _numbers(text: str) -> list[int]:
+    """Whole numbers of "1,3,5"."""
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: write whole numbers, such as 1,3,5") from None
 
 
 def _whole_range(text: str) -> tuple[int, int]:

@@ -111,6 +111,33 @@ def precompute(options: Namespace) -> None:
     print(f"{options.store}: run {run_id}, {len(puzzles):,} puzzles")
 
 
+def ablate(options: Namespace) -> None:
+    """Ask a run's test puzzles with heads switched off, and put the answers into its store."""
+    from qkcore.results.store import ResultStore
+
+    puzzles = load_puzzles(options.puzzles)
+    with ResultStore.open(options.store):
+        pass  # a store that cannot be read is said before the model is loaded
+    lm, template = _load(options)
+    from qkcore.scoring.ablate import ablate as run
+
+    run_id = run(
+        lm,
+        puzzles,
+        options.store,
+        heads=options.heads,
+        kind=options.kind,
+        controls=options.controls,
+        ks=options.k,
+        rope=options.rope,
+        template=template,
+        limit=options.limit,
+        max_batch_tokens=options.batch_tokens,
+        show_progress=not options.quiet,
+    )
+    print(f"{options.store}: run {run_id}, heads switched off ({options.kind})")
+
+
 def migrate(options: Namespace) -> None:
     """Bring a store of the schema before this one up to date."""
     from qkcore.results.migrate import migrate as bring_up_to_date

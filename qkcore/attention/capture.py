@@ -29,6 +29,7 @@ from qkcore.attention.own_paths import OWN_PATHS
 from qkcore.attention.projections import read_projections
 from qkcore.attention.recording import Recording, active, recording
 from qkcore.attention.rows import Rows
+from qkcore.attention.switching import switching
 
 States = dict[int, Tensor | None]  # by layer; None where they could not be told
 
@@ -171,7 +172,12 @@ def _reading_attention(attention: Callable[[nn.Module], Attention]) -> Attention
             attention_mask = _only(attention_mask, chosen)
         if kwargs.get("block_indices") is not None:
             raise UnsupportedModelError("its attention chooses blocks of tokens, in a way unknown")
-        return attention(module)(module, query, key, value, attention_mask, **kwargs)
+        if (changing := switching()) is None:
+            return attention(module)(module, query, key, value, attention_mask, **kwargs)
+        layer = layer_of(module, changing)
+        attention_mask = changing.mask(layer, attention_mask, query, key)
+        output, *others = attention(module)(module, query, key, value, attention_mask, **kwargs)
+        return (changing.output(layer, output), *others)
 
     return forward
 
@@ -231,6 +237,19 @@ def capture(
     Raises:
         UnsupportedModelError: when a layer did not tell its queries and keys.
     """
+    if "raw" in ropes:
+        geometry.refuse_unread(f"model type {geometry.model_type!r}", "raw")
+    projections = geometry.projections if "raw" in ropes else ()
+    with (
+        read_projections(model, projections),
+        recording(rows.key_at, rows.query_at, is_strict) as recorded,
+    ):
+        logits = logits_of(model, geometry, rows)
+    return captured_of(recorded, logits, geometry, ropes)
+
+
+def logits_of(model: PreTrainedModel, geometry: Geometry, rows: Rows) -> Tensor:
+    """Run the model once over the rows: (row, statement, vocabulary) logits at Rows.logits_at."""
     device = input_embeddings(model).device
     inputs: dict[str, Tensor | dict[str, Tensor]] = {
         "input_ids": rows.tokens.to(device),
@@ -241,16 +260,9 @@ def capture(
     else:
         inputs["attention_mask"] = _masks(geometry, rows, rows.visible, model.dtype, device)
         inputs["position_ids"] = rows.positions.to(device)
-    if "raw" in ropes:
-        geometry.refuse_unread(f"model type {geometry.model_type!r}", "raw")
-    projections = geometry.projections if "raw" in ropes else ()
-    with (
-        read_projections(model, projections),
-        recording(rows.key_at, rows.query_at, is_strict) as recorded,
-        torch.inference_mode(),
-    ):
-        logits = model(**inputs, use_cache=False).logits
-    return captured_of(recorded, logits, geometry, ropes)
+    with torch.inference_mode():
+        logits: Tensor = model(**inputs, use_cache=False).logits
+    return logits
 
 
 def captured_of(

@@ -12,13 +12,14 @@ from torch import nn
 
 from qkcore.attention.geometry import UnsupportedModelError
 from qkcore.attention.recording import Recording, active
+from qkcore.attention.switching import UnderWay, switching
 
 NUMBERED = "numbered_for_qkscope"  # the attribute of a layer that tells its number already
 
 
 def number_layers(model: nn.Module, n_layers: int) -> None:
-    """Have each of the model's layers tell a recording that it is under way."""
-    for layers in _lists_of_layers(model, n_layers):
+    """Have each of the model's layers tell a pass that is read or changed that it is under way."""
+    for layers in lists_of_layers(model, n_layers):
         for number, layer in enumerate(layers):
             if NUMBERED in vars(layer):
                 continue  # a model may be checked again
@@ -27,7 +28,7 @@ def number_layers(model: nn.Module, n_layers: int) -> None:
             layer.register_forward_hook(_leaving)
 
 
-def layer_of(module: nn.Module, under_way: Recording) -> int:
+def layer_of(module: nn.Module, under_way: Recording | UnderWay) -> int:
     """The layer that an attention module is called in.
 
     Raises:
@@ -43,7 +44,7 @@ def layer_of(module: nn.Module, under_way: Recording) -> int:
     return own
 
 
-def _lists_of_layers(model: nn.Module, n_layers: int) -> Iterator[nn.ModuleList]:
+def lists_of_layers(model: nn.Module, n_layers: int) -> Iterator[nn.ModuleList]:
     """The outermost lists of so many modules, all of them different."""
     within: list[str] = []
     for name, module in model.named_modules():
@@ -57,12 +58,14 @@ def _lists_of_layers(model: nn.Module, n_layers: int) -> Iterator[nn.ModuleList]
 
 def _entering(number: int) -> Any:  # noqa: ANN401 -- a hook
     def enter(_module: nn.Module, _args: object) -> None:
-        if (under_way := active()) is not None:
-            under_way.layer = number
+        for under_way in (active(), switching()):
+            if under_way is not None:
+                under_way.layer = number
 
     return enter
 
 
 def _leaving(_module: nn.Module, _args: object, _output: object) -> None:
-    if (under_way := active()) is not None:
-        under_way.layer = None
+    for under_way in (active(), switching()):
+        if under_way is not None:
+            under_way.layer = None

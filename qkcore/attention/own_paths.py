@@ -1,7 +1,8 @@
 """Architectures that never call a registered attention function, and where each is read instead.
 
 A reader is called once with every module of the model and hooks those it knows. The products'
-scaling and ALiBi's bias are noted too, so that the self-check can rebuild attention.
+scaling and ALiBi's bias are noted too, so that the self-check can rebuild attention, and heads'
+outputs come by where they can be changed (see qkcore.attention.switching).
 """
 
 import functools
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from torch import Tensor, nn
 
 from qkcore.attention.recording import Recording, active
+from qkcore.attention.switching import switch_before, switching
 
 if TYPE_CHECKING:
     from transformers.models.bloom.modeling_bloom import BloomAttention
@@ -60,13 +62,32 @@ def _read_attn_method(
 ) -> None:
     """GPT-Neo, GPT-J and CodeGen hand final queries and keys to a method named _attn."""
     if hasattr(module, "_attn"):
+        layer = _layer_of(module, layer_name)
         _on_call(
             module,
             "_attn",
             lambda under_way, args, _: under_way.note_layer(
-                _layer_of(module, layer_name), args[0], args[1], scaling_of(module)
+                layer, args[0], args[1], scaling_of(module)
             ),
         )
+        _switch_attn_method(module, layer)
+
+
+def _switch_attn_method(module: nn.Module, layer: int) -> None:
+    """Have the mask that a method named _attn is given, and what it returns, come by first."""
+    original = cast("Callable[..., tuple[Tensor, Tensor]]", module._attn)
+
+    @functools.wraps(original)
+    def changing(
+        query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        if (under_way := switching()) is None:
+            return original(query, key, value, attention_mask)
+        mask = under_way.mask(layer, attention_mask, query, key)
+        output, weights = original(query, key, value, mask)  # (row, head, token, dim)
+        return under_way.output(layer, output.transpose(1, 2)).transpose(1, 2), weights
+
+    vars(module)["_attn"] = changing
 
 
 def _read_bloom(module: nn.Module) -> None:
@@ -82,6 +103,7 @@ def _read_bloom(module: nn.Module) -> None:
             layer, result[0], result[1], bloom.inv_norm_factor
         ),
     )
+    switch_before(bloom.dense, bloom.num_heads, layer)
 
 
 def _read_mpt(module: nn.Module) -> None:
@@ -102,6 +124,7 @@ def _read_mpt(module: nn.Module) -> None:
 
     _note_bias(mpt, "position_bias", mpt.n_heads, layer, 1.0)
     mpt.Wqkv.register_forward_hook(after)
+    switch_before(mpt.out_proj, mpt.n_heads, layer)
 
 
 def _read_falcon(module: nn.Module) -> None:
@@ -129,6 +152,7 @@ def _read_falcon(module: nn.Module) -> None:
 
     _on_call(falcon, "_split_heads", after_split)
     falcon.register_forward_hook(after_forward)
+    switch_before(falcon.dense, falcon.num_heads, layer)
 
 
 OWN_PATHS: dict[str, Callable[[nn.Module], None]] = {

@@ -38,6 +38,18 @@ class Rows:
     # (row, statement) int64 indices into token: after it the model gives its own answer
     logits_at: Tensor
 
+    def taken(self, of_row: Tensor) -> "Rows":
+        """The rows of these (row,) indices, each as often as it is named."""
+        return Rows(
+            tokens=self.tokens[of_row],
+            positions=self.positions[of_row],
+            is_token=self.is_token[of_row],
+            visible=None if self.visible is None else self.visible[of_row],
+            key_at=self.key_at[of_row],
+            query_at=self.query_at[of_row],
+            logits_at=self.logits_at[of_row],
+        )
+
 
 class _Row:
     """A row under construction."""
@@ -106,6 +118,18 @@ def rows_of(groups: Sequence[Sequence[Prompt]], pad_token: int = 0) -> Rows:
         query_at=padded([row.query_at for row in made], 0),
         logits_at=padded([row.logits_at for row in made], 0),
     )
+
+
+def places_of(group: Sequence[Prompt]) -> list[list[int]]:
+    """Where each prompt's own tokens, without candidates, stand in the row of its group."""
+    n_shared, start = n_shared_tokens(group), 0
+    found = []
+    for prompt in group:
+        n_own = len(prompt.tokens) - n_shared
+        first = n_shared + start
+        found.append([*range(n_shared), *range(first, first + n_own)])
+        start += prompt.n_tokens - n_shared
+    return found
 
 
 def separate_rows_of(prompts: Sequence[Prompt], pad_token: int = 0) -> Rows:

@@ -6,6 +6,7 @@ chosen on validation puzzles. A run's heads "best on validation" are a ladder: t
 best three, and so on; heads that somebody named stand by themselves.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,9 +45,9 @@ class _Tested:
         """Of its puzzles."""
         return len(np.unique(self.group))
 
-    def effects(self) -> list[dict[str, Effect]]:
+    def effects(self, only: Collection[str] = tuple(MEASURES)) -> list[dict[str, Effect]]:
         """Of each set, by measure."""
-        known = self.answer, self.group, self.offset, self.is_balanced
+        known = self.answer, self.group, self.offset, self.is_balanced, only
         return [effects(self.plain, off, *known) for off in self.off]
 
 
@@ -130,7 +131,7 @@ def control_changes(
     tested = _tested(store, run_id, kind, heads_of)
     rows = [
         (len(heads), draw, change)
-        for heads, found in zip(tested.heads, tested.effects(), strict=True)
+        for heads, found in zip(tested.heads, tested.effects([measure]), strict=True)
         if measure in found
         for draw, change in enumerate(found[measure].controls, start=1)
     ]
@@ -161,7 +162,7 @@ def usage_of(
         Switched(
             sets=tuple(
                 _switched_off(tested, number, found[name])
-                for number, found in enumerate(tested.effects())
+                for number, found in enumerate(tested.effects([name]))
             ),
             measure=MEASURES[name],
             ability=ability(plain, answer, group) if has_area else model,

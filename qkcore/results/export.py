@@ -8,6 +8,7 @@ from pathlib import Path
 from pandas.api.types import is_object_dtype
 
 from qkcore.results.reader import StoreError
+from qkcore.results.schema import ADDED_TABLES
 from qkcore.results.store import ResultStore
 
 FORMATS = ("csv", "parquet")
@@ -41,6 +42,10 @@ QUERIES = {
         select * exclude run_id from store.luck
         where run_id = $run_id order by measure, split, steps, distractors
         """,
+    "ablations": """
+        select * exclude run_id from store.ablations
+        where run_id = $run_id order by kind, chosen_by, k, draw, first_place
+        """,
 }
 
 
@@ -71,6 +76,8 @@ def export(store: ResultStore, run_id: str, file_format: str, folder: Path) -> l
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, query in QUERIES.items():
+        if name in ADDED_TABLES and not store.has_table(name):
+            continue  # the file was written before there was such a table
         frame = store.frame(query, run_id=run_id)
         path = folder / f"{name}.{file_format}"
         if file_format == "csv":

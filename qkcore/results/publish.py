@@ -158,23 +158,62 @@ def publish(
     """
     with _only_writer(path):
         check_accepts(path, run.puzzle_set, run.puzzle_set_sha256)
-        # What a writer left that was killed; we are the only one.
-        for leftover in path.parent.glob(f".{path.name}.*.tmp*"):
-            leftover.unlink()
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            if path.exists():
-                shutil.copyfile(path, temporary)
-            with closing(duckdb.connect(str(temporary))) as connection:
-                _write(connection, run, puzzles, answers, with_texts)
-                if example and with_texts:
-                    rows = pa.Table.from_pylist([asdict(example)])
-                    _insert(connection, "worked_examples", rows, run.run_id)
-                connection.execute("checkpoint")
-            os.replace(temporary, path)
-        finally:
-            for leftover in (temporary, Path(f"{temporary}.wal")):
-                leftover.unlink(missing_ok=True)
+        with _replacing(path) as connection:
+            _write(connection, run, puzzles, answers, with_texts)
+            if example and with_texts:
+                rows = pa.Table.from_pylist([asdict(example)])
+                _insert(connection, "worked_examples", rows, run.run_id)
+
+
+def publish_ablations(path: Path, run_id: str, ablations: pa.Table) -> None:
+    """Add rows of table ablations to a run of the store at the path.
+
+    Those that are there of the same kind, choice and number of heads are replaced.
+
+    Args:
+        path: of the store.
+        run_id: of a run in it.
+        ablations: the table's columns without run_id.
+
+    Raises:
+        StoreError: when the store has no such run, as `check_accepts`.
+    """
+    with _only_writer(path):
+        with ResultStore.open(path) as store:
+            if run_id not in set(store.runs()["run_id"]):
+                raise StoreError(f"{path} has no run {run_id!r} any more; score the puzzles again")
+        with _replacing(path) as connection:
+            connection.execute(ADDED)  # an older file lacks them
+            connection.register("coming", ablations)
+            connection.execute(
+                """
+                delete from ablations
+                where run_id = $run_id
+                  and (kind, chosen_by, k) in (select kind, chosen_by, k from coming)
+                """,
+                {"run_id": run_id},
+            )
+            connection.unregister("coming")
+            _insert(connection, "ablations", ablations, run_id)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A copy of the store to write to, which takes its place if nothing fails."""
+    # What a writer left that was killed; we are the only one.
+    for leftover in path.parent.glob(f".{path.name}.*.tmp*"):
+        leftover.unlink()
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        if path.exists():
+            shutil.copyfile(path, temporary)
+        with closing(duckdb.connect(str(temporary))) as connection:
+            yield connection
+            connection.execute("checkpoint")
+        os.replace(temporary, path)
+    finally:
+        for leftover in (temporary, Path(f"{temporary}.wal")):
+            leftover.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -197,6 +197,50 @@ def probe_choices(store: Reader, run_id: str) -> ProbeChoices | None:
     )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Ablation:
+    """The model's own answers with some heads switched off."""
+
+    chosen_by: str  # "chosen", "top" or "named": how the heads were picked
+    k: int  # how many heads
+    draw: int  # 0: the heads themselves; 1, 2, ...: control heads of the same layers
+    heads: tuple[tuple[int, int], ...]  # (layer, head) that are off
+    logits: np.ndarray  # (puzzle, candidate) float32; NaN: not asked, or no such candidate
+
+
+def ablation_logits(store: Reader, run_id: str, kind: str) -> list[Ablation]:
+    """A run's answers with heads switched off in one way, such as "mean".
+
+    By choice, number of heads and draw; empty where there are none.
+    """
+    if not store.has_table("ablations"):
+        return []
+    found = store.arrow(
+        """
+        select chosen_by, k, draw, any_value(layers) as layers, any_value(heads) as heads,
+               flatten(list(logit order by first_place)) as logit,
+               any_value(n_candidates) as n_candidates
+        from store.ablations join store.runs using (run_id)
+        where run_id = $run_id and kind = $kind
+        group by chosen_by, k, draw
+        order by chosen_by, k, draw
+        """,
+        run_id=run_id,
+        kind=kind,
+    )
+    logits = found["logit"]
+    return [
+        Ablation(
+            row["chosen_by"],
+            row["k"],
+            row["draw"],
+            tuple(zip(row["layers"], row["heads"], strict=True)),
+            logits[place].values.to_numpy().reshape(-1, row["n_candidates"]),
+        )
+        for place, row in enumerate(found.drop_columns(["logit"]).to_pylist())
+    ]
+
+
 def _rows_of(store: Reader, table: str, sql: str, run_id: str) -> pa.Table | None:
     """The answer of a query of a table that older files lack; None where there is nothing."""
     found = store.arrow(sql, run_id=run_id) if store.has_table(table) else ()

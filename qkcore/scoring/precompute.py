@@ -88,7 +88,7 @@ def precompute(
     # Every puzzle is known to fit before the first is scored.
     prompts = prompts_of(lm, puzzles, template)
     folder = store.with_name(store.name + ".parts") / settings.run_id
-    with _only_worker(folder):
+    with only_worker(folder):
         try:
             parts = _score_parts(lm, prompts, folder, rope, max_batch_tokens, show_progress)
             answers = collect(settings, puzzles, parts)
@@ -174,7 +174,7 @@ def _check_input(puzzles: Sequence[Puzzle], max_batch_tokens: int | None) -> Non
 
 
 @contextmanager
-def _only_worker(folder: Path) -> Iterator[None]:
+def only_worker(folder: Path) -> Iterator[None]:
     """Hold the run's folder; a second process on the same run is turned away."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:

@@ -92,6 +92,12 @@ def prompts_of(
 
     Raises:
         PromptError: naming the first puzzle that cannot be asked of this model.
+
+    >>> from qkcore import bundled_model, load_model, prompts_of, typed_puzzle
+    >>> one = typed_puzzle("Max is a cat. Every cat is kind.", "Max is kind.", answer=0)
+    >>> (prompt,) = prompts_of(load_model(bundled_model()), [one])
+    >>> len(prompt.tokens), prompt.key_at
+    (31, 28)
     """
     reach = lm.geometry.max_positions
     limits = [
@@ -193,7 +199,7 @@ def _score_prompts(
             try:
                 scored = _score_batch(lm, groups, rope)
             except RuntimeError as error:  # torch.OutOfMemoryError is one
-                if not _is_out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 if not budget.halve(groups):
                     raise UnsupportedModelError(
@@ -222,7 +228,8 @@ def _batches(
     return [[[indices[place] for place in group] for group in batch] for batch in batches]
 
 
-def _is_out_of_memory(error: Exception) -> bool:
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error is about memory."""
     return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)
 
 

@@ -10,16 +10,20 @@ by the mean of what each puzzle contributes; its standard error adds contributio
 (cluster-robust: Liang and Zeger, Biometrika 73, 1986; of areas: Obuchowski, Biometrics 53, 1997).
 """
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 
 import numpy as np
 from scipy import stats
 
 from qkcore.statistics.calibration import calibrated, pairwise_auc
-from qkcore.statistics.evidence import Measured, against
-from qkcore.statistics.marks import choices, margins
+from qkcore.statistics.clusters import by_group
+from qkcore.statistics.evidence import Measured
+from qkcore.statistics.marks import margins
 from qkcore.statistics.metrics import CONFIDENCE
+from qkcore.statistics.paired import grouped_balanced_difference, grouped_difference
 
 # In the order of tables and pickers. Those of balanced accuracy are there where a set needs them.
 MEASURES = {
@@ -82,6 +86,7 @@ def effects(
     group: np.ndarray,
     offset: np.ndarray,
     is_balanced: bool = False,
+    only: Collection[str] = tuple(MEASURES),
 ) -> dict[str, Effect]:
     """What a set of heads does to every measure of `MEASURES`.
 
@@ -96,6 +101,7 @@ def effects(
             model's lean changes, which the area does not.
         is_balanced: answers are imbalanced, so balanced accuracies are measured too, and the logit
             difference is the mean over answers of its means.
+        only: the measures wanted.
 
     Returns:
         Of each measure its effect. The area is missing where fewer than two answers occur.
@@ -106,20 +112,17 @@ def effects(
     >>> found["accuracy"].change.value, found["accuracy"].n_as_harmful, round(found["auc"].after, 2)
     (-0.5, 0, 0.5)
     """
-    own = answer if is_balanced else None
-    found = {}
+    make: dict[str, Callable[[], Effect]] = {}
     if len(np.unique(answer)) > 1:
-        found["auc"] = _area(plain, off, answer, group)
-    for name, said in (
-        ("calibrated_accuracy", lambda logits: calibrated(logits, offset)),
-        ("accuracy", choices),
-    ):
-        right = [said(logits) == answer for logits in (plain, *off)]
-        found[name] = _shares(right, group, None)
+        make["auc"] = lambda: _area(plain, off, answer, group)
+    for name, own_offset in (("accuracy", 0 * offset), ("calibrated_accuracy", offset)):
+        right = partial(_right, plain, off, answer, own_offset)
+        make[name] = partial(_shares, right, group, None)
         if is_balanced:
-            found[name.replace("accuracy", "balanced_accuracy")] = _shares(right, group, own)
-    found["logit_difference"] = _logits(plain, off, answer, group, own)
-    return {name: found[name] for name in MEASURES if name in found}
+            balanced = name.replace("accuracy", "balanced_accuracy")
+            make[balanced] = partial(_shares, right, group, answer)
+    make["logit_difference"] = lambda: _logits(plain, off, answer, group, is_balanced)
+    return {name: make[name]() for name in MEASURES if name in make and name in only}
 
 
 def nearest(off: np.ndarray, answer: np.ndarray, group: np.ndarray) -> Measured | None:
@@ -160,15 +163,27 @@ def ability(plain: np.ndarray, answer: np.ndarray, group: np.ndarray) -> Measure
     return _within(0.0, 1.0, _interval(value, contributed, group, floor=True))
 
 
-def _shares(right: list[np.ndarray], group: np.ndarray, answer: np.ndarray | None) -> Effect:
-    """Of (puzzle,) right or not: as it is, with the heads off, with each control off."""
-    before, after, *controls = right
-    kept = against("the model", before, after, group, answer)
-    weight = _weights(np.zeros(len(group), dtype=int) if answer is None else answer)
+def _right(
+    plain: np.ndarray, off: np.ndarray, answer: np.ndarray, offset: np.ndarray
+) -> np.ndarray:
+    """(1 + draw, puzzle) bool: right, of the model as it is and of each draw."""
+    every = np.concatenate([plain[None], off])
+    return calibrated(every, offset) == answer
+
+
+def _shares(
+    right: Callable[[], np.ndarray], group: np.ndarray, answer: np.ndarray | None
+) -> Effect:
+    before, after, *_ = marks = right()
+    n = np.ones(len(group), dtype=int)
+    counts = [by_group(one, group, answer) for one in (after & ~before, before & ~after, n)]
+    difference = grouped_difference if answer is None else grouped_balanced_difference
+    weight = _weights(np.zeros_like(n) if answer is None else answer)
+    shares = (marks @ weight).tolist()
     return Effect(
-        kept.accuracy.value,
-        kept.lead,
-        tuple(float(weight @ control - weight @ before) for control in controls),
+        shares[0],
+        Measured.of(difference(*counts)),
+        tuple(share - shares[0] for share in shares[2:]),
     )
 
 
@@ -177,10 +192,10 @@ def _logits(
     off: np.ndarray,
     answer: np.ndarray,
     group: np.ndarray,
-    by_answer: np.ndarray | None,
+    is_balanced: bool,
 ) -> Effect:
     """Of the right candidate's logit minus the best wrong one's."""
-    kind = np.zeros_like(answer) if by_answer is None else by_answer
+    kind = answer if is_balanced else np.zeros_like(answer)
     weight = _weights(kind)
     before = margins(plain.astype(np.float64), answer)
     change = margins(off.astype(np.float64), answer) - before  # (draw, puzzle)

@@ -159,11 +159,11 @@ def _used(switched: Switched) -> str | None:
 
 
 def _used_together(switched: Switched) -> str | None:
-    """The most heads together, though the fewest are not used alone: heads that stand in."""
+    """The most heads together, though the fewest alone do nothing: heads that stand in."""
     first, last = switched.sets[0], switched.sets[-1]
-    if last is first or not is_used(last):
-        return None
-    if last.effect.loss.value < MARGIN * switched.at_stake:
+    is_nothing = is_idle(first, switched.at_stake) or first.effect.loss.low <= 0
+    is_much = last.effect.loss.value >= MARGIN * switched.at_stake
+    if last is first or not (is_nothing and is_much and is_used(last)):
         return None
     alone = first.effect.loss
     little = (
@@ -177,16 +177,22 @@ def _used_together(switched: Switched) -> str | None:
     )
 
 
+def _unreadable(switched: Switched) -> str | None:
+    """Next to nothing hangs on heads in which nothing can be read."""
+    first = switched.sets[0]
+    if switched.is_readable or not is_idle(first, switched.at_stake):
+        return None
+    return (
+        f"Too little to say: no answer can be read in {first.heads}, not above the luck line; "
+        f"{_lost(switched, first)}"
+    )
+
+
 def _not_used(switched: Switched) -> str | None:
     """Next to nothing hangs on the fewest heads."""
     first, last = switched.sets[0], switched.sets[-1]
     if not is_idle(first, switched.at_stake):
         return None
-    if not switched.is_readable:
-        return (
-            f"Too little to say: no answer can be read in {first.heads}, which is not above the "
-            f"luck line; {_lost(switched, first)}"
-        )
     more = "" if last is first else f" Without {last.heads} it loses {_interval(last.effect.loss)}."
     return f"Readable but not used: {_lost(switched, first)} {_beside(first)}{more}"
 
@@ -211,6 +217,7 @@ RULES: tuple[tuple[str, Callable[[Switched], str | None]], ...] = (
     ("too little to say", _few_controls),
     ("used", _used),
     ("used together", _used_together),
+    ("too little to say", _unreadable),
     ("readable but not used", _not_used),
     ("used by others too", _by_others),
     ("too little to say", _undecided),

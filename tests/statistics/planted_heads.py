@@ -34,7 +34,7 @@ def planted(kind: str, rng, n_groups: int) -> tuple[np.ndarray, ...]:
     if kind == "used":
         without[:, 0] -= 0.9 * signal * towards
     if kind == "others":
-        without -= signal * towards * rng.uniform(0.3, 0.9, size=(2, 1 + N_DRAWS, 1))
+        without -= signal * towards * rng.uniform(0.5, 0.9, size=(2, 1 + N_DRAWS, 1))
     if kind == "backup":
         without[1, 0] -= 0.9 * signal * towards
     if kind == "lean":

@@ -151,24 +151,25 @@ RIGHT = {
     "lean": "readable but not used",  # the calibrated accuracy falls, and yet nothing is told
     "guess": "too little to say",
 }
-# Of 100, in which another verdict was given though nothing was too little to say
-MOST_WRONG = {"used": 2, "idle": 7, "others": 8, "backup": 8, "lean": 7, "guess": 4}
+N_RUNS = 60
+# Of so many runs, in which a verdict was given that is wrong (docs/numbers.md has the rates)
+MOST_WRONG = {"used": 1, "idle": 2, "others": 7, "backup": 1, "lean": 2, "guess": 3}
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_verdicts_on_made_up_models_are_right_or_cautious(kind):
     rng = np.random.default_rng(7)
-    found = Counter(usage(switched(kind, rng)).name for _ in range(100))
+    found = Counter(usage(switched(kind, rng)).name for _ in range(N_RUNS))
     wrong = sum(n for name, n in found.items() if name not in (RIGHT[kind], "too little to say"))
-    assert found[RIGHT[kind]] >= 80, found
+    assert found[RIGHT[kind]] >= 0.8 * N_RUNS, found
     assert wrong <= MOST_WRONG[kind], found
 
 
 def test_few_puzzles_make_verdicts_cautious_and_not_wrong():
     rng = np.random.default_rng(8)
-    found = Counter(usage(switched("idle", rng, n_groups=40)).name for _ in range(100))
+    found = Counter(usage(switched("idle", rng, n_groups=40)).name for _ in range(N_RUNS))
     assert set(found) <= {"readable but not used", "too little to say", "used"}
-    assert found["used"] <= 7
+    assert found["used"] <= 2
 
 
 def test_a_rank_of_heads_like_any_others_is_rare_one_time_in_twenty_one():
