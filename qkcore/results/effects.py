@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from qkcore.results.raw import is_among, model_logits, puzzle_rows
+from qkcore.results.raw import Ablation, ablation_logits, is_among, model_logits, puzzle_rows
 from qkcore.results.store import ResultStore
 from qkcore.statistics.calibration import calibrated
 from qkcore.statistics.effects import MEASURES, Effect, ability, effects, nearest
@@ -214,31 +214,16 @@ def _logits(
 
     Of sets of one size that are there twice, the one "chosen".
     """
-    if not store.has_ablations(run_id):
-        return (), ()
-    found = store.frame(
-        """
-        select chosen_by, k, draw, layers, heads, logit, n_candidates
-        from store.ablations join store.runs using (run_id)
-        where run_id = $run_id and kind = $kind
-          and if(chosen_by = 'named', 'named', 'best') = $heads_of
-        order by k, chosen_by, draw, first_place
-        """,
-        run_id=run_id,
-        kind=kind,
-        heads_of=heads_of,
+    by_set: dict[int, dict[str, list[Ablation]]] = {}
+    for one in ablation_logits(store, run_id, kind):
+        if (NAMED if one.chosen_by == "named" else BEST) == heads_of:
+            by_set.setdefault(one.k, {}).setdefault(one.chosen_by, []).append(one)
+    # "chosen" comes before "top"
+    sets = [by_set[k][min(by_set[k])] for k in sorted(by_set)]
+    return (
+        tuple(draws[0].heads for draws in sets),
+        tuple(np.stack([one.logits for one in draws]) for draws in sets),
     )
-    sets, off = [], []
-    for _, rows in found.groupby("k"):
-        own = rows[rows["chosen_by"] == rows["chosen_by"].iloc[0]]
-        first = own.iloc[0]
-        draws = [
-            np.concatenate([*part["logit"]]).reshape(-1, first["n_candidates"])
-            for _, part in own.groupby("draw")
-        ]
-        sets.append(tuple(zip(map(int, first["layers"]), map(int, first["heads"]), strict=True)))
-        off.append(np.stack(draws))
-    return tuple(sets), tuple(off)
 
 
 def _is_readable(store: ResultStore, run_id: str, heads: tuple[tuple[int, int], ...]) -> bool:

@@ -178,8 +178,8 @@ def _shares(
     n = np.ones(len(group), dtype=int)
     counts = [by_group(one, group, answer) for one in (after & ~before, before & ~after, n)]
     difference = grouped_difference if answer is None else grouped_balanced_difference
-    weight = _weights(np.zeros_like(n) if answer is None else answer)
-    shares = (marks @ weight).tolist()
+    means = marks.mean(axis=1) if answer is None else marks @ _weights(answer)
+    shares = means.tolist()
     return Effect(
         shares[0],
         Measured.of(difference(*counts)),
