@@ -73,7 +73,7 @@ def _show_chart(it: Chosen, table: pd.DataFrame, kind: str, heads_of: str) -> No
     )
     first = own.iloc[0]
     is_among = any(it.name in heads.split(", ") for heads in own["heads"])
-    left_out = "" if is_among else f" {it.name} was picked by hand and is not among them."
+    left_out = "" if is_among else f" {it.name}, {it.how}, is not among them."
     st.caption(
         f"Diamonds: the heads ({WHOSE[heads_of]}) switched off, with 95 % interval; each grey tick "
         f"is one of {first['n_controls']} draws of as many random heads of the same layers, the "
