@@ -9,6 +9,7 @@ import pandas as pd
 from qkcore.charts.theme import GREY, SMALL_FONT
 
 ROW = 54  # pixels
+ROWS = {"model": "as it is", "head": "this head off", "control": "other heads off"}
 
 
 def effect_chart(effects: pd.DataFrame, controls: pd.DataFrame, title: str) -> alt.LayerChart:
@@ -90,12 +91,10 @@ def switched_off_strip(leads: pd.DataFrame, title: str) -> alt.LayerChart:
         title: of the axis: for which candidate the lead is.
     """
     frame = leads.assign(
-        row=leads["who"].map(
-            {"model": "as it is", "head": "this head off", "control": "other heads off"}
-        ),
+        row=leads["who"].map(ROWS),
         text=leads["lead"].map(_number),
     )
-    y = alt.Y("row:N", sort=None, title=None, axis=alt.Axis(labelLimit=140))
+    y = alt.Y("row:N", sort=[*ROWS.values()], title=None, axis=alt.Axis(labelLimit=140))
     x = alt.X("lead:Q", title=title, scale=alt.Scale(zero=True, nice=True))
     tooltip = [
         alt.Tooltip("name:N", title="Switched off"),

@@ -229,7 +229,7 @@ def _lost(switched: Switched, off: SwitchedOff) -> str:
     """What the model loses, and how much of what there is."""
     effect = off.effect
     share = effect.loss.value / switched.at_stake
-    part = f", {percent(share)} of what it has above guessing" if share > 0 else ""
+    part = f", {percent(share)} of what it has above guessing" if share >= 0.001 else ""
     return (
         f"without {off.heads} the model's {switched.measure} is {effect.after:.3f} instead of "
         f"{effect.before:.3f}, a loss of {_interval(effect.loss)}{part}."
