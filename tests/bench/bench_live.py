@@ -5,8 +5,8 @@
 With the bundled model (or SmolLM2, `--real`) and the demo store, warm, on the server: from the
 click to the finished page, in Streamlit's own runner, each time with a puzzle that was not asked
 before; what-if with a few and with all kinds of changes in the same way; the head in view switched
-off, beside others of its layer; and loading the model in a fresh process, torch included. Medians of several rounds. The bare scoring is measured in the same
-rounds, so that a busy machine shows.
+off, beside others of its layer; and loading the model in a fresh process, torch included. Medians
+of several rounds. The bare scoring is measured in the same rounds, so that a busy machine shows.
 """
 
 import argparse
