@@ -1,5 +1,6 @@
 import gc
 import os
+from functools import cache
 
 # Models here are tiny: a second thread costs more than it brings, and takes a core from the other
 # worker. Set before torch is imported, it also holds for the servers and commands that tests start.
@@ -99,3 +100,18 @@ def planted_path(tmp_path_factory):
 def family_path(tmp_path_factory):
     """A store with three runs of one model, so that transfer and compare have something to show."""
     return family_store(tmp_path_factory.mktemp("stores") / "family.duckdb")
+
+
+@pytest.fixture(scope="session")
+def hand_built_store(tmp_path_factory):
+    """(path, run id) of a store in which a hand-built model's heads were switched off, by name."""
+    from tests.scoring.hand_built import ablated  # loads torch
+
+    folder = tmp_path_factory.mktemp("hand-built")
+
+    @cache
+    def made(name):
+        path = folder / f"{name.replace(' ', '-')}.duckdb"
+        return path, ablated(name, path)
+
+    return made

@@ -17,7 +17,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from tqdm import tqdm
 
@@ -108,23 +107,23 @@ def ablate(
     """
     store = Path(store)
     _check_input(kind, controls, limit, max_batch_tokens)
-    run = _run_of(lm, puzzles, store, rope, template)
-    sets = _sets_of(lm, run["run_id"], store, heads, controls, ks)
+    run_id, n_candidates = _run_of(lm, puzzles, store, rope, template)
+    sets = _sets_of(lm, run_id, store, heads, controls, ks)
     validation = [puzzle for puzzle in puzzles if puzzle.split == "validation"]
     places = _asked(puzzles, limit)
     prompts = prompts_of(lm, [puzzles[place] for place in places], template)
     settings = {"kind": kind, "sets": [asdict(one) for one in sets], "places": places.tolist()}
     settings |= {"version": NUMBERS, "part_size": PART_SIZE}
     key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:8]
-    folder = store.with_name(store.name + ".parts") / f"{run['run_id']}-{kind}-{key}"
+    folder = store.with_name(store.name + ".parts") / f"{run_id}-{kind}-{key}"
     with only_worker(folder):
         try:
             layers = {layer for one in sets for layer, _ in one.heads}
             changed = replacements_of(lm, validation, kind, template=template, layers=layers)
             interventions = Interventions(lm, changed, budget_for(lm, max_batch_tokens))
             paths = _parts(interventions, prompts, sets, folder, show_progress)
-            logits = _together(paths, places, len(puzzles), len(sets), int(run["n_candidates"]))
-            publish_ablations(store, run["run_id"], _table(kind, sets, logits))
+            logits = _together(paths, places, len(puzzles), len(sets), n_candidates)
+            publish_ablations(store, run_id, _table(kind, sets, logits))
         except KeyboardInterrupt:
             n_kept = min(len(list(folder.glob("part-*.parquet"))) * PART_SIZE, len(prompts))
             raise Interrupted(
@@ -134,7 +133,7 @@ def ablate(
         shutil.rmtree(folder)
     with suppress(OSError):  # not empty: another run's parts are in it
         folder.parent.rmdir()
-    return str(run["run_id"])
+    return run_id
 
 
 def _check_input(kind: str, controls: int, limit: int | None, max_batch_tokens: int | None) -> None:
@@ -150,8 +149,11 @@ def _check_input(kind: str, controls: int, limit: int | None, max_batch_tokens: 
 
 def _run_of(
     lm: CausalLM, puzzles: Sequence[Puzzle], store: Path, rope: str, template: Template | None
-) -> "pd.Series[object]":
+) -> tuple[str, int]:
     """The newest run of this model on these puzzles, read and asked like this.
+
+    Returns:
+        Its id, and how many candidates its puzzles have at most.
 
     Raises:
         StoreError: where there is none.
@@ -171,7 +173,8 @@ def _run_of(
             f"{store} holds no run of {lm.name} ({lm.dtype}) on these puzzles with rope {rope} and "
             "this template; score them first with `qkscope precompute`"
         )
-    return runs[is_it].iloc[0]
+    newest = runs[is_it].iloc[0]
+    return str(newest["run_id"]), int(newest["n_candidates"])
 
 
 def _sets_of(
@@ -208,6 +211,8 @@ def _picked(
         InputError: where the words are not understood, or there are not so many heads.
     """
     top = re.fullmatch(r"top(\d+)", heads)
+    if ks is not None and heads != "chosen":
+        raise InputError(f"--k goes with --heads chosen; heads {heads!r} are so many already")
     if heads != "chosen" and top is None:
         return [("named", named_heads(heads))]
     numbers = [int(top[1])] if top is not None else list(dict.fromkeys(ks or KS))

@@ -59,7 +59,7 @@ def answers_without(
     >>> answers_without(lm, prompt, [[], [(6, 1)], [(6, 1), (5, 0)]], kind="zero").shape
     (3, 2)
     """
-    if means is None and kind in ("zero", "knock-out"):
+    if means is None and (kind in ("zero", "knock-out") or not any(switched_off)):
         means = Replacements(kind)
     if means is None or means.kind != kind:
         raise InputError(f"kind {kind!r} needs what replacements_of(lm, puzzles, {kind!r}) gives")
@@ -148,9 +148,9 @@ class Interventions:
         for start, numbers in by_start.items():
             pairs = [(number, row) for number in numbers for row in range(len(laid.groups))]
             for some in self._passes(pairs, laid.rows.tokens.shape[1]):
-                off = [variants[number] for number, _ in some]
+                some_off = [variants[number] for number, _ in some]
                 of_row = torch.tensor([row for _, row in some])
-                logits = self._pass(laid, off, of_row, drawn, start, kept)
+                logits = self._pass(laid, some_off, of_row, drawn, start, kept)
                 for (number, row), found in zip(some, logits, strict=True):
                     for place, at in enumerate(laid.numbers[row]):
                         own = found[place, list(prompts[at].answer_tokens)].float().cpu()

@@ -55,7 +55,7 @@ def replacements_of(
     >>> puzzles = generate_puzzles(steps=1, distractors=0, n=4)
     >>> means = replacements_of(load_model(bundled_model()), puzzles).means
     >>> len(means), tuple(means[6].shape)
-    (8, (4, 64))
+    (8, (4, 16))
     """
     if kind not in KINDS:
         raise InputError(f"kind {kind!r} is not known; use one of {', '.join(KINDS)}")
@@ -135,7 +135,7 @@ class _Reader:
         """Get ready for a batch."""
         self.told.clear()
         self.is_drawing = bool(drawn)
-        self.weights = torch.zeros(laid.rows.tokens.shape, dtype=torch.float64)
+        self.weights = torch.zeros(laid.rows.tokens.shape)
         self.wanted = []
         for row, (group, numbers) in enumerate(zip(laid.groups, laid.numbers, strict=True)):
             places = places_of(group)
@@ -159,8 +159,8 @@ class _Reader:
         self.told.add(layer)
         if not self.is_drawing:
             weights = self.weights.to(output.device)
-            # Sums of a row in the outputs' own precision would lose digits
-            summed = torch.einsum("rt,rthd->hd", weights, output.double()).cpu()
+            by_row = torch.einsum("rt,rthd->rhd", weights, output.float())
+            summed = by_row.cpu().double().sum(0)  # Apple's mps has no float64
             self.sums[layer] = self.sums.get(layer, 0) + summed
         elif self.wanted:
             rows, tokens, places = (list(column) for column in zip(*self.wanted, strict=True))

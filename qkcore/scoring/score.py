@@ -97,7 +97,7 @@ def prompts_of(
     >>> one = typed_puzzle("Max is a cat. Every cat is kind.", "Max is kind.", answer=0)
     >>> (prompt,) = prompts_of(load_model(bundled_model()), [one])
     >>> len(prompt.tokens), prompt.key_at
-    (31, 28)
+    (37, 34)
     """
     reach = lm.geometry.max_positions
     limits = [

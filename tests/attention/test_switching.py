@@ -25,7 +25,14 @@ NAMES = [name for name in [*SUPPORTED, *HYBRIDS] if name != TWICE]
 OUTPUTS = ("o_proj", "out_proj", "dense", "c_proj", "Wo")
 NORMED = {"bitnet": "attn_sub_norm"}  # between heads and output projection
 # What multiplies heads' outputs stands before their projection, so that the mean is taken before it
-GATED = {"afmoe (window)", "qwen3_next", "qwen3_5_text", "qwen3_5_moe_text", *NORMED}
+GATED = {
+    "afmoe (window)",
+    "qwen3_next",
+    "qwen3_5_text",
+    "qwen3_5_moe_text",
+    "bailing_hybrid (latent attention)",
+    *NORMED,
+}
 MASKLESS = ("bloom", "falcon", "mpt")  # families that keep their mask to themselves
 
 

@@ -21,12 +21,14 @@ from qkcore.scoring.ablate import ablate
 from qkcore.scoring.precompute import precompute
 
 SIZE, N_HEADS, HEAD_SIZE, N_WORDS = 64, 8, 16, 80
-READER = (1, 2)
-BACKUP = (1, 5)
+READER = (3, 2)  # in the last layer, so that nothing reads what it writes but the output
+BACKUP = (3, 5)
 ELSEWHERE = (2, 6)  # a head in another layer than the reader's
 # Dims of the residual stream: a word's answer, "I am a word", "I am the cue", which candidate, and
 # what the output matrix reads
 ANSWER, IS_WORD, IS_CUE, CANDIDATE, TO_OUTPUT = range(5)
+# and, one dim each, "I am of the words that this head carries"
+OF_HEAD = range(5, 5 + N_HEADS)
 LENGTH = 3.0  # of each feature
 # Two of a head's dims that rotary hardly turns
 FINDS, READS = 7, 15
@@ -87,13 +89,14 @@ def _noise(seed: int = 0) -> LlamaForCausalLM:
     torch.manual_seed(seed)
     model = LlamaForCausalLM(config).float().eval()
     rows = torch.randn(len(vocabulary), SIZE)
-    rows[:, : TO_OUTPUT + 1] = 0
+    rows[:, : OF_HEAD.stop] = 0
     features = torch.zeros_like(rows)
     for word, row in vocabulary.items():
         if word.startswith(" w") and word.endswith(".\n"):
             number = int(word[2:-2] or 0)
             features[row, ANSWER] = LENGTH if number % 2 == 0 else -LENGTH
             features[row, IS_WORD] = LENGTH
+            features[row, OF_HEAD[number // 2 % N_HEADS]] = LENGTH
     features[vocabulary["Answer:"], IS_CUE] = LENGTH
     features[vocabulary[" true"], CANDIDATE] = LENGTH
     features[vocabulary[" false"], CANDIDATE] = -LENGTH
@@ -126,6 +129,24 @@ def _carries(model: LlamaForCausalLM, layer: int, head: int, amount: float) -> N
         attention.o_proj.weight[TO_OUTPUT, first] = amount / LENGTH
 
 
+def shared() -> LlamaForCausalLM:
+    """One head reads all answers; it and the others of its layer carry an eighth of the words each.
+
+    A head that meets another's word looks at the cue itself.
+    """
+    model = _noise()
+    _reads(model, *READER)
+    attention = model.model.layers[READER[0]].self_attn
+    for head in range(N_HEADS):
+        _carries(model, READER[0], head, amount=6)
+        with torch.no_grad():
+            row = head * HEAD_SIZE + FINDS
+            attention.k_proj.weight[row, IS_WORD] = 0
+            attention.k_proj.weight[row, OF_HEAD[head]] = 3
+            attention.k_proj.weight[row, IS_CUE] = 1.5
+    return model
+
+
 def carried() -> LlamaForCausalLM:
     """One head reads the answer and takes it to the output: without it, chance."""
     model = _noise()
@@ -155,6 +176,7 @@ BUILT: dict[str, Callable[[], LlamaForCausalLM]] = {
     "carried": carried,
     "unused": unused,
     "backed up": backed_up,
+    "shared": shared,
 }
 
 

@@ -20,7 +20,7 @@ from qkcore.scoring.precompute import Interrupted, precompute
 from qkcore.scoring.replacing import replacements_of
 from qkcore.scoring.score import prompts_of
 from qkcore.sharing.excerpt import copy_runs
-from tests.scoring.hand_built import BACKUP, READER, ablated, built, puzzles
+from tests.scoring.hand_built import BACKUP, READER, built, puzzles
 from tests.tiny import close
 
 
@@ -51,10 +51,9 @@ def right(logits):
 
 
 def test_the_store_has_answers_of_test_puzzles_without_the_best_heads_and_without_controls(
-    tmp_path,
+    hand_built_store,
 ):
-    ablated("backed up", tmp_path / "s.duckdb")
-    found = switched(tmp_path / "s.duckdb")
+    found = switched(hand_built_store("backed up")[0])
     by = {(one.chosen_by, one.k, one.draw): one for one in found}
     assert by["chosen", 1, 0].heads == (READER,)
     assert by["top", 2, 0].heads == (READER, BACKUP)
@@ -152,6 +151,7 @@ def test_answers_travel_with_their_run(store, tmp_path):
         (dict(heads="L1H3,L1H3"), "L1 H3 is named twice"),
         (dict(heads="L1H9"), "carried has no head L1 H9; it has heads 0 to 7 in layers 0 to 3"),
         (dict(heads="top99"), "carried has 32 heads, so there are no 99 best of them"),
+        (dict(heads="top5", ks=[1]), "--k goes with --heads chosen; heads 'top5' are so many"),
         (dict(ks=[0]), "so there are no 0 best"),
         (dict(heads="L1H0,L1H1,L1H2,L1H3,L1H4"), "layer 1 has 8 heads; with 5 of them switched"),
         (dict(controls=0), "0 control sets say nothing"),
@@ -194,7 +194,9 @@ def test_the_command_asks_and_says_where_the_answers_are(tmp_path, tiny_folder, 
     line = ["ablate", *common, "--heads", "top2", "--kind", "zero", "--controls", "2"]
     assert main(line) == 0
     assert "heads switched off (zero)" in capsys.readouterr().out
-    assert [one.k for one in switched(store, "zero")] == [2, 2, 2]
+    found = switched(store, "zero")
+    assert [one.draw for one in found][:2] == [0, 1]
+    assert {one.k for one in found} == {2}
     done = subprocess.run(
         [sys.executable, "-m", "qkcore", *line, "--k", "1,x"], capture_output=True, text=True
     )
