@@ -50,6 +50,11 @@ class _Tested:
         known = self.answer, self.group, self.offset, self.is_balanced, only
         return [effects(self.plain, off, *known) for off in self.off]
 
+    def logit_difference(self, number: int) -> Effect:
+        """Of a set, with all answers counted alike: a lean moves it in no way."""
+        known = self.answer, self.group, self.offset, True, ["logit_difference"]
+        return effects(self.plain, self.off[number], *known)["logit_difference"]
+
 
 def ablated(store: ResultStore, run_id: str) -> pd.DataFrame:
     """Which heads of a run were switched off, and how.
@@ -181,7 +186,7 @@ def _switched_off(tested: _Tested, number: int, effect: Effect) -> SwitchedOff:
     if len(effect.controls) < N_CONTROLS and len(np.unique(tested.answer)) > 1:
         closest = nearest(tested.off[number], tested.answer, tested.group)
     named = head_name(*heads[0]) if len(heads) == 1 else f"{len(heads)} heads"
-    return SwitchedOff(named, len(heads), effect, closest)
+    return SwitchedOff(named, len(heads), effect, closest, tested.logit_difference(number))
 
 
 def _tested(store: ResultStore, run_id: str, kind: str, heads_of: str) -> _Tested:

@@ -6,7 +6,9 @@ something to say gives the verdict. Knows nothing of stores, pages or models.
 
 What is measured is the area under the ROC curve (how well the model tells the answers apart): a
 head that only adds to the model's lean changes the calibrated accuracy, and tells nothing. Where
-one answer occurs alone, and so no area, it is calibrated accuracy.
+one answer occurs alone, and so no area, it is calibrated accuracy. An area hardly falls where a
+head falls silent on a few puzzles, so heads do nothing only where the logit difference says so too:
+its fall is in proportion to how many those are.
 """
 
 from collections.abc import Callable
@@ -18,7 +20,7 @@ from qkcore.statistics.evidence import Measured
 from qkcore.wording import percent
 
 # Of what the model has above guessing: heads that for sure cost less are not used
-MARGIN, MARGIN_IN_WORDS = 0.2, "a fifth"
+MARGIN, MARGIN_IN_WORDS = 0.1, "a tenth"
 SURE = 0.05  # the share of heads like any others of their layers that may be called used
 N_CONTROLS = 19  # the fewest random draws among which a rank can be as rare as that
 N_FEW = 3  # where a layer has no more other heads: the fewest to compare with, one by one
@@ -34,6 +36,7 @@ class SwitchedOff:
     # How much more they cost than the control that costs most like them (`effects.nearest`); asked
     # only where there are few controls
     nearest: Measured | None = None
+    logits: Effect | None = None  # on the logit difference, in which all answers count alike
 
     @property
     def n_controls(self) -> int:
@@ -102,15 +105,23 @@ def is_used(off: SwitchedOff) -> bool:
 def is_idle(off: SwitchedOff, at_stake: float) -> bool:
     """Whatever is lost is less than `MARGIN` of what there is to lose: an equivalence test.
 
+    Of the area and of the logit difference.
     By the 95 % interval, so it is wrong in 2.5 % of sets that lose exactly so much (two one-sided
     tests: Schuirmann, Journal of Pharmacokinetics and Biopharmaceutics 15, 1987).
     """
-    return off.effect.loss.high < MARGIN * at_stake
+    losses = [(off.effect.loss, at_stake)]
+    if off.logits is not None:
+        losses.append((off.logits.loss, off.logits.before))
+    return all(loss.high < MARGIN * whole for loss, whole in losses)
 
 
 def is_like_others(off: SwitchedOff) -> bool:
-    """Something is lost, and no more than within the spread of the controls."""
-    return off.effect.loss.low > 0 and off.effect.change.value >= off.effect.spread[0]
+    """Something is lost by either measure, and no more than within the spread of the controls."""
+    return any(
+        effect.loss.low > 0 and effect.change.value >= effect.spread[0]
+        for effect in (off.effect, off.logits)
+        if effect is not None
+    )
 
 
 # The rules. Each says its sentence, or nothing where it does not apply.
@@ -227,13 +238,30 @@ NAMES = tuple(dict.fromkeys(name for name, _ in RULES))
 
 def _lost(switched: Switched, off: SwitchedOff) -> str:
     """What the model loses, and how much of what there is."""
-    effect = off.effect
+    effect, logits = off.effect, off.logits
     share = effect.loss.value / switched.at_stake
     part = f", {percent(share)} of what it has above guessing" if share >= 0.001 else ""
+    if logits is not None:
+        change = Measured(*(end / logits.before for end in _ends(logits.loss)))
+        part += f"; its logit difference falls by {_percents(change)}"
     return (
         f"without {off.heads} the model's {switched.measure} is {effect.after:.3f} instead of "
         f"{effect.before:.3f}, a loss of {_interval(effect.loss)}{part}."
     )
+
+
+def _ends(found: Measured) -> tuple[float, float, float]:
+    return found.value, found.low, found.high
+
+
+def _percents(found: Measured) -> str:
+    r"""Shares with an interval.
+
+    >>> _percents(Measured(0.125, -0.01, 0.2))
+    '12.5\xa0% (−1.0 to 20.0)'
+    """
+    low, high = (f"{100 * end:.1f}" for end in (found.low, found.high))
+    return f"{percent(found.value)} ({low} to {high})".replace("-", "−")
 
 
 def _beside(off: SwitchedOff) -> str:

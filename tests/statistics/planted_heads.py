@@ -52,8 +52,9 @@ def switched(kind: str, rng, n_groups: int = 80) -> Switched:
     sets = []
     for k, evidence in zip((1, 5), without[:, :, is_test], strict=True):
         off = np.stack([np.zeros_like(evidence), evidence], axis=-1)
-        found = effects(logits[is_test], off, rows, own_group, offset)
-        sets.append(SwitchedOff("L1 H2" if k == 1 else f"{k} heads", k, found["auc"]))
+        found = effects(logits[is_test], off, rows, own_group, offset, is_balanced=True)
+        name = "L1 H2" if k == 1 else f"{k} heads"
+        sets.append(SwitchedOff(name, k, found["auc"], logits=found["logit_difference"]))
     return Switched(
         sets=tuple(sets),
         measure="AUC",

@@ -23,7 +23,7 @@ def off(change: float, half: float = 0.02, controls=IDLE, k: int = 1) -> Switche
 
 
 def on(*sets: SwitchedOff, **changes) -> Switched:
-    """A model with an area of 0.85: 0.35 to lose, a fifth of which is 0.07."""
+    """A model with an area of 0.85: 0.35 to lose, a tenth of which is 0.035."""
     fields = dict(
         sets=sets,
         measure="AUC",
@@ -59,10 +59,19 @@ def test_one_control_that_loses_as_much_is_enough_to_doubt_it():
     assert usage(on(off(-0.30, controls=(-0.29, *IDLE[1:])))).name == "used"
 
 
-def test_a_head_whose_loss_is_less_than_a_fifth_for_sure_is_not_used():
-    found = usage(on(off(-0.01, half=0.04)))
+def test_a_head_whose_loss_is_less_than_a_tenth_for_sure_is_not_used():
+    found = usage(on(off(-0.01, half=0.02)))
     assert found.name == "readable but not used"
-    assert "a loss of 0.010 (−0.030 to 0.050)" in found.sentence
+    assert "a loss of 0.010 (−0.010 to 0.030)" in found.sentence
+
+
+def test_a_logit_difference_that_falls_is_not_nothing_though_the_area_stays():
+    silent = Effect(4.0, Measured(-0.5, -0.9, -0.1), tuple(np.linspace(-0.6, -0.4, 20)))
+    found = usage(on(replace(off(-0.01), logits=silent)))
+    assert found.name == "used by others too"
+    assert "its logit difference falls by 12.5\u00a0% (2.5 to 22.5)" in found.sentence
+    slight = replace(silent, change=Measured(-0.1, -0.3, 0.1))
+    assert usage(on(replace(off(-0.01), logits=slight))).name == "readable but not used"
 
 
 def test_a_loss_that_is_not_significant_is_not_yet_none():
@@ -72,7 +81,7 @@ def test_a_loss_that_is_not_significant_is_not_yet_none():
 
 
 def test_nothing_readable_is_not_readable_but_not_used():
-    found = usage(on(off(-0.01, half=0.04), is_readable=False))
+    found = usage(on(off(-0.01), is_readable=False))
     assert found.name == "too little to say"
     assert "not above the luck line" in found.sentence
 
@@ -87,7 +96,7 @@ def test_heads_that_stand_in_for_each_other_are_used_together():
     found = usage(on(off(0.0), off(-0.33, k=2)))
     assert found.name == "used together"
     assert found.sentence.endswith(
-        "Without L15 H7 alone it loses 0.000 (−0.020 to 0.020): less than a fifth of what it has "
+        "Without L15 H7 alone it loses 0.000 (−0.020 to 0.020): less than a tenth of what it has "
         "hangs on it."
     )
     unsure = usage(on(off(0.0, half=0.2), off(-0.33, k=2)))
@@ -98,7 +107,7 @@ def test_many_heads_that_hurt_no_more_than_as_many_others_are_not_used_together(
     found = usage(on(off(0.0), off(-0.25, k=5, controls=HARMFUL)))
     assert found.name == "readable but not used"
     assert found.sentence.endswith("Without 5 heads it loses 0.250 (0.230 to 0.270).")
-    a_little = usage(on(off(0.0), off(-0.05, k=5, half=0.01)))
+    a_little = usage(on(off(0.0), off(-0.03, k=5, half=0.01)))
     assert a_little.name == "readable but not used"
 
 
