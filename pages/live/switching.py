@@ -24,7 +24,7 @@ from qkcore.statistics.control_heads import control_heads
 
 if TYPE_CHECKING:
     from qkcore.attention.load import CausalLM
-    from qkcore.attention.switching import Replacements
+    from qkcore.scoring.interventions import Interventions
 
 N_OTHERS = 10  # heads of the same layer, drawn with a fixed seed; fewer where it has fewer
 STEPS, N_EACH = (0, 1, 2, 3), 4  # of the puzzles whose mean is taken
@@ -49,14 +49,13 @@ def without(shared: Shared) -> Without | None:
     style, own, at_desk = style_of(shared.puzzle), (shared.layer, shared.head), desk()
 
     def work(lm: "CausalLM") -> Without:
-        from qkcore.scoring.interventions import answers_without
         from qkcore.scoring.score import prompts_of
 
         (prompt,) = prompts_of(lm, [shared.puzzle], template, limit)
         heads = (own, *_others(own, lm.geometry.n_heads))
-        means = _means(at_desk, lm, shared, style)
         off = [(), *((head,) for head in heads)]
-        return Without(heads, answers_without(lm, prompt, off, means=means), style)
+        logits = _interventions(at_desk, lm, shared, style).answers([prompt], off)[:, 0]
+        return Without(heads, logits, style)
 
     return result_of("off", (*what_decides(shared), limit, own), shared.model, work)
 
@@ -86,16 +85,21 @@ def _others(head: tuple[int, int], n_heads: int) -> list[tuple[int, int]]:
         return []
 
 
-def _means(at_desk: Desk, lm: "CausalLM", shared: Shared, style: str) -> "Replacements":
-    """What takes the place of heads' outputs, read once for the model in memory."""
+def _interventions(at_desk: Desk, lm: "CausalLM", shared: Shared, style: str) -> "Interventions":
+    """The model with what takes the place of heads' outputs, read once while it is in memory.
+
+    It also knows which of its layers can be handed on, and need not look again.
+    """
+    from qkcore.scoring.interventions import Interventions
     from qkcore.scoring.replacing import replacements_of
 
     candidates = shared.puzzle.candidates
-    key: Hashable = ("means", style, shared.template, candidates)
+    key: Hashable = ("off", style, shared.template, candidates)
 
-    def make() -> "Replacements":
+    def make() -> "Interventions":
         made = generate_puzzles(STEPS, 1, N_EACH, seed=0, style=style)
         asked = [replace(one, candidates=candidates, answer=0) for one in made]
-        return replacements_of(lm, asked, template=template_named(shared.template))
+        template = template_named(shared.template)
+        return Interventions(lm, replacements_of(lm, asked, template=template))
 
     return at_desk.with_model(key, make)

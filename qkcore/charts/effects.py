@@ -24,6 +24,8 @@ def effect_chart(effects: pd.DataFrame, controls: pd.DataFrame, title: str) -> a
         controls: k, change, as `results.effects.control_changes` gives them.
         title: of the axis, with its unit.
 
+    >>> import pandas as pd
+    >>> from qkcore import effect_chart
     >>> row = {"k": 1, "heads": "L15 H7", "change": -0.04, "change_low": -0.06,
     ...        "change_high": -0.02, "control_low": -0.03, "control_high": 0.02, "n_controls": 20,
     ...        "n_as_harmful": 0, "p": 0.048}
