@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from qkcore.attention.load import CausalLM, load_model, vouch_for
     from qkcore.bundled import bundled_model, demo_store
     from qkcore.charts.curves import difficulty_curves, gap_chart, margin_curves
+    from qkcore.charts.effects import effect_chart
     from qkcore.charts.grids import gap_grid, head_grid, transfer_matrix
     from qkcore.charts.left_over import what_is_left
     from qkcore.charts.one_puzzle import puzzle_grid, token_strip
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from qkcore.puzzles.surface import surface_accuracy
     from qkcore.puzzles.variants import truth, variants
     from qkcore.results.answers import exam
+    from qkcore.results.effects import ablation_effects, usage_of
     from qkcore.results.export import export
     from qkcore.results.findings import (
         choices_reported,
@@ -76,6 +78,7 @@ _HOMES = {
     "attention.load": "CausalLM load_model vouch_for",
     "bundled": "bundled_model demo_store",
     "charts.curves": "difficulty_curves gap_chart margin_curves",
+    "charts.effects": "effect_chart",
     "charts.grids": "gap_grid head_grid transfer_matrix",
     "charts.left_over": "what_is_left",
     "charts.one_puzzle": "puzzle_grid token_strip",
@@ -87,6 +90,7 @@ _HOMES = {
     "puzzles.surface": "surface_accuracy",
     "puzzles.variants": "truth variants",
     "results.answers": "exam",
+    "results.effects": "ablation_effects usage_of",
     "results.export": "export",
     "results.findings": "choices_reported head_gap measures run_gaps transfers",
     "results.layers": "layer_curves lost_on_the_way",
@@ -127,6 +131,7 @@ __all__ = [
     "UnsupportedModelError",
     "__version__",
     "ablate",
+    "ablation_effects",
     "accuracy_by",
     "accuracy_interval",
     "align",
@@ -139,6 +144,7 @@ __all__ = [
     "choices_reported",
     "demo_store",
     "difficulty_curves",
+    "effect_chart",
     "exam",
     "export",
     "gap_chart",
@@ -180,6 +186,7 @@ __all__ = [
     "transfers",
     "truth",
     "typed_puzzle",
+    "usage_of",
     "variants",
     "verdict_of",
     "vouch_for",

@@ -12,7 +12,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from qkcore import InputError
 
@@ -22,6 +22,7 @@ UNSEEN = 30  # seconds after which nobody is waiting for a job any more
 LOADING = 900  # seconds that loading may take, downloads included
 # An address may be that of many visitors: it may ask this many times as often as one of them.
 SHARED_ADDRESS = 5
+Made = TypeVar("Made")
 
 
 class Busy(InputError):
@@ -73,6 +74,7 @@ class Desk:
         self._worker: threading.Thread | None = None
         self._model_name: Hashable = None
         self._model: object = None
+        self._beside: dict[Hashable, Any] = {}
         self._kept: OrderedDict[Hashable, object] = OrderedDict()
         self._asked: dict[str, deque[float]] = {}
 
@@ -138,6 +140,16 @@ class Desk:
             if job not in self._waiting:
                 return 0
             return self._waiting.index(job) + (self._running is not None)
+
+    def with_model(self, key: Hashable, make: Callable[[], Made]) -> Made:
+        """What work needs besides the model: made once, and let go of with the model.
+
+        For work under way only: another model may be in memory a moment later.
+        """
+        if key not in self._beside:
+            self._beside[key] = make()
+        made: Made = self._beside[key]
+        return made
 
     def _count(self, who: str, per_minute: int) -> None:
         now = self._clock()
@@ -219,6 +231,7 @@ class Desk:
         if self._model_name == job.model:
             return self._model
         self._model_name = self._model = None
+        self._beside = {}
         gc.collect()
         work_seconds, job.seconds = job.seconds, LOADING
         job.stage, job.started = "loading the model", self._clock()

@@ -123,7 +123,7 @@ def score(shared: Shared) -> Result | None:
         said = lm.name, lm.revision, lm.dtype, len(prompt.tokens), lm.geometry.n_layers
         return Result(scores, alignment, *said)
 
-    return _result_of("score", (*_what(shared), limit), shared.model, work)
+    return result_of("score", (*what_decides(shared), limit), shared.model, work)
 
 
 def what_if(
@@ -148,11 +148,11 @@ def what_if(
         scores = score_prompts(lm, prompts, rope=shared.rope)
         return list(zip(fitting, scores, strict=True)), said
 
-    key = (*_what(shared), limit, kinds, len(made))
-    return _result_of("what if", key, shared.model, work)
+    key = (*what_decides(shared), limit, kinds, len(made))
+    return result_of("what if", key, shared.model, work)
 
 
-def _what(shared: Shared) -> tuple[Puzzle, str, str | None, str, str]:
+def what_decides(shared: Shared) -> tuple[Puzzle, str, str | None, str, str]:
     """What decides the scores."""
     bits = settings().quantised(shared.model)
     return shared.puzzle, shared.model, bits, shared.rope, shared.template
@@ -168,7 +168,7 @@ def _variants(puzzle: Puzzle, kinds: tuple[str, ...], most: int) -> tuple[list[V
     return made[:most], [*notes, left_out]
 
 
-def _result_of(
+def result_of(
     slot: str, asked: tuple[Hashable, ...], model: str, work: Callable[["CausalLM"], Found]
 ) -> Found | None:
     """The result of work, asked for once however often the page is drawn."""

@@ -7,6 +7,7 @@ from pages.live.panels.changes import show_what_if
 from pages.live.panels.fields import show_examples, show_input, show_unknown_words
 from pages.live.panels.grid import show_grid
 from pages.live.panels.share import show_share
+from pages.live.panels.switch_off import show_switch_off
 from pages.live.panels.why import show_why
 from pages.live.scoring import score
 from pages.live.typed import asked_now, open_link
@@ -27,5 +28,6 @@ if asked is not None:
         show_answers(view)
         show_grid(view)
         show_why(view)
+        show_switch_off(view)
         show_what_if(view)
         show_share(view)

@@ -1,4 +1,4 @@
-"""Who is right when: the chosen head, the model, both or neither?"""
+"""Who is right when: the chosen head, the model, both or neither? And does the model use it?"""
 
 import math
 
@@ -11,6 +11,7 @@ from pages.widgets.curves import exam_of
 from pages.widgets.drawing import drawn, show_chart
 from pages.widgets.exports import offer, python_for
 from pages.widgets.rules import MEASURE_NAMES
+from pages.widgets.usage import show_usage
 from pages.widgets.verdict import groups_sentence, show_verdict
 from qkcore.charts.curves import agreement_bars, gap_chart
 from qkcore.results.answers import exam
@@ -129,4 +130,5 @@ else:
     show_verdict(it)
     show_headline()
     show_by_difficulty()
+    show_usage(it)
 show_runs()

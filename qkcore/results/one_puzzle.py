@@ -10,8 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from qkcore.puzzles.puzzle import Puzzle
 from qkcore.puzzles.variants import Variant
-from qkcore.results.scores import RIGHT, Scores
+from qkcore.results.scores import RIGHT, UNDECIDED, WRONG, Scores
 from qkcore.results.yardsticks import Yardsticks, share_below
 from qkcore.statistics.marks import choices, leads, margins
 from qkcore.statistics.votes import weighted_vote
@@ -53,6 +54,58 @@ def answer_rows(
         share = np.nan if below is None else below
         rows.append((who, scored.named(scores), scored.verdict(scores), lead, share))
     return pd.DataFrame(rows, columns=["who", "answer", "verdict", "lead", "share_below"])
+
+
+def without_rows(
+    puzzle: Puzzle, heads: Sequence[tuple[int, int]], logits: np.ndarray
+) -> pd.DataFrame:
+    """The model's answers with heads switched off one at a time.
+
+    Args:
+        puzzle: that was asked.
+        heads: (layer, head) of the one in view, then of others.
+        logits: (1 + head, candidate) of the model as it is, then without each of these heads.
+
+    Returns:
+        who ("model", "head", "control"), name (of the head, or "nothing"), answer, verdict, towards
+        (the right candidate; where nobody knows it, the first), lead (of that over the best
+        other), moved (lead minus that of the model as it is).
+
+    >>> from qkcore import typed_puzzle
+    >>> one = typed_puzzle("Max is a cat. Every cat is kind.", "Max is kind.", answer=0)
+    >>> logits = np.array([[2.0, 1.0], [1.0, 1.5], [2.0, 1.0]])
+    >>> rows = without_rows(one, [(6, 1), (6, 0)], logits)
+    >>> rows[["who", "name", "answer", "lead", "moved"]].iloc[1].tolist()
+    ['head', 'L6 H1', 'false', -0.5, -1.5]
+    """
+    said, candidate = choices(logits), puzzle.answer or 0
+    names = ["nothing", *(head_name(*head) for head in heads)]
+    lead = margins(np.asarray(logits, dtype=np.float64), candidate)
+    verdicts = [
+        "" if puzzle.answer is None else RIGHT if one == puzzle.answer else WRONG for one in said
+    ]
+    return pd.DataFrame(
+        {
+            "who": ["model", "head", *["control"] * (len(heads) - 1)],
+            "name": names,
+            "answer": [UNDECIDED if one < 0 else puzzle.candidates[one] for one in said],
+            "verdict": verdicts,
+            "towards": puzzle.candidates[candidate],
+            "lead": lead,
+            "moved": lead - lead[0],
+        }
+    )
+
+
+def n_as_moving(rows: pd.DataFrame) -> tuple[int, int]:
+    """How many other heads move the lead as much as the head in view, or more; of how many.
+
+    Args:
+        rows: as `without_rows` gives them.
+    """
+    moved = rows.groupby("who")["moved"].apply(lambda own: np.abs(own.to_numpy()))
+    others = moved.get("control", np.zeros(0))
+    return int((others >= moved["head"][0]).sum()), len(others)
 
 
 def grid_frame(

@@ -376,8 +376,10 @@ def _counted(run: Run, answers: counting.Answers) -> Iterator[tuple[str, pa.Tabl
 
 def _delete(connection: duckdb.DuckDBPyConnection, table: str, run_id: str) -> None:
     """Take a run's rows out of one of RUN_TABLES."""
-    sql = f"delete from {table} where run_id = $run_id"  # noqa: S608 -- one of RUN_TABLES
-    connection.execute(sql, {"run_id": run_id})
+    connection.execute(
+        f"delete from {table} where run_id = $run_id",  # noqa: S608 -- one of RUN_TABLES
+        {"run_id": run_id},
+    )
 
 
 def _insert(

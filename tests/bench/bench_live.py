@@ -4,9 +4,9 @@
 
 With the bundled model (or SmolLM2, `--real`) and the demo store, warm, on the server: from the
 click to the finished page, in Streamlit's own runner, each time with a puzzle that was not asked
-before; what-if with a few and with all kinds of changes in the same way; and loading the model in a
-fresh process, torch included. Medians of several rounds. The bare scoring is measured in the same
-rounds, so that a busy machine shows.
+before; what-if with a few and with all kinds of changes in the same way; the head in view switched
+off, beside others of its layer; and loading the model in a fresh process, torch included. Medians
+of several rounds. The bare scoring is measured in the same rounds, so that a busy machine shows.
 """
 
 import argparse
@@ -63,7 +63,7 @@ def rounds(at: AppTest, puzzles: list, model: str) -> dict[str, list[float]]:
     from qkcore.scoring.score import prompts_of, score_puzzle
 
     lm = load_model(model)
-    names = ("click", "what if", "rerun", "bare", "what if, all kinds", "changes", "tokens")
+    names = ("click", "what if", "rerun", "bare", "what if, all kinds", "changes", "tokens", "off")
     times: dict[str, list[float]] = {name: [] for name in names}
     for puzzle in puzzles:
         at.text_area(key="live context").set_value(puzzle.context)
@@ -72,6 +72,9 @@ def rounds(at: AppTest, puzzles: list, model: str) -> dict[str, list[float]]:
         at.run()
         times["click"].append(seconds(lambda: click(at, "live score")))
         times["what if"].append(seconds(lambda: click(at, "live try")))
+        switch = at.toggle(key="off").set_value(True)
+        times["off"].append(seconds(lambda one=switch: waited(one.run())))
+        at.toggle(key="off").set_value(False).run()
         times["rerun"].append(seconds(at.run))
         times["bare"].append(seconds(lambda one=puzzle: score_puzzle(lm, one)))
         at.multiselect(key="live kinds").set_value(MANY)
@@ -116,6 +119,8 @@ def main() -> None:
         * statistics.median(times["what if, all kinds"]),
         "changes of all kinds": statistics.median(times["changes"]),
         "tokens of a prompt": statistics.median(times["tokens"]),
+        "head switched off to finished page, ms": 1_000 * statistics.median(times["off"]),
+        "the same for the first time, which reads the mean, ms": 1_000 * times["off"][0],
         "page drawn again, nothing to score, ms": 1_000 * statistics.median(times["rerun"]),
         "score_puzzle by itself, ms": 1_000 * statistics.median(times["bare"]),
         "click / score_puzzle": statistics.median(times["click"])

@@ -48,7 +48,7 @@ def test_no_folder_of_a_models_file_is_shown_in_the_pickers(store_path, monkeypa
     at = opened(monkeypatch, store_path, run="other-pre")
     assert at.selectbox(key="picked_model").options == ["planted", "other"]
     assert at.selectbox(key="picked_model").value == "other"
-    assert at.subheader[0].value == "other on planted\\-set"
+    assert at.header[0].value == "other on planted\\-set"
 
 
 def test_another_model_is_shown_on_the_same_set_or_else_on_its_newest(store_path, monkeypatch):

@@ -40,7 +40,7 @@ def test_every_page_runs_and_names_the_head_by_its_layer(page, path, monkeypatch
     assert not at.exception
     assert not at.error
     assert (at.session_state["layer"], at.session_state["head"]) == (5, 2)
-    assert "10 layers, 3 of them with 4 heads, 120 puzzles" in said(at)
+    assert "10 layers, 3 of them with 4 heads; 120 puzzles" in said(at)
 
 
 def test_the_grid_has_empty_rows_for_the_other_layers(path, monkeypatch):
