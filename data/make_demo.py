@@ -25,6 +25,8 @@ from qkcore.puzzles.balance import balance_puzzles  # noqa: E402
 from qkcore.puzzles.generate import generate_puzzles  # noqa: E402
 from qkcore.puzzles.public_sets import import_puzzles  # noqa: E402
 from qkcore.puzzles.puzzle import Puzzle  # noqa: E402
+from qkcore.results.store import ResultStore  # noqa: E402
+from qkcore.scoring.ablate import ablate  # noqa: E402
 from qkcore.scoring.precompute import precompute  # noqa: E402
 from qkcore.sharing.excerpt import chosen_runs, copy_runs  # noqa: E402
 
@@ -37,6 +39,8 @@ FOLDERS = {
     "prontoqa": ("prontoqa", "prontoqa_ood", "*hop_ProofsOnly_random_noadj.json"),
     "multi-logieval": ("multilogieval", "multi_logieval", "**/*.json"),
 }
+# A model, its runs (set and reading), and which sets are looked into
+Job = tuple[Callable[[], CausalLM], list[tuple[str, str]], tuple[str, ...]]
 PER_CONTEXT = {"pararule-plus-twin": 2, "prontoqa-twin": 1}  # statements of each kind in a twin
 REAL = (
     "everyday",
@@ -47,6 +51,10 @@ REAL = (
     "pararule-plus-twin",
     "pararule-plus",
 )
+# Where SmolLM2, and the bundled model on made-up, are asked after each layer and with heads off
+LOOKED_INTO = ("pararule-plus", "pararule-plus-twin", "made-up")
+SWITCHED_OFF = (1, 5)  # so many of the best heads, beside control heads
+ABLATED = 360  # test puzzles at most
 TOY = (("prontoqa", "pre"), ("everyday", "pre"), ("made-up", "post"), ("made-up", "pre"))
 
 
@@ -68,25 +76,40 @@ def puzzle_sets(folder: Path) -> dict[str, list[Puzzle]]:
     return made
 
 
+def score(
+    lm: CausalLM, name: str, puzzles: list[Puzzle], store: Path, rope: str, has_more: bool
+) -> None:
+    """Score a set; with more, look into its layers and switch its best heads off too."""
+    begun = time.monotonic()
+    run_id = precompute(lm, puzzles, store, puzzle_set=name, rope=rope, lens=has_more)
+    if has_more and not has_ablations(store, run_id):
+        ablate(lm, puzzles, store, ks=SWITCHED_OFF, limit=ABLATED, rope=rope)
+    print(f"{run_id}: {len(puzzles):,} puzzles, {time.monotonic() - begun:.0f} s", flush=True)
+
+
+def has_ablations(store: Path, run_id: str) -> bool:
+    """Whether heads of a run have been switched off before."""
+    with ResultStore.open(store) as opened:
+        return opened.has_ablations(run_id)
+
+
 def main(sets: Path, gemma: Path | None, store: Path) -> None:
     """Score every set and publish the runs together; the last is what the dashboard opens on."""
     begun = time.monotonic()
     made = puzzle_sets(sets)
     fresh = store.with_name("fresh.duckdb")
-    jobs: list[tuple[Callable[[], CausalLM], list[tuple[str, str]]]] = [
-        (lambda: load_model(DATA / "reference"), list(TOY))
-    ]
     of_real = [(name, "pre") for name in REAL]
+    jobs: list[Job] = [(lambda: load_model(DATA / "reference"), list(TOY), ("made-up",))]
     if gemma:
-        jobs.append((lambda: load_model(gemma), of_real))
+        jobs.append((lambda: load_model(gemma), of_real, ()))
     if path := real_model():
-        jobs.append((lambda: load_model(path), of_real))
-    for load, runs in jobs:
+        jobs.append((lambda: load_model(path), of_real, LOOKED_INTO))
+    for load, runs, looked_into in jobs:
         lm = load()
         for name, rope in runs:
             if name in made:
-                run_id = precompute(lm, made[name], fresh, puzzle_set=name, rope=rope)
-                print(f"{run_id}: {len(made[name]):,} puzzles", flush=True)
+                has_more = name in looked_into and rope == "pre"
+                score(lm, name, made[name], fresh, rope, has_more)
     compact = store.with_name("compact.duckdb")
     compact.unlink(missing_ok=True)
     copy_runs(fresh, compact, chosen_runs(fresh))  # what publishing runs one by one left free
