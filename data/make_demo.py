@@ -40,7 +40,7 @@ FOLDERS = {
     "multi-logieval": ("multilogieval", "multi_logieval", "**/*.json"),
 }
 # A model, its runs (set and reading), and which sets are looked into
-Job = tuple[Callable[[], CausalLM], list[tuple[str, str]], tuple[str, ...]]
+Job = tuple[Callable[[], CausalLM], list[tuple[str, str]], dict[str, int]]
 PER_CONTEXT = {"pararule-plus-twin": 2, "prontoqa-twin": 1}  # statements of each kind in a twin
 REAL = (
     "everyday",
@@ -52,9 +52,9 @@ REAL = (
     "pararule-plus",
 )
 # Where SmolLM2, and the bundled model on made-up, are asked after each layer and with heads off
-LOOKED_INTO = ("pararule-plus", "pararule-plus-twin", "made-up")
+# of at most so many test puzzles.
+LOOKED_INTO = {"pararule-plus": 360, "pararule-plus-twin": 360, "made-up": 120}
 SWITCHED_OFF = (1, 5)  # so many of the best heads, beside control heads
-ABLATED = 360  # test puzzles at most
 TOY = (("prontoqa", "pre"), ("everyday", "pre"), ("made-up", "post"), ("made-up", "pre"))
 
 
@@ -77,13 +77,13 @@ def puzzle_sets(folder: Path) -> dict[str, list[Puzzle]]:
 
 
 def score(
-    lm: CausalLM, name: str, puzzles: list[Puzzle], store: Path, rope: str, has_more: bool
+    lm: CausalLM, name: str, puzzles: list[Puzzle], store: Path, rope: str, n_ablated: int
 ) -> None:
-    """Score a set; with more, look into its layers and switch its best heads off too."""
+    """Score a set; where heads are switched off, its layers are looked into as well."""
     begun = time.monotonic()
-    run_id = precompute(lm, puzzles, store, puzzle_set=name, rope=rope, lens=has_more)
-    if has_more and not has_ablations(store, run_id):
-        ablate(lm, puzzles, store, ks=SWITCHED_OFF, limit=ABLATED, rope=rope)
+    run_id = precompute(lm, puzzles, store, puzzle_set=name, rope=rope, lens=n_ablated > 0)
+    if n_ablated and not has_ablations(store, run_id):
+        ablate(lm, puzzles, store, ks=SWITCHED_OFF, limit=n_ablated, rope=rope)
     print(f"{run_id}: {len(puzzles):,} puzzles, {time.monotonic() - begun:.0f} s", flush=True)
 
 
@@ -99,17 +99,17 @@ def main(sets: Path, gemma: Path | None, store: Path) -> None:
     made = puzzle_sets(sets)
     fresh = store.with_name("fresh.duckdb")
     of_real = [(name, "pre") for name in REAL]
-    jobs: list[Job] = [(lambda: load_model(DATA / "reference"), list(TOY), ("made-up",))]
+    jobs: list[Job] = [(lambda: load_model(DATA / "reference"), list(TOY), {"made-up": 360})]
     if gemma:
-        jobs.append((lambda: load_model(gemma), of_real, ()))
+        jobs.append((lambda: load_model(gemma), of_real, {}))
     if path := real_model():
         jobs.append((lambda: load_model(path), of_real, LOOKED_INTO))
     for load, runs, looked_into in jobs:
         lm = load()
         for name, rope in runs:
             if name in made:
-                has_more = name in looked_into and rope == "pre"
-                score(lm, name, made[name], fresh, rope, has_more)
+                n_ablated = looked_into.get(name, 0) if rope == "pre" else 0
+                score(lm, name, made[name], fresh, rope, n_ablated)
     compact = store.with_name("compact.duckdb")
     compact.unlink(missing_ok=True)
     copy_runs(fresh, compact, chosen_runs(fresh))  # what publishing runs one by one left free

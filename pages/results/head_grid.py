@@ -18,7 +18,7 @@ from qkcore.wording import accuracy_text, percent
 it = chosen()
 st.title("Head grid")
 names = ask(measure_names, it.run_id)
-first, second, third, fourth = st.columns([2, 1, 1, 1], vertical_alignment="bottom")
+first, second, third, fourth = st.columns([1.6, 1, 1, 1.4], vertical_alignment="bottom")
 of_run = ask(ResultStore.measure, it.run_id)
 title = pick(first, "Measure", "measure", list(names.values()), names[of_run])
 measure = next(name for name, known in names.items() if known == title)

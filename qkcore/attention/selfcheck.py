@@ -119,6 +119,12 @@ def _is_rotated(model: "PreTrainedModel", rows: Rows, found: Captured, tolerance
     A model with rotary gives the same answer with all positions moved, and only rotated states
     change. One that adds positions to its input gives another; it has no rotation to miss.
     """
+    before = found.recording
+    unturned = [
+        layer for layer, queries in before.queries.items() if before.pre_queries[layer] is queries
+    ]
+    if not unturned:
+        return False
     inputs = {
         "input_ids": rows.tokens.to(model.device),
         "attention_mask": rows.is_token.long().to(model.device),
@@ -131,10 +137,6 @@ def _is_rotated(model: "PreTrainedModel", rows: Rows, found: Captured, tolerance
         return False  # it takes no positions
     if not relative_difference(logits.float(), found.logits[:, -1].float()) <= tolerance:
         return False
-    before = found.recording
-    unturned = [
-        layer for layer, queries in before.queries.items() if before.pre_queries[layer] is queries
-    ]
     return any(
         not relative_difference(moved.queries[layer], before.queries[layer]) <= tolerance
         for layer in unturned

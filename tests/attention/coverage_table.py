@@ -117,14 +117,14 @@ HEAD = (
     "words shuffled, so a toy or\n"
     "an untrained model is.\n"
     "\n"
-    "## Types\n"
+    "## General\n"
     "\n"
     "| model type | raw | before rotary | after rotary | one row |\n"
     "| --- | --- | --- | --- | --- |\n"
 )
 ABSENT = (
     "\n"
-    "## Layers without heads\n"
+    "## Hybrids: layers without heads\n"
     "\n"
     "Linear attention, state space models, recurrent and convolution layers have no queries and "
     "keys whose products go through\n"
