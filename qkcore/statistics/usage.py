@@ -116,12 +116,10 @@ def is_idle(off: SwitchedOff, at_stake: float) -> bool:
 
 
 def is_like_others(off: SwitchedOff) -> bool:
-    """Something is lost by either measure, and no more than within the spread of the controls."""
-    return any(
-        effect.loss.low > 0 and effect.change.value >= effect.spread[0]
-        for effect in (off.effect, off.logits)
-        if effect is not None
-    )
+    """Something is lost, and by whatever measure it is, within the spread of the controls."""
+    effects = [effect for effect in (off.effect, off.logits) if effect is not None]
+    hurt = [effect for effect in effects if effect.loss.low > 0]
+    return bool(hurt) and all(effect.change.value >= effect.spread[0] for effect in hurt)
 
 
 # The rules. Each says its sentence, or nothing where it does not apply.
