@@ -281,7 +281,7 @@ def margin_curves(exam: pd.DataFrame, candidates: tuple[str, ...] | None) -> alt
         )
     )
     zero = _zero_line().mark_rule(color=GREY, strokeWidth=2).encode(x=alt.X("zero:Q"))
-    words = print_words("Margins of the chosen head, by right answer")
+    words = print_words("Margins, by right answer")
     return alt.LayerChart(layer=[zero, lines], height=220, usermeta=words)
 
 

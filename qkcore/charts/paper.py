@@ -20,6 +20,7 @@ TYPE = 8  # points
 LINE = 10.5  # points from one line of type to the next
 FONTS = "Liberation Sans, Arial, Helvetica, sans-serif"
 PNG_PPI = 600
+SMALLEST = 20  # square points of a sign in a cell
 FORMATS = ("svg", "pdf", "png")
 
 # Each is of another lightness, so that they differ in grey too: head, model, vote, ..., neither.
@@ -115,6 +116,8 @@ def for_paper(spec: dict[str, Any], points: float) -> dict[str, Any]:
         height = min(height, points * (1.1 if points <= 72 * COLUMN else 0.7))
     ratio = min(OF_SCREEN, height / float(spec.get("height", 300)))
     small: dict[str, Any] = _smaller(spec, ratio, points)
+    if "layer" in small:
+        small["layer"] = [one for layer in small["layer"] for one in _ringed(layer)]
     config = vega_config(CATEGORICAL, DIVERGING) | {
         "font": FONTS,
         "axis": {
@@ -140,7 +143,9 @@ def for_paper(spec: dict[str, Any], points: float) -> dict[str, Any]:
         "view": {"stroke": "#c9ccd2"},
     }
     wide = float(spec["width"]) * OF_SCREEN if "width" in spec else points
-    size = {"width": wide, "height": height, "padding": 1}
+    # A number beside the last mark stands beyond the plot
+    edges = {"left": 1, "top": 1, "bottom": 1, "right": 14 if _says(spec, "align", "left") else 1}
+    size = {"width": wide, "height": height, "padding": edges}
     return small | size | {"autosize": {"type": "fit", "contains": "padding"}, "config": config}
 
 
@@ -227,8 +232,8 @@ MARKS = {
     "dotted": _stroke('stroke-width="1.3" stroke-dasharray="1.3 2"'),
     "interval": f'<path d="M8,-4V4" stroke="{INK}" stroke-width="1.3"/>',
     "band": f'<rect y="-3.5" width="16" height="7" fill="{CATEGORICAL[0]}" opacity="0.2"/>',
-    "ring": f'<rect x="3" y="-3.5" width="10" height="7" fill="none" stroke="{CATEGORICAL[0]}" '
-    'stroke-width="2"/>',
+    "ring": f'<rect x="3" y="-3.5" width="10" height="7" fill="none" stroke="black" '
+    'stroke-width="1.6"/>',
     "outline": f'<rect x="3" y="-3.5" width="10" height="7" fill="none" stroke="{LINES}" '
     'stroke-width="1.3"/>',
     "hatch": f'<path d="M5,3L11,-3" stroke="{LINES}" stroke-width="0.8"/>',
@@ -265,16 +270,33 @@ def _smaller(part: Any, ratio: float, points: float) -> Any:  # noqa: ANN401
         elif name in ("strokeWidth", "dx", "dy"):
             made[name] = value * OF_SCREEN
         elif name in ("size", "symbolSize"):
-            made[name] = value * ratio**2
+            made[name] = max(value * ratio**2, SMALLEST)
         else:
             made[name] = {"fontSize": TYPE, "labelLimit": 0}.get(name, value)
     if part.get("type") == "bar" and "height" in part:
         made["height"] = part["height"] * OF_SCREEN
     if isinstance(part.get("legend"), dict) and "domain" in part.get("scale", {}):
-        names = [name for name in part["scale"]["domain"] if isinstance(name, str)]
-        if sum(text_width(name) + 26 for name in names) > points:
+        widths = [text_width(name) + 26 for name in part["scale"]["domain"] if _is_name(name)]
+        n_columns = part["legend"].get("columns", len(widths))
+        if sum(sorted(widths)[-n_columns:]) > points:
             made["legend"]["columns"] = 1
     return made
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _ringed(layer: dict[str, Any]) -> list[dict[str, Any]]:
+    """A layer as it is; a ring round a cell in black on white, which every grey shows."""
+    mark, encoding = layer.get("mark"), layer.get("encoding", {})
+    if not (isinstance(mark, dict) and mark.get("filled") is False and "stroke" in encoding):
+        return [layer]
+    bare = {name: value for name, value in encoding.items() if name != "stroke"}
+    return [
+        layer | {"mark": mark | {"stroke": colour, "strokeWidth": width}, "encoding": bare}
+        for colour, width in (("white", 3.6), ("black", 1.6))
+    ]
 
 
 def _says(part: object, name: str, value: object) -> bool:
