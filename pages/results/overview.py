@@ -11,6 +11,7 @@ from pages.main.stored import ask, ask_known
 from pages.widgets.curves import exam_of
 from pages.widgets.drawing import drawn, show_chart
 from pages.widgets.exports import offer, python_for
+from pages.widgets.report import offer_report
 from pages.widgets.rules import MEASURE_NAMES, majority_sentence, rule_sentence
 from pages.widgets.verdict import (
     chosen_sentence,
@@ -203,4 +204,5 @@ else:
     show_three_gaps()
     show_gap_by_steps()
     show_ways_to_choose()
+    offer_report(it)
 show_runs()

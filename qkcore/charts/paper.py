@@ -94,15 +94,21 @@ def picture(svg: str, file_format: str) -> bytes:
 
     if file_format == "svg":
         return svg.encode()
-    # Without a unit, one unit is a point of the PDF
-    plain = re.sub(r' width="[\d.]+in" height="[\d.]+in" viewBox="0 0 (\S+) (\S+)"', _IN_POINTS, svg)
+    plain, _, _ = in_points(svg)
     if file_format == "pdf":
         return vl_convert.svg_to_pdf(plain)
     return vl_convert.svg_to_png(plain, ppi=PNG_PPI)
 
 
+def in_points(svg: str) -> tuple[str, float, float]:
+    """A figure without a unit, of which one is a point of a PDF; its width and its height."""
+    width, height = _IN_INCHES.findall(svg)[0]
+    size = f' width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
+    return _IN_INCHES.sub(size, svg, count=1), float(width), float(height)
+
+
+_IN_INCHES = re.compile(r' width="[\d.]+in" height="[\d.]+in" viewBox="0 0 ([\d.]+) ([\d.]+)"')
 _SIZE = re.compile(r'<svg[^>]*? width="([\d.]+)" height="([\d.]+)"')
-_IN_POINTS = r' width="\1" height="\2" viewBox="0 0 \1 \2"'
 
 
 def for_paper(spec: dict[str, Any], points: float) -> dict[str, Any]:
