@@ -238,9 +238,7 @@ def _add_report(added: Added) -> None:
         metavar="RUN",
         help="its id, as the dashboard shows it",
     )
-    parser.add_argument(
-        "--out", type=Path, required=True, metavar="FILE.html", help="or FILE.pdf"
-    )
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.html", help="or FILE.pdf")
     parser.set_defaults(run=commands.report)
 
 

@@ -1,6 +1,7 @@
 """What is on screen, to take away.
 
-A table twin of the chart, its data, its picture, a figure for a paper, and the Python that gives it.
+A table twin of the chart, its data, its picture, a figure for a paper, and the Python that gives
+it.
 """
 
 from collections.abc import Callable, Iterable, Sequence

@@ -238,7 +238,7 @@ MARKS = {
     "dotted": _stroke('stroke-width="1.3" stroke-dasharray="1.3 2"'),
     "interval": f'<path d="M8,-4V4" stroke="{INK}" stroke-width="1.3"/>',
     "band": f'<rect y="-3.5" width="16" height="7" fill="{CATEGORICAL[0]}" opacity="0.2"/>',
-    "ring": f'<rect x="3" y="-3.5" width="10" height="7" fill="none" stroke="black" '
+    "ring": '<rect x="3" y="-3.5" width="10" height="7" fill="none" stroke="black" '
     'stroke-width="1.6"/>',
     "outline": f'<rect x="3" y="-3.5" width="10" height="7" fill="none" stroke="{LINES}" '
     'stroke-width="1.3"/>',

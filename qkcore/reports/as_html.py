@@ -79,4 +79,5 @@ def _table(table: Table) -> str:
     rows = "".join(
         f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>\n" for row in table.rows
     )
-    return f'<div class="wide"><table><thead><tr>{titles}</tr></thead>\n<tbody>{rows}</tbody></table></div>'
+    head = f"<thead><tr>{titles}</tr></thead>"
+    return f'<div class="wide"><table>{head}\n<tbody>{rows}</tbody></table></div>'

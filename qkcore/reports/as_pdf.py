@@ -29,7 +29,8 @@ def pdf_of(report: Report) -> bytes:
     paper.text(report.about, BODY, FAINT)
     starts = []
     for section in report.sections:
-        paper.room(90)  # a heading does not stand alone at a page's end
+        first = section.parts[0]  # a heading does not stand alone at a page's end
+        paper.room(40 + (_fitted(first)[1] + 30 if isinstance(first, Figure) else 50))
         paper.y += 16
         starts.append((section.title, len(paper.pages) - 1))
         paper.text(section.title, 12.5, is_bold=True)
@@ -109,12 +110,11 @@ class _Paper:
                 self._write(whole[start : start + n], EDGE, CODE, INK, f'font-family="{MONO}"')
 
     def _figure(self, figure: Figure) -> None:
-        svg, width, height = in_points(figure.svg)
-        shrunk = min(1.0, INSIDE / width, 0.8 * HEIGHT / height)
-        self.room(shrunk * height + 30)
+        shrunk, height = _fitted(figure)
+        self.room(height + 30)
         place = f"translate({EDGE:.1f},{self.y:.1f}) scale({shrunk:.4f})"
-        self.pages[-1].append(f'<g transform="{place}">{svg}</g>')
-        self.y += shrunk * height
+        self.pages[-1].append(f'<g transform="{place}">{in_points(figure.svg)[0]}</g>')
+        self.y += height
         self.text(figure.caption, SMALL, FAINT)
 
     def _table(self, table: Table) -> None:
@@ -139,6 +139,13 @@ class _Paper:
         self.y = top + height
         rule = f'<path d="M{EDGE},{self.y:.1f}h{INSIDE}" stroke="{THIN}" stroke-width="0.5"/>'
         self.pages[-1].append(rule)
+
+
+def _fitted(figure: Figure) -> tuple[float, float]:
+    """How far a figure is shrunk to go on a page, and how high it is then."""
+    _, width, height = in_points(figure.svg)
+    shrunk = min(1.0, INSIDE / width, 0.8 * (HEIGHT - 2 * EDGE) / height)
+    return shrunk, shrunk * height
 
 
 def _row_height(row: tuple[str, ...], widths: list[float]) -> float:

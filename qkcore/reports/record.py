@@ -15,6 +15,11 @@ PAPER = (
     "Tulchinskii et al.: Quantifying Logical Consistency in Transformers via Query-Key Alignment. "
     "EMNLP 2025. arXiv:2502.17017."
 )
+SQL = """select layer, head, sum(n_right) / sum(n) as accuracy, sum(n) as n
+from head_accuracy
+where run_id = 'RUN' and split = 'test'
+group by layer, head
+order by accuracy desc, layer, head;"""
 TITLES = {
     "run_id": "Run",
     "model": "Model",
@@ -58,7 +63,9 @@ def _said(value: object) -> str:
     """
     if isinstance(value, float):
         return f"{value:,.1f}"
-    return str(value) if isinstance(value, str | pd.Timestamp) else f"{value:,}"
+    if isinstance(value, pd.Timestamp):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    return value if isinstance(value, str) else f"{value:,}"
 
 
 def code_section(run: pd.Series, head: tuple[int, int], store_name: str) -> Section:
@@ -71,11 +78,7 @@ with ResultStore.open({store_name!r}) as store:
     print(left_over(store, {run_id!r}))
     print(measures(store, {run_id!r}))
     print(three_gaps(store, {run_id!r}, {head[0]}, {head[1]}))"""
-    sql = f"""select layer, head, sum(n_right) / sum(n) as accuracy, sum(n) as n
-from head_accuracy
-where run_id = '{quoted}' and split = 'test'
-group by layer, head
-order by accuracy desc, layer, head;"""
+    sql = SQL.replace("'RUN'", f"'{quoted}'")
     return Section(
         "The same numbers again",
         (
@@ -95,4 +98,6 @@ def citation_section(run: pd.Series) -> Section:
     )
     path = APP / "CITATION.cff"
     cff = (Code(path.read_text(encoding="utf-8").strip()),) if path.is_file() else ()
-    return Section("How to cite", (Text(f"The method: {PAPER}"), Text(f"These numbers: {own}"), *cff))
+    return Section(
+        "How to cite", (Text(f"The method: {PAPER}"), Text(f"These numbers: {own}"), *cff)
+    )

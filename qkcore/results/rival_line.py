@@ -7,14 +7,14 @@ MEASURES = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy"}
 
 
 def rival_line(store: ResultStore, run_id: str) -> str:
-    """Chance, luck line, commonest answer, best surface rule and model on all test puzzles.
+    r"""Chance, luck line, commonest answer, best surface rule and model on all test puzzles.
 
     By the run's measure; rule and offsets are chosen on validation puzzles. Nothing without test
     puzzles.
 
     >>> from qkcore import ResultStore, demo_store
     >>> store = ResultStore.kept(demo_store())
-    >>> rival_line(store, store.runs()["run_id"].iloc[0]).replace("\\xa0", " ")[:66]
+    >>> rival_line(store, store.runs()["run_id"].iloc[0]).replace("\xa0", " ")[:66]
     'All 326 test puzzles, accuracy: chance 50.0 %, luck line 56.1 %, c'
     """
     measure = store.measure(run_id)
