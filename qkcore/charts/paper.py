@@ -27,7 +27,7 @@ FORMATS = ("svg", "pdf", "png")
 CATEGORICAL = ("#b3236f", "#16191f", "#e9a6c6", "#8d7b00", "#dfe2e6")
 # From light to dark all along: a scale that is dark at both ends would print chance as the extreme.
 DIVERGING = (
-    "#fbe3bf #f4cf9b #e8bf8e #d3bda4 #bfbfbf #a9b3be #7f9bc0 #547fb5 #2c5d9c #0b3372".split()
+    "#fbe3bf #f7d9ae #edcb9f #dac6ab #bfbfbf #a9b3be #7f9bc0 #547fb5 #2c5d9c #0b3372".split()
 )
 INK, FAINT = "#16191f", "#4a4f57"
 LINES = "#63676f"  # darker than on screen: it is thin

@@ -4,6 +4,7 @@ All are of the head chosen on validation puzzles, on test puzzles, by the run's 
 that the store has nothing for is left out. Knows nothing of how a report is written.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import altair as alt
@@ -144,12 +145,16 @@ def difficulty_section(of: Reported) -> Section | None:
             continue
         parts += [of.figure(_curves(of, known, by), f"By {by}; test puzzles, n = {len(known):,}.")]
         columns = {
-            by.capitalize(): lambda row, by=by: f"{row[by]:.0f}",
+            by.capitalize(): _whole_of(by),
             "Gap to the model": lambda row: gap_text(row["gap"], row["low"], row["high"], row["p"]),
             "Puzzles": lambda row: f"{row['n']:,.0f}",
         }
         parts += [table_of(gaps(known, [by], "head", "model", of.measure), columns)]
     return Section("As puzzles get harder", tuple(parts)) if parts else None
+
+
+def _whole_of(column: str) -> Callable[[pd.Series], str]:
+    return lambda row: f"{row[column]:.0f}"
 
 
 def _curves(of: Reported, known: pd.DataFrame, by: str) -> alt.LayerChart:
@@ -237,11 +242,10 @@ def twin_section(of: Reported) -> Section | None:
     """The same head where no surface rule works."""
     sets = of.store.runs().set_index("run_id")["puzzle_set"]
     twin, parent = twin_run(of.store, of.run_id), parent_run(of.store, of.run_id)
-    if twin is None and parent is None:
-        text = "The store has no run of this model on a balanced twin of this puzzle set."
-        return Section("Balanced twin", (Text(text),))
     if twin is None:
-        text = f"This puzzle set is itself the balanced twin of {sets[parent]} (run {parent})."
+        text = "The store has no run of this model on a balanced twin of this puzzle set."
+        if parent is not None:
+            text = f"This puzzle set is itself the balanced twin of {sets[parent]} (run {parent})."
         return Section("Balanced twin", (Text(text),))
     measure = of.store.measure(twin)
     marks = exam(of.store, twin, *of.head)
