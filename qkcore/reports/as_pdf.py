@@ -43,7 +43,7 @@ def pdf_of(report: Report) -> bytes:
         drawings.append(_line(footer, EDGE, HEIGHT - 30, SMALL, FAINT))
         writer.append(io.BytesIO(vl_convert.svg_to_pdf(_page(drawings))), import_outline=False)
     for title, page in starts:
-        writer.add_outline_item(title, page_number=page)
+        writer.add_outline_item(title=title, page_number=page)
     writer.add_metadata({"/Title": report.title, "/Creator": "QKScope"})
     sink = io.BytesIO()
     writer.write(sink)
