@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from qkcore.charts.grids import gap_grid, head_grid, transfer_matrix
     from qkcore.charts.left_over import what_is_left
     from qkcore.charts.one_puzzle import puzzle_grid, token_strip
+    from qkcore.charts.paper import paper_figure
     from qkcore.charts.theme import themed
     from qkcore.puzzles.balance import balance_puzzles
     from qkcore.puzzles.generate import generate_puzzles
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     )
     from qkcore.puzzles.surface import surface_accuracy
     from qkcore.puzzles.variants import truth, variants
+    from qkcore.reports.write import write_report
     from qkcore.results.answers import exam
     from qkcore.results.effects import ablation_effects, usage_of
     from qkcore.results.export import export
@@ -82,6 +84,7 @@ _HOMES = {
     "charts.grids": "gap_grid head_grid transfer_matrix",
     "charts.left_over": "what_is_left",
     "charts.one_puzzle": "puzzle_grid token_strip",
+    "charts.paper": "paper_figure",
     "charts.theme": "themed",
     "puzzles.balance": "balance_puzzles",
     "puzzles.generate": "generate_puzzles",
@@ -89,6 +92,7 @@ _HOMES = {
     "puzzles.puzzle": "Puzzle PuzzleError assign_splits load_puzzles save_puzzles",
     "puzzles.surface": "surface_accuracy",
     "puzzles.variants": "truth variants",
+    "reports.write": "write_report",
     "results.answers": "exam",
     "results.effects": "ablation_effects usage_of",
     "results.export": "export",
@@ -166,6 +170,7 @@ __all__ = [
     "measures",
     "open_bundle",
     "paired_test",
+    "paper_figure",
     "precompute",
     "prompts_of",
     "puzzle_grid",
@@ -192,6 +197,7 @@ __all__ = [
     "vouch_for",
     "what_is_left",
     "write_bundle",
+    "write_report",
 ]
 
 

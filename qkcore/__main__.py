@@ -64,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
         _add_migrate,
         _add_bundle,
         _add_export,
+        _add_report,
         _add_score,
         _add_check,
     ):
@@ -276,6 +277,20 @@ def _add_export(added: Added) -> None:
         "--out", type=Path, required=True, metavar="FOLDER", help="made if it does not exist"
     )
     parser.set_defaults(run=commands.export)
+
+
+def _add_report(added: Added) -> None:
+    parser = added.add_parser("report", help="write a run's report: one HTML file, or a PDF")
+    parser.add_argument("--store", type=Path, required=True, metavar="FILE.duckdb")
+    parser.add_argument(
+        "--run",
+        required=True,
+        dest="run_id",
+        metavar="RUN",
+        help="its id, as the dashboard shows it",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.html", help="or FILE.pdf")
+    parser.set_defaults(run=commands.report)
 
 
 def _add_score(added: Added) -> None:

@@ -174,6 +174,15 @@ def export(options: Namespace) -> None:
             print(path)
 
 
+def report(options: Namespace) -> None:
+    """Write a run's report."""
+    from qkcore.reports.write import write_report
+    from qkcore.results.store import ResultStore
+
+    with ResultStore.open(options.store) as store:
+        print(write_report(store, options.run_id, options.out, options.store.name))
+
+
 def score(options: Namespace) -> None:
     """Score the puzzle on standard input and print every head's answer."""
     puzzle = _read_puzzle(sys.stdin.read(), options.candidates)

@@ -78,6 +78,16 @@ def head_name(layer: int, head: int) -> str:
     return f"L{layer} H{head}"
 
 
+def run_text(model: str, puzzle_set: str, rope: str) -> str:
+    """A run in words; the usual reading goes without saying.
+
+    >>> run_text("SmolLM2-135M", "pararule-plus", "pre"), run_text("tiny", "made-up", "post")
+    ('SmolLM2-135M on pararule-plus', 'tiny on made-up, after rotary')
+    """
+    reading = {"pre": "", "post": ", after rotary", "raw": ", as projected"}.get(rope, f", {rope}")
+    return f"{model} on {puzzle_set}{reading}"
+
+
 def layers_text(n_layers: int, n_with_heads: int) -> str:
     """How many layers, for a sentence that goes on with their heads.
 

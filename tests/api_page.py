@@ -17,6 +17,7 @@ ROOMS = {
     "statistics": "Statistics",
     "results": "Results",
     "charts": "Charts",
+    "reports": "Reports",
     "sharing": "Sharing",
 }
 ELSEWHERE = {"bundled_model": "Models", "demo_store": "Results"}

@@ -123,7 +123,8 @@ def test_the_wheel_holds_the_core_and_the_dashboard_and_nothing_else(wheel):
     core = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("qkcore/**/*.py")}
     core |= {"qkcore/py.typed", "qkcore/attention/english.txt"}
     assert {name for name in names if name.startswith("qkcore/")} == core
-    shown = [ROOT / "app.py", ROOT / ".streamlit/config.toml", *ROOT.glob("pages/**/*.*")]
+    shown = [ROOT / "app.py", ROOT / "CITATION.cff", ROOT / ".streamlit/config.toml"]
+    shown += ROOT.glob("pages/**/*.*")
     shown = [path for path in shown if "__pycache__" not in path.parts]
     data = [ROOT / "data/qkscope.duckdb", *model_files()]
     assert {name for name in names if name.startswith("qkscope_app/")} == {

@@ -16,6 +16,7 @@ from pages.widgets.curves import exam_of
 from pages.widgets.drawing import drawn, show_chart
 from pages.widgets.exports import offer, python_for
 from pages.widgets.matrix import show_matrix
+from pages.widgets.report import offer_report
 from pages.widgets.rules import MEASURE_NAMES, majority_sentence, rule_sentence
 from pages.widgets.verdict import (
     chosen_sentence,
@@ -227,4 +228,5 @@ else:
     show_three_gaps()
     show_gap_by_steps()
     show_ways_to_choose()
+    offer_report(it)
 show_runs()

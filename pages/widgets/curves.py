@@ -58,6 +58,7 @@ def show_curves(
         by,
         vote,
         MEASURE_NAMES[measure].capitalize(),
+        rule,
     )
     show_chart(
         chart,

@@ -1,9 +1,11 @@
 """What is on screen, to take away.
 
-A table twin of the chart, its data, its picture, and the Python that gives it.
+A table twin of the chart, its data, its picture, a figure for a paper, and the Python that gives
+it.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import altair as alt
@@ -11,11 +13,15 @@ import pandas as pd
 import streamlit as st
 
 import qkcore
-from pages.main.stored import store_path
+from pages.main.chosen import Chosen
+from pages.main.stored import ask, store_path
 from pages.server.settings import told
+from qkcore.charts.paper import COLUMN, FORMATS, PAGE, paper_figure, picture
 from qkcore.charts.theme import for_print
 from qkcore.results.findings import ON_ANSWER
+from qkcore.results.rival_line import rival_line
 from qkcore.results.store import ResultStore
+from qkcore.wording import run_text
 
 SHARES = (
     "accuracy low high balanced_accuracy balanced_low balanced_high auc share head_accuracy "
@@ -70,7 +76,41 @@ def offer(
                     key=f"{name} {ending}",
                     on_click="ignore",
                 )
+        if make is not None:
+            _offer_for_paper(name, make)
         st.code(code, language="python", wrap_lines=True)
+
+
+def _offer_for_paper(name: str, make: Callable[[], alt.TopLevelMixin]) -> None:
+    """The chart at a column's width and at a page's, in three formats; drawn when asked for."""
+    it: Chosen | None = st.session_state.get("chosen")
+    about, note = "", ""
+    if it is not None:
+        about = run_text(it.run["model"], it.run["puzzle_set"], it.run["rope"])
+        note = ask(rival_line, it.run_id)
+    st.caption(
+        f"Figure for a paper, in 8-point type and colours that print in grey: one column wide "
+        f"({COLUMN} inches), or two ({PAGE} inches)."
+    )
+    kinds = {"svg": "image/svg+xml", "pdf": "application/pdf", "png": "image/png"}
+    with st.container(horizontal=True):
+        for columns, width in (("1 column", COLUMN), ("2 columns", PAGE)):
+            for ending in FORMATS:
+                st.download_button(
+                    f"{columns}, {ending.upper()}",
+                    partial(paper_file, make, about, note, width, ending),
+                    f"qkscope-{name}-{columns.replace(' ', '-')}.{ending}",
+                    kinds[ending],
+                    key=f"{name} {columns} {ending}",
+                    on_click="ignore",
+                )
+
+
+def paper_file(
+    make: Callable[[], alt.TopLevelMixin], about: str, note: str, width: float, ending: str
+) -> bytes:
+    """A figure for a paper, as a file; see `paper_figure`."""
+    return picture(paper_figure(make(), None, about, note, width), ending)
 
 
 def shown(frame: pd.DataFrame, **titles: str) -> dict[str, Any]:

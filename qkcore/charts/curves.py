@@ -4,7 +4,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from qkcore.charts.theme import GREY, LINES, SMALL_FONT, legible
+from qkcore.charts.theme import GREY, LINES, SMALL_FONT, legible, print_words
 from qkcore.wording import accuracy_text, gap_text, percent, texts_of
 
 RULE = "surface rule"
@@ -22,6 +22,7 @@ def difficulty_curves(
     by: str = "steps",
     vote: str | None = None,
     title: str = "Accuracy",
+    rule: str | None = None,
 ) -> alt.LayerChart:
     """Accuracy of a head, of the model and maybe of a vote at each difficulty.
 
@@ -37,6 +38,7 @@ def difficulty_curves(
         by: "steps" or "distractors".
         vote: its name in the legend; None: there is none.
         title: what the shares are, for the axis.
+        rule: which surface rule it is, for paper.
 
     >>> from qkcore import ResultStore, accuracy_by, demo_store, difficulty_curves, exam
     >>> store = ResultStore.kept(demo_store())
@@ -77,7 +79,13 @@ def difficulty_curves(
     ]
     if len(luck):
         layers.append(_luck_marks(luck, by))
-    return alt.LayerChart(layer=layers, height=300)
+    keys = [("line", f"chance, {percent(chance)}")]
+    if (frame["who"] == RULE).any():
+        keys.append(("dashed", f'{RULE} "{rule}"' if rule else RULE))
+    if len(luck):
+        keys.append(("dotted", "luck line"))
+    words = print_words(f"{title} of {head} by {by}", *keys, ("band", "95 % interval"))
+    return alt.LayerChart(layer=layers, height=300, usermeta=words)
 
 
 def difference_curves(
@@ -121,6 +129,7 @@ def difference_curves(
             base.mark_point(filled=True, size=80, opacity=1).encode(y=alt.Y("gap:Q"), shape=shape),
         ],
         height=280,
+        usermeta=print_words(f"Difference of two runs by {by}", ("interval", "95 % interval")),
     )
 
 
@@ -171,7 +180,12 @@ def gap_chart(gaps: pd.DataFrame, by: str, title: str) -> alt.LayerChart:
         bars.mark_rule(strokeWidth=2),
         points.mark_point(filled=True, size=80, opacity=1),
     ]
-    return alt.LayerChart(layer=layers, height=260 if is_number else 60 + 40 * len(frame))
+    words = print_words(
+        f"Gap to the model by {by}" if is_number else "Gap of the chosen head to the model",
+        ("interval", "95 % interval"),
+    )
+    height = 260 if is_number else 60 + 40 * len(frame)
+    return alt.LayerChart(layer=layers, height=height, usermeta=words)
 
 
 def agreement_bars(agreement: pd.DataFrame, by: str, names: dict[str, str]) -> alt.LayerChart:
@@ -220,7 +234,8 @@ def agreement_bars(agreement: pd.DataFrame, by: str, names: dict[str, str]) -> a
         text=alt.Text("label:N"),
         detail=alt.Detail("order:Q"),
     )
-    return alt.LayerChart(layer=[bars, *legible(text)], height=130 + 36 * frame[by].nunique())
+    height, words = 130 + 36 * frame[by].nunique(), print_words(f"Who is right, by {by}")
+    return alt.LayerChart(layer=[bars, *legible(text)], height=height, usermeta=words)
 
 
 def margin_curves(exam: pd.DataFrame, candidates: tuple[str, ...] | None) -> alt.LayerChart:
@@ -266,7 +281,8 @@ def margin_curves(exam: pd.DataFrame, candidates: tuple[str, ...] | None) -> alt
         )
     )
     zero = _zero_line().mark_rule(color=GREY, strokeWidth=2).encode(x=alt.X("zero:Q"))
-    return alt.LayerChart(layer=[zero, lines], height=220)
+    words = print_words("Margins, by right answer")
+    return alt.LayerChart(layer=[zero, lines], height=220, usermeta=words)
 
 
 def _whole_numbers(frame: pd.DataFrame, by: str, column: str | None = None) -> alt.X:

@@ -15,6 +15,7 @@ from qkcore.charts.theme import (
     LINES,
     grid_height,
     legible,
+    print_words,
     rows_without_heads,
     swatches,
 )
@@ -77,7 +78,7 @@ def head_grid(
         .encode(x=x, y=y, color=_colour(measure, title, middle, reach), tooltip=tooltip)
         .add_params(alt.selection_point(name=CELL, fields=["layer", "head"], toggle=False))
     )
-    layers = [cells]
+    layers, keys = [cells], []
     n_layers, n_heads = heads["layer"].nunique() + len(absent), heads["head"].nunique()
     if absent:
         layers.append(rows_without_heads(absent, n_layers))
@@ -88,15 +89,20 @@ def head_grid(
         is_hatched = ~frame["is_above_luck"] & ~is_constant
         hatched = alt.Chart(frame[is_hatched]).encode(x=x, y=y, tooltip=tooltip)
         layers.append(_hatching(hatched, grid_height(n_layers) / n_layers))
+        keys.append(("hatch", "not above the luck line"))
     if is_constant.any():
         muted = alt.Chart(frame[is_constant]).encode(x=x, y=y, tooltip=tooltip)
         layers.extend(_muted(muted))
+        keys.append(("constant", "always says the same"))
     if n_kv_heads is not None and n_kv_heads < n_heads:
         layers.append(_group_lines(n_heads, n_kv_heads))
+        keys.append(("divider", "heads in between share keys"))
     if chosen is not None:
         ringed = frame[(frame["layer"] == chosen[0]) & (frame["head"] == chosen[1])]
         layers.append(_ring(alt.Chart(ringed.assign(who="head")).encode(x=x, y=y, tooltip=tooltip)))
-    return alt.LayerChart(layer=layers, height=grid_height(n_layers) + 130)
+        keys.append(("ring", head_name(*chosen)))
+    words = print_words(f"{title} of every head", *keys)
+    return alt.LayerChart(layer=layers, height=grid_height(n_layers) + 130, usermeta=words)
 
 
 def _hatching(cells: alt.Chart, cell_height: float) -> alt.Chart:
@@ -202,6 +208,7 @@ def gap_grid(gaps: pd.DataFrame, title: str) -> alt.LayerChart:
     return alt.LayerChart(
         layer=[cells, *legible(base.encode(text=alt.Text("label:N")))],
         height=110 + 34 * frame["distractors"].nunique(),
+        usermeta=print_words(f"{title}, by steps and distractors"),
     )
 
 
@@ -251,5 +258,9 @@ def transfer_matrix(transfers: pd.DataFrame, chance: float) -> alt.LayerChart:
     )
     labels = legible(base.encode(text=alt.Text("label:N")))
     return alt.LayerChart(
-        layer=[cells, own, *labels], height=190 + 40 * frame["chosen_on"].nunique()
+        layer=[cells, own, *labels],
+        height=190 + 40 * frame["chosen_on"].nunique(),
+        usermeta=print_words(
+            "Heads chosen on one set, tested on another", ("outline", "tested on the set itself")
+        ),
     )

@@ -6,7 +6,7 @@ What all charts share is in `theme`.
 import altair as alt
 import pandas as pd
 
-from qkcore.charts.theme import GREY
+from qkcore.charts.theme import GREY, print_words
 from qkcore.wording import percent
 
 ROW = 40  # pixels
@@ -60,7 +60,8 @@ def what_is_left(steps: pd.DataFrame) -> alt.LayerChart:
             x=alt.X("left:Q", axis=axis), text=alt.Text("label:N")
         ),
     ]
-    return alt.LayerChart(layer=layers, height=60 + ROW * len(frame))
+    words = print_words("What is left of the gap", ("interval", "95 % interval"))
+    return alt.LayerChart(layer=layers, height=60 + ROW * len(frame), usermeta=words)
 
 
 def stability_curve(stability: pd.DataFrame, title: str = "Test accuracy") -> alt.LayerChart:
@@ -101,7 +102,11 @@ def stability_curve(stability: pd.DataFrame, title: str = "Test accuracy") -> al
         base.encode(y=y).mark_line(),
         base.encode(y=y).mark_point(filled=True, size=80, opacity=1),
     ]
-    return alt.LayerChart(layer=layers, height=220)
+    words = print_words(
+        f"{title} of the chosen head, by how many validation puzzles chose it",
+        ("band", "5th to 95th percentile of draws"),
+    )
+    return alt.LayerChart(layer=layers, height=220, usermeta=words)
 
 
 def _points(share: float) -> str:

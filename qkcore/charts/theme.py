@@ -85,6 +85,17 @@ def legible(text: alt.Chart, **words: Any) -> list[alt.Chart]:
     return [halo, text.mark_text(fontSize=FONT, color="black", **words)]
 
 
+def print_words(title: str, *keys: tuple[str, str]) -> dict[str, Any]:
+    """What a chart says of itself on paper, for its `usermeta`; see `paper.paper_figure`.
+
+    Args:
+        title: what is shown, of whom.
+        keys: (mark, what it means) of marks that no legend explains; marks are those of
+            `paper.MARKS`.
+    """
+    return {"print": {"title": title, "keys": [list(key) for key in keys]}}
+
+
 def for_print(
     chart: alt.TopLevelMixin, categorical: Sequence[str], diverging: Sequence[str]
 ) -> dict[str, Any]:
@@ -97,7 +108,7 @@ def for_print(
     """
     with alt.data_transformers.disable_max_rows():
         spec = chart.properties(width=WIDTH).to_dict()
-    spec["config"] = spec.get("config", {}) | _config(categorical, diverging)
+    spec["config"] = spec.get("config", {}) | vega_config(categorical, diverging)
     return spec
 
 
@@ -118,10 +129,10 @@ def themed(chart: alt.TopLevelMixin) -> alt.TopLevelMixin:
     """
     width = getattr(chart, "width", alt.Undefined)
     width = WIDTH if width is alt.Undefined else width
-    return chart.properties(width=width).configure(**_config(*_light_colours()))
+    return chart.properties(width=width).configure(**vega_config(*_light_colours()))
 
 
-def _config(categorical: Sequence[str], diverging: Sequence[str]) -> dict[str, Any]:
+def vega_config(categorical: Sequence[str], diverging: Sequence[str]) -> dict[str, Any]:
     """What Vega-Lite is told of colours, by the places in which charts ask for them."""
     ranges = {name: list(diverging) for name in ("diverging", "heatmap", "ramp")}
     ranges["category"] = list(categorical)

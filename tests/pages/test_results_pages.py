@@ -381,7 +381,12 @@ def test_downloads_hold_the_frame_and_the_picture(monkeypatch, family_path):
     )
     exports.offer("gap", frame, "pass", lambda: gap_chart(frame, "steps", "Gap"))
     assert [name for name, _ in kept.values()] == [
-        f"qkscope-gap.{end}" for end in ("csv", "parquet", "svg", "png")
+        *(f"qkscope-gap.{end}" for end in ("csv", "parquet", "svg", "png")),
+        *(
+            f"qkscope-gap-{columns}.{end}"
+            for columns in ("1-column", "2-columns")
+            for end in ("svg", "pdf", "png")
+        ),
     ]
     pd.testing.assert_frame_equal(
         pd.read_csv(io.BytesIO(kept["CSV"][1]())), frame, check_dtype=False
@@ -391,7 +396,35 @@ def test_downloads_hold_the_frame_and_the_picture(monkeypatch, family_path):
     assert svg.startswith("<svg")
     assert "Steps (rules to apply)" in svg
     assert kept["PNG"][1]()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert 'width="3.3in"' in kept["1 column, SVG"][1]().decode()
+    assert kept["2 columns, PDF"][1]()[:5] == b"%PDF-"
+    assert kept["2 columns, PNG"][1]()[:8] == b"\x89PNG\r\n\x1a\n"
     forget_links()
+
+
+@pytest.mark.parametrize(
+    "page", ["overview", "head_grid", "difficulty", "head_vs_model", "transfer", "compare"]
+)
+def test_every_chart_of_a_page_has_a_figure_for_papers(page, family_path, monkeypatch):
+    from pages.widgets import exports
+
+    made = []
+    offer_for_paper = exports._offer_for_paper
+
+    def noted(name, make):
+        made.append((name, 'font-weight="bold"' in exports.paper_figure(make())))
+        offer_for_paper(name, make)
+
+    monkeypatch.setattr(exports, "_offer_for_paper", noted)
+    at = opened(monkeypatch, family_path, PAGE[page], run="planted-1")
+    assert not at.exception
+    n_charts = len(at.get("vega_lite_chart"))
+    assert n_charts
+    assert len(made) == n_charts
+    assert all(has_title for _, has_title in made)
+    asked_for = [one.proto.label for one in at.get("download_button")]
+    assert asked_for.count("1 column, PDF") == n_charts
+    assert ("Report, PDF" in asked_for) == (page == "overview")
 
 
 def test_a_cells_accuracy_in_the_method_page_is_that_of_the_grid(family_path, monkeypatch):

@@ -1,0 +1,1 @@
+"""One report a run, as a file: what is in it, and how it is written."""
