@@ -114,6 +114,15 @@ def short_names(names: Iterable[str]) -> dict[str, str]:
     return _different({name: _shorter(name) for name in names})
 
 
+def short_name(model: str) -> str:
+    """The short name of a model that stands alone, as `short_names` has it.
+
+    >>> short_name("/srv/models/x.gguf")
+    'x'
+    """
+    return short_names([model])[model]
+
+
 def set_names(runs: "pd.DataFrame") -> dict[str, str]:
     """Each puzzle set's name to a short one, all of them different; a twin is called one.
 
