@@ -123,6 +123,15 @@ def short_name(model: str) -> str:
     return short_names([model])[model]
 
 
+def full_name(model: str) -> str:
+    """All of a model's name that may be shown: a hub id whole, a file without its folder.
+
+    >>> full_name("Qwen/Qwen3-0.6B"), full_name("/srv/models/x.Q4_1.gguf")
+    ('Qwen/Qwen3-0.6B', 'x.Q4_1')
+    """
+    return _shorter(model)[-1]
+
+
 def set_names(runs: "pd.DataFrame") -> dict[str, str]:
     """Each puzzle set's name to a short one, all of them different; a twin is called one.
 

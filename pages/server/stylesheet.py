@@ -6,11 +6,15 @@ theme's. Where a host runs app.py as a plain script there is none, and only what
 lost. Nothing of a visitor's, and nothing of a store's, gets in.
 """
 
+import gzip
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 BEFORE = "live before"  # key of the container that holds a result of the puzzle before
 TYPED = ("live context", "live statement", "live own")  # keys of the fields that hold people's text
 RUN = "run"  # key of the box that lists runs by id
+
+CONDITIONS = (b"if-none-match", b"if-modified-since")  # headers of a request: "send what is newer"
 
 
 def _of(key: str) -> str:
@@ -67,7 +71,16 @@ class Stylesheet:
                     await send(start)
                     await send({"type": "http.response.body", "body": body})
 
-        await self._app(scope, receive, send_dressed)
+        await self._app(_without_copy(scope), receive, send_dressed)
+
+
+def _without_copy(scope: Scope) -> Scope:
+    """The request of a browser that has no copy of the page: it may be one without the rules."""
+    headers = dict(scope["headers"])
+    if b"text/html" not in headers.get(b"accept", b""):
+        return scope
+    kept = [one for one in scope["headers"] if one[0] not in CONDITIONS]
+    return {**scope, "headers": kept}
 
 
 def _is_page(start: Message) -> bool:
@@ -76,7 +89,7 @@ def _is_page(start: Message) -> bool:
     return (
         start["status"] == 200
         and kind.startswith(b"text/html")
-        and b"content-encoding" not in headers
+        and headers.get(b"content-encoding", b"gzip") == b"gzip"
     )
 
 
@@ -85,7 +98,10 @@ def dressed(start: Message, page: bytes) -> tuple[Message, bytes]:
 
     A browser must not take its copy of a page without the rules, or with older ones, for this one.
     """
+    is_packed = (b"content-encoding", b"gzip") in start["headers"]
+    page = gzip.decompress(page) if is_packed else page
     page = page.replace(b"</head>", f"<style>\n{RULES}\n</style></head>".encode(), 1)
+    page = gzip.compress(page, compresslevel=6) if is_packed else page
     stale = (b"content-length", b"etag", b"last-modified")
     kept = [header for header in start["headers"] if header[0].lower() not in stale]
     return {**start, "headers": [*kept, (b"content-length", str(len(page)).encode())]}, page

@@ -16,6 +16,7 @@ from pages.server.settings import told
 from qkcore.charts.theme import for_print
 from qkcore.results.findings import ON_ANSWER
 from qkcore.results.store import ResultStore
+from qkcore.wording import full_name
 
 SHARES = (
     "accuracy low high balanced_accuracy balanced_low balanced_high auc share head_accuracy "
@@ -34,10 +35,12 @@ def offer(
 
     Args:
         name: part of the files' names, without spaces.
-        frame: what the chart draws; the files hold it as it is, shares from 0 to 1.
+        frame: what the chart draws; the files hold it as it is, shares from 0 to 1, but for folders
+            of a server in names of models.
         code: Python that gives the frame, see `python_for`.
         make: makes the chart that downloads as a picture, where there is one.
     """
+    frame = _without_folders(frame)
     with st.expander("Table, downloads and Python"):
         st.dataframe(
             **shown(frame),
@@ -71,6 +74,17 @@ def offer(
                     on_click="ignore",
                 )
         st.code(code, language="python", wrap_lines=True)
+
+
+def _without_folders(frame: pd.DataFrame) -> pd.DataFrame:
+    """Models, where a column names them, without the folders that they lie in.
+
+    >>> _without_folders(pd.DataFrame({"model": ["/srv/x.gguf", "Qwen/Qwen3-0.6B"]})).model.tolist()
+    ['x', 'Qwen/Qwen3-0.6B']
+    """
+    if "model" not in frame or not pd.api.types.is_string_dtype(frame["model"]):
+        return frame
+    return frame.assign(model=frame["model"].map(full_name))
 
 
 def shown(frame: pd.DataFrame, **titles: str) -> dict[str, Any]:

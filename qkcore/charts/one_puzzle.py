@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from qkcore.charts.theme import CELL, GREY, READABLE, grid_height, rows_without_heads, swatches
-from qkcore.charts.tokens import shown
+from qkcore.charts.tokens import visible_signs
 
 MAX_SIGNED = 1_100  # cells with a sign in them; smaller cells show it in the tooltip only
 
@@ -91,7 +91,7 @@ def premise_bars(frame: pd.DataFrame, legend: str) -> alt.LayerChart:
             for number, text in zip(frame["premise"], frame["sentence"], strict=True)
         ]
     )
-    y = alt.Y("label:N", sort=None, title=None, axis=alt.Axis(labelLimit=0))
+    y = alt.Y("label:N", sort=None, title=None, axis=alt.Axis(labelLimit=0, labelOverlap=False))
     tooltip = [
         alt.Tooltip("sentence:N", title="Premise"),
         alt.Tooltip("role:N", title="Role"),
@@ -120,8 +120,8 @@ def premise_bars(frame: pd.DataFrame, legend: str) -> alt.LayerChart:
 
 
 def _short(text: str, n: int = 34) -> str:
-    text = shown(" ".join(text.split()))
-    return text if len(text) <= n else text[: n - 1] + "…"
+    text = " ".join(text.split())
+    return visible_signs(text if len(text) <= n else text[: n - 1] + "…")
 
 
 def own_curve_chart(frame: pd.DataFrame, names: dict[str, str]) -> alt.LayerChart:

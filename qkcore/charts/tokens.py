@@ -41,7 +41,15 @@ def shown(text: str) -> str:
     (' Max', '⏎', 'a�b')
     """
     text = text.replace("\n", "⏎").replace("\t", " ")
-    text = text if len(text) < MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
+    return visible_signs(text if len(text) < MAX_SHOWN else text[: MAX_SHOWN - 1] + "…")
+
+
+def visible_signs(text: str) -> str:
+    r"""The text with a sign in the place of each that cannot be drawn.
+
+    >>> visible_signs("a\x00b")
+    'a\ufffdb'
+    """
     return "".join(
         "\ufffd" if unicodedata.category(sign) in ("Cc", "Cs", "Co", "Cn") else sign
         for sign in text
@@ -222,8 +230,12 @@ def measured(frame: pd.DataFrame) -> pd.DataFrame:
     columns = ["block", "wide", "within", "word", "is_turned"]
     found = pd.DataFrame(placed, columns=columns).astype({"is_turned": bool})
     frame = pd.concat([frame.reset_index(drop=True), found], axis=1)
-    ends = frame["within"] + frame["wide"]
-    longest = (ends - frame["word"]).groupby([frame["block"], frame["word"]]).max().max()
+    longest = (
+        (frame["within"] + frame["wide"] - frame["word"])
+        .groupby([frame["block"], frame["word"]])
+        .max()
+        .max()
+    )
     indent = [text_width(text) - text_width(text.lstrip(" ")) for text in seen]
     return frame.assign(
         drawn=[text.lstrip(" ") for text in seen],
