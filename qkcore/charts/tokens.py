@@ -221,21 +221,16 @@ def measured(frame: pd.DataFrame) -> pd.DataFrame:
     for block, group in groupby(rows, key=lambda row: row[0]):
         tokens = list(group)
         wide = [text_width(drawn) for _, _, drawn in tokens]
-        ends = np.cumsum(wide)
+        begins = [0.0, *np.cumsum(wide).tolist()]
         own = [text for _, text, _ in tokens]
-        starts = word_starts(own, ends.tolist())
+        words = word_starts(own, begins[1:])
         is_turned = is_right_to_left("".join(own))
-        for width, end, word in zip(wide, ends.tolist(), starts, strict=True):
-            placed.append((block, width, end - width, word, is_turned))
+        for width, begin, word in zip(wide, begins, words, strict=False):
+            placed.append((block, width, begin, word, is_turned))
     columns = ["block", "wide", "within", "word", "is_turned"]
     found = pd.DataFrame(placed, columns=columns).astype({"is_turned": bool})
     frame = pd.concat([frame.reset_index(drop=True), found], axis=1)
-    longest = (
-        (frame["within"] + frame["wide"] - frame["word"])
-        .groupby([frame["block"], frame["word"]])
-        .max()
-        .max()
-    )
+    longest = (frame["within"] + frame["wide"] - frame["word"]).max()
     indent = [text_width(text) - text_width(text.lstrip(" ")) for text in seen]
     return frame.assign(
         drawn=[text.lstrip(" ") for text in seen],
