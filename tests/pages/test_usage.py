@@ -41,7 +41,7 @@ def test_the_verdict_stands_first_with_its_numbers(ablated_path, monkeypatch):
         sentence = usage_of(store, RUN).sentence
     what, _, why = sentence.partition(": ")
     assert f"**{what}:** W{why[1:]}".replace("\xa0", " ") in said(at)
-    assert "Does the model use it?" in [one.value for one in at.subheader]
+    assert "Does the model use it?" in [one.value for one in at.header]
     assert "Change of AUC" in json.dumps(chart_of(at))
     assert "its mean over the tokens of validation puzzles" in said(at)
 

@@ -1,6 +1,7 @@
 """What the head in view matches: its candidates' queries against every token of the prompt."""
 
 import zlib
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -54,7 +55,8 @@ def _key_of(view: View, what: str) -> str:
 
 def _show_strip(view: View, frame: pd.DataFrame, shown: str) -> None:
     """The prompt; a click leaves out a premise."""
-    key, clicks = _key_of(view, "strip"), {}
+    key = _key_of(view, "strip")
+    clicks: dict[str, Any] = {}
     if len(view.result.alignment.sentences) > 1:
         clicks = {"on_select": leaving_out_clicked(key), "selection_mode": [CELL]}
     show_chart(
