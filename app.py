@@ -18,11 +18,15 @@ import pages.widgets.curves  # noqa: F401
 from pages.server.failures import say_sorry
 from pages.server.headers import SecurityHeaders
 from pages.server.opened import get_ready
+from pages.server.stylesheet import Stylesheet
 
 MAIN = Path(__file__).parent / "pages" / "main" / "main.py"
 
 app = st.App(
-    MAIN, lifespan=get_ready, middleware=[Middleware(SecurityHeaders)], on_script_error=say_sorry
+    MAIN,
+    lifespan=get_ready,
+    middleware=[Middleware(SecurityHeaders), Middleware(Stylesheet)],
+    on_script_error=say_sorry,
 )
 
 # A host that runs this file as a plain script, as older ones do, gets the pages all the same.

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from qkcore.charts.effects import effect_chart
     from qkcore.charts.grids import gap_grid, head_grid, transfer_matrix
     from qkcore.charts.left_over import what_is_left
-    from qkcore.charts.one_puzzle import puzzle_grid, token_strip
+    from qkcore.charts.one_puzzle import puzzle_grid
     from qkcore.charts.paper import paper_figure
     from qkcore.charts.theme import themed
+    from qkcore.charts.tokens import token_strip
     from qkcore.puzzles.balance import balance_puzzles
     from qkcore.puzzles.generate import generate_puzzles
     from qkcore.puzzles.public_sets import import_puzzles, read_set
@@ -83,9 +84,10 @@ _HOMES = {
     "charts.effects": "effect_chart",
     "charts.grids": "gap_grid head_grid transfer_matrix",
     "charts.left_over": "what_is_left",
-    "charts.one_puzzle": "puzzle_grid token_strip",
+    "charts.one_puzzle": "puzzle_grid",
     "charts.paper": "paper_figure",
     "charts.theme": "themed",
+    "charts.tokens": "token_strip",
     "puzzles.balance": "balance_puzzles",
     "puzzles.generate": "generate_puzzles",
     "puzzles.public_sets": "import_puzzles read_set",

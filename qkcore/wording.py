@@ -124,6 +124,24 @@ def short_names(names: Iterable[str]) -> dict[str, str]:
     return _different({name: _shorter(name) for name in names})
 
 
+def short_name(model: str) -> str:
+    """The short name of a model that stands alone, as `short_names` has it.
+
+    >>> short_name("/srv/models/x.gguf")
+    'x'
+    """
+    return short_names([model])[model]
+
+
+def full_name(model: str) -> str:
+    """All of a model's name that may be shown: a hub id whole, a file without its folder.
+
+    >>> full_name("Qwen/Qwen3-0.6B"), full_name("/srv/models/x.Q4_1.gguf")
+    ('Qwen/Qwen3-0.6B', 'x.Q4_1')
+    """
+    return _shorter(model)[-1]
+
+
 def set_names(runs: "pd.DataFrame") -> dict[str, str]:
     """Each puzzle set's name to a short one, all of them different; a twin is called one.
 

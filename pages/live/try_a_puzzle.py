@@ -4,7 +4,12 @@ import streamlit as st
 
 from pages.live.panels.answers import show_answers
 from pages.live.panels.changes import show_what_if
-from pages.live.panels.fields import show_examples, show_input, show_unknown_words
+from pages.live.panels.fields import (
+    dimmed_if_before,
+    show_examples,
+    show_input,
+    show_unknown_words,
+)
 from pages.live.panels.grid import show_grid
 from pages.live.panels.share import show_share
 from pages.live.panels.switch_off import show_switch_off
@@ -22,12 +27,13 @@ asked = asked_now()
 if asked is not None:
     shared = asked.resolved()
     show_unknown_words(shared)
-    result = score(shared)
-    if result is not None:
-        view = view_of(shared, asked.truth, result)
-        show_answers(view)
-        show_grid(view)
-        show_why(view)
-        show_switch_off(view)
-        show_what_if(view)
-        show_share(view)
+    with dimmed_if_before(asked):
+        result = score(shared)
+        if result is not None:
+            view = view_of(shared, asked.truth, result)
+            show_answers(view)
+            show_grid(view)
+            show_why(view)
+            show_switch_off(view)
+            show_what_if(view)
+            show_share(view)

@@ -26,6 +26,7 @@ from qkcore.puzzles.puzzle import Puzzle
 from qkcore.puzzles.variants import Truth, truth
 
 ASKED, PROBLEM, OPENED, JOB = "live asked", "live problem", "live opened", "live job score"
+FOLLOWED = "live model of run"  # the model that the run in the sidebar brought last
 # The head in view where no run of the model is in the sidebar.
 LAYER, HEAD = "live layer", "live head"
 PAIRS = {"true or false": ("true", "false"), "yes or no": ("yes", "no")}
@@ -66,7 +67,11 @@ class Asked:
 
 
 def open_link() -> None:
-    """Take over the puzzle that the address names, once; or begin with the first example."""
+    """Take over the puzzle that the address names, once; or begin with the first example.
+
+    Both after the model of the run in the sidebar, which a link's own model then replaces.
+    """
+    _follow_run()
     text = st.query_params.get("puzzle")
     if text and text != st.session_state.get(OPENED):
         st.session_state[OPENED] = text
@@ -79,6 +84,17 @@ def open_link() -> None:
             )
     if ASKED not in st.session_state:
         _fill_and_ask(next(iter(EXAMPLES.values())))
+
+
+def _follow_run() -> None:
+    """Take the model of the run in the sidebar, where it is offered, whenever it is another."""
+    it: Chosen | None = st.session_state.get("chosen")
+    model = None if it is None else settings().offered_as(it.run["model"])
+    if model is None or model == st.session_state.get(FOLLOWED):
+        return
+    st.session_state[FOLLOWED] = st.session_state["live model"] = model
+    if (asked := asked_now()) is not None:
+        st.session_state[ASKED] = replace(asked, fields=asked.fields._replace(model=model))
 
 
 def keep_in_address(text: str) -> str:
@@ -204,6 +220,23 @@ def ask_typed(known: Truth | None = None) -> None:
         st.session_state[PROBLEM] = None
     except InputError as error:
         st.session_state[PROBLEM] = sentence(error)
+
+
+def ask_again(fields: Fields) -> Asked | None:
+    """Ask the puzzle on show with another context, which the fields then hold too.
+
+    None where it cannot be asked; the page says why.
+    """
+    st.session_state["live context"] = fields.context
+    st.session_state["live answer"] = fields.answer
+    st.session_state.pop(JOB, None)
+    try:
+        asked = _asked(fields)
+    except InputError as error:
+        st.session_state[PROBLEM] = sentence(error)
+        return None
+    st.session_state[ASKED], st.session_state[PROBLEM] = asked, None
+    return asked
 
 
 def say_answer(candidate: str) -> None:

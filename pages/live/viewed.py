@@ -17,7 +17,7 @@ from qkcore.puzzles.variants import Truth
 from qkcore.results.reader import StoreError
 from qkcore.results.store import ResultStore
 from qkcore.results.yardsticks import Yardsticks, head_leads, yardsticks
-from qkcore.wording import escaped, head_name
+from qkcore.wording import escaped, head_name, short_name
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,9 +90,11 @@ def _why_not(shared: Shared, result: Result, run: pd.Series | None) -> str | Non
     if st.session_state.get("chosen") is None:
         return _what_is_missing()
     if run is None:
-        return f"The run in the sidebar is not of the model {escaped(result.model)}."
+        return f"The run in the sidebar is not of the model {escaped(short_name(result.model))}."
     if run["model_revision"] != result.revision:
-        return f"The run in the sidebar is of another revision of {escaped(result.model)}."
+        return (
+            f"The run in the sidebar is of another revision of {escaped(short_name(result.model))}."
+        )
     if _bits(run["dtype"]) != _bits(result.dtype):
         return (
             f"The run in the sidebar held the model's weights otherwise: {escaped(run['dtype'])}, "

@@ -7,7 +7,7 @@ import streamlit as st
 
 from pages.main.chosen import choose, show_link
 from pages.main.controls import forget_links
-from pages.main.menu import show_identity, show_menu, show_sources
+from pages.main.menu import listed, show_identity, show_menu, show_sources
 from pages.main.stored import ask, store_path
 from pages.server.doors import let_in
 from pages.server.failures import log_and_say_sorry
@@ -45,7 +45,7 @@ GROUPS = {
         st.Page(ROOT / "pages/about/method.py", title="Method", url_path="method"),
     ],
 }
-page = st.navigation([one for group in GROUPS.values() for one in group], position="hidden")
+page = listed(GROUPS)
 show_identity(page)
 
 

@@ -2,7 +2,8 @@
 
 The list is made of links of our own. Streamlit's, with section titles, puts those and the pages
 of each between a list and its items, where screen readers lose count (axe: `list`, `listitem`;
-still so in 1.67), and its titles cannot be reached by keyboard.
+still so in 1.67), and its titles cannot be reached by keyboard. On phones it is Streamlit's after
+all, without titles: only that one closes the sidebar behind itself.
 """
 
 import re
@@ -32,8 +33,25 @@ def show_identity(page: Page) -> None:
     st.logo(str(WORDMARK), icon_image=str(MARK), size="large")
 
 
+def is_phone() -> bool:
+    """Whether the visitor's browser says that it is a phone's."""
+    return "Mobi" in st.context.headers.get("User-Agent", "")
+
+
+def listed(groups: Mapping[str, Sequence[Page]]) -> Page:
+    """The page that the address names. Has Streamlit list pages on phones.
+
+    There the sidebar lies over the page. It closes when a page is picked from Streamlit's list, and
+    for no link of ours.
+    """
+    pages = [one for group in groups.values() for one in group]
+    return st.navigation(pages, position="sidebar" if is_phone() else "hidden", expanded=True)
+
+
 def show_menu(groups: Mapping[str, Sequence[Page]]) -> None:
-    """A link a page, under the title of its group."""
+    """A link a page, under the title of its group; on phones Streamlit's list is there instead."""
+    if is_phone():
+        return
     for title, pages in groups.items():
         with st.sidebar.container(gap="xxsmall"):
             if len(pages) > 1:

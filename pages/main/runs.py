@@ -13,7 +13,7 @@ from qkcore.results.findings import layers_with_heads
 from qkcore.results.matrix import ordered_sets, row_labels
 from qkcore.results.store import ResultStore
 from qkcore.results.summaries import named_runs
-from qkcore.wording import escaped, layers_text
+from qkcore.wording import escaped, full_name, layers_text
 
 PICKED = {"model_name": "picked_model", "set_name": "picked_set"}  # session keys of the pickers
 
@@ -113,7 +113,7 @@ def _about(run: pd.Series) -> str:
     layers = layers_text(int(run["n_layers"]), len(layers_with_heads(run)))
     reading = READINGS.get(run["rope"], run["rope"])
     told = [
-        f"{escaped(run['model'])} on {escaped(run['puzzle_set'])}",
+        f"{escaped(full_name(run['model']))} on {escaped(run['puzzle_set'])}",
         f"queries and keys: {escaped(reading)}",
         f"type: {escaped(run['dtype'])}",
         f"{layers} {run['n_heads']} heads",

@@ -18,7 +18,7 @@ from qkcore.results.answers import exam
 from qkcore.results.findings import run_gaps
 from qkcore.results.store import ResultStore
 from qkcore.statistics.exams import DIFFICULTY, agreement, gaps, kappa
-from qkcore.wording import gap_text, head_name, percent, texts_of
+from qkcore.wording import gap_text, head_name, percent, short_names, texts_of
 
 it = chosen()
 st.title("Head vs. model")
@@ -101,6 +101,7 @@ def show_runs() -> None:
         st.caption("No run has both validation and test puzzles.")
         return
     heads = texts_of(table, head_name, "layer", "head")
+    table["model"] = table["model"].map(short_names(table["model"]))
     named = zip(table[["puzzle_set", "rope", "model"]].itertuples(index=False), heads, strict=True)
     table["run"] = [
         f"{run.puzzle_set}{'' if run.rope == 'pre' else f' ({run.rope})'},\n{run.model}: {head}"

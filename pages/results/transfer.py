@@ -23,7 +23,7 @@ it = chosen()
 reading = READINGS.get(it.run["rope"], escaped(it.run["rope"]))
 st.title("Transfer")
 st.markdown(
-    f"Heads of {escaped(it.run['model'])} ({reading}), chosen on one puzzle set's validation "
+    f"Heads of {escaped(it.run['model_name'])} ({reading}), chosen on one puzzle set's validation "
     "puzzles and tested on another's test puzzles."
 )
 runs = ask(comparable_runs, it.run_id)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from qkcore import InputError
-from qkcore.bundled import REAL_MODEL, real_model
+from qkcore.bundled import REAL_MODEL, names_of, real_model
 
 ROOT = Path(__file__).parents[2]
 BUNDLED_MODEL = "data/reference"
@@ -108,6 +108,10 @@ class Settings:
         """The models to offer, the first one first."""
         has_real = self.real_model and real_model() is not None
         return (REAL_MODEL, *self.models) if has_real else self.models
+
+    def offered_as(self, model: str) -> str | None:
+        """The model to offer that a run calls by this name; None where none is."""
+        return next((one for one in self.offered if model in names_of(one)), None)
 
 
 def settings() -> Settings:

@@ -21,7 +21,7 @@ from qkcore.charts.theme import for_print
 from qkcore.results.findings import ON_ANSWER
 from qkcore.results.rival_line import rival_line
 from qkcore.results.store import ResultStore
-from qkcore.wording import run_text
+from qkcore.wording import full_name, run_text
 
 SHARES = (
     "accuracy low high balanced_accuracy balanced_low balanced_high auc share head_accuracy "
@@ -40,10 +40,12 @@ def offer(
 
     Args:
         name: part of the files' names, without spaces.
-        frame: what the chart draws; the files hold it as it is, shares from 0 to 1.
+        frame: what the chart draws; the files hold it as it is, shares from 0 to 1, but for folders
+            of a server in names of models.
         code: Python that gives the frame, see `python_for`.
         make: makes the chart that downloads as a picture, where there is one.
     """
+    frame = _without_folders(frame)
     with st.expander("Table, downloads and Python"):
         st.dataframe(
             **shown(frame),
@@ -86,7 +88,7 @@ def _offer_for_paper(name: str, make: Callable[[], alt.TopLevelMixin]) -> None:
     it: Chosen | None = st.session_state.get("chosen")
     about, note = "", ""
     if it is not None:
-        about = run_text(it.run["model"], it.run["puzzle_set"], it.run["rope"])
+        about = run_text(it.run["model_name"], it.run["set_name"], it.run["rope"])
         note = ask(rival_line, it.run_id)
     st.caption(
         f"Figure for a paper, in 8-point type and colours that print in grey: one column wide "
@@ -111,6 +113,17 @@ def paper_file(
 ) -> bytes:
     """A figure for a paper, as a file; see `paper_figure`."""
     return picture(paper_figure(make(), None, about, note, width), ending)
+
+
+def _without_folders(frame: pd.DataFrame) -> pd.DataFrame:
+    """Models, where a column names them, without the folders that they lie in.
+
+    >>> _without_folders(pd.DataFrame({"model": ["/srv/x.gguf", "Qwen/Qwen3-0.6B"]})).model.tolist()
+    ['x', 'Qwen/Qwen3-0.6B']
+    """
+    if "model" not in frame or not pd.api.types.is_string_dtype(frame["model"]):
+        return frame
+    return frame.assign(model=frame["model"].map(full_name))
 
 
 def shown(frame: pd.DataFrame, **titles: str) -> dict[str, Any]:

@@ -9,9 +9,8 @@ from pages.main.chosen import Chosen
 from pages.main.stored import ask
 from pages.server.settings import ROOT, settings
 from qkcore.asking.links import LinkError, Shared, encode, typed_puzzle
-from qkcore.bundled import names_of
 from qkcore.results.answers import exam, texts
-from qkcore.wording import END_OF_IT, RIGHT_TO_LEFT, escaped, is_right_to_left
+from qkcore.wording import END_OF_IT, RIGHT_TO_LEFT, escaped, is_right_to_left, short_name
 
 
 def puzzle_titles(it: Chosen) -> dict[str, Any]:
@@ -69,8 +68,8 @@ def show_puzzle(it: Chosen, puzzle_id: str, vote: str) -> None:
 
 def _offer_to_try(it: Chosen, puzzle: pd.Series, answer: int) -> None:
     """A link to the live page with this puzzle, complete."""
-    run, offered = it.run, settings().offered
-    model = next((one for one in offered if run["model"] in names_of(one)), offered[0])
+    run, allowed = it.run, settings()
+    model = allowed.offered_as(run["model"]) or allowed.offered[0]
     shared = Shared(
         typed_puzzle(puzzle["context"], puzzle["statement"], tuple(puzzle["candidates"]), answer),
         model,
@@ -88,8 +87,8 @@ def _offer_to_try(it: Chosen, puzzle: pd.Series, answer: int) -> None:
     st.page_link(
         ROOT / "pages/live/try_a_puzzle.py", label="Open in Try a puzzle", query_params=query
     )
-    if run["model"] not in names_of(model):
+    if allowed.offered_as(run["model"]) is None:
         st.caption(
-            f"There it is scored with {escaped(model)}: {escaped(run['model'])} is not offered "
-            "here."
+            f"There it is scored with {escaped(short_name(model))}: {escaped(run['model_name'])} "
+            "is not offered here."
         )

@@ -1,5 +1,7 @@
 """Does the model use the heads in which its answer can be read? Heads switched off, on one page."""
 
+from pathlib import Path
+
 import pandas as pd
 import streamlit as st
 
@@ -85,6 +87,12 @@ def _show_chart(it: Chosen, table: pd.DataFrame, kind: str, heads_of: str) -> No
     offer("effects-of-heads", table, code, chart.make)
 
 
+def _named(it: Chosen) -> str:
+    """The run's model as a command names it."""
+    model = Path(it.run["model"])
+    return told(model) if model.is_absolute() else str(it.run["model"])
+
+
 def _show_how(it: Chosen) -> None:
     """Nothing was switched off yet: the command that does it."""
     st.info(
@@ -92,7 +100,7 @@ def _show_how(it: Chosen) -> None:
         "this run off yet; this command does, and puts the effects into the store:"
     )
     st.code(
-        f"qkscope ablate --model {it.run['model']} --puzzles {it.run['puzzle_set']}.jsonl "
+        f"qkscope ablate --model {_named(it)} --puzzles {it.run['puzzle_set']}.jsonl "
         f"--store {told(store_path().resolve())} --heads chosen",
         language="shell",
         wrap_lines=True,

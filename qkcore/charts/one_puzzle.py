@@ -1,27 +1,20 @@
-"""Charts of one puzzle: every head's answer, its eye on every token, the puzzle's own curve.
+"""Charts of one puzzle: every head's answer, sums of premises, the puzzle's own curve.
 
 Tidy frame in, Altair chart out, as in qkcore.charts.grids, with the theme's colours. Right and
 wrong differ by a sign as well as by colour.
 """
 
-import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 import altair as alt
 import numpy as np
 import pandas as pd
 
-from qkcore.charts.theme import CELL, GREY, grid_height, rows_without_heads, swatches
-from qkcore.wording import is_right_to_left
+from qkcore.charts.theme import CELL, GREY, READABLE, grid_height, rows_without_heads, swatches
+from qkcore.charts.tokens import visible_signs
 
-COLUMNS = 44  # characters a line of the token strip: what fits a phone
-MAX_TOKENS = 2_000  # tokens that are drawn; the table has all of them
 MAX_SIGNED = 1_100  # cells with a sign in them; smaller cells show it in the tooltip only
-LEGEND_HEIGHT = 60  # pixels
-MAX_SHOWN = 20  # characters of a token that are drawn
-# Pixels: a monospaced sign's height, and a little more than its width
-STRIP_FONT, STRIP_COLUMN = (12, 7.3)
 
 
 def puzzle_grid(
@@ -84,168 +77,6 @@ def puzzle_grid(
     return alt.LayerChart(layer=layers, height=160 + grid_height(n_layers))
 
 
-def shown(text: str) -> str:
-    r"""A token's text as it can be drawn.
-
-    Line breaks and signs that cannot be seen, as signs that can.
-
-    >>> shown(" Max"), shown("\n"), shown("a\x00b")
-    (' Max', '⏎', 'a�b')
-    """
-    text = text.replace("\n", "⏎").replace("\t", " ")
-    text = text if len(text) < MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
-    return "".join(
-        "\ufffd" if unicodedata.category(sign) in ("Cc", "Cs", "Co", "Cn") else sign
-        for sign in text
-    )
-
-
-def _width(text: str) -> int:
-    """Columns that a text takes; signs of East Asia and emoji take two."""
-    return sum(
-        2 if unicodedata.east_asian_width(sign) in "WF" else not unicodedata.combining(sign)
-        for sign in text
-    )
-
-
-def strip_places(
-    texts: Sequence[str], premises: Sequence[int | None], columns: int = COLUMNS
-) -> Iterator[tuple[int, int, int]]:
-    """(line, first column, column after the last) of each token.
-
-    Every premise begins a line, long ones are wrapped.
-
-    >>> list(strip_places(["Max", " is", " red.", " Rex"], [0, 0, 0, 1], columns=8))
-    [(0, 0, 3), (0, 3, 6), (1, 0, 4), (2, 0, 3)]
-    """
-    line, column, is_break = 0, 0, False
-    before = premises[0] if len(premises) else None
-    for number, (text, premise) in enumerate(zip(texts, premises, strict=True)):
-        is_new = number > 0 and (is_break or (premise != before and text.strip()))
-        width = _width(shown(text))
-        if is_new or (column and column + width > columns):
-            line, column = line + 1, 0
-        if column == 0:
-            width = _width(shown(text).lstrip(" ")) if text.strip() else width
-        yield line, column, column + width
-        column, is_break = column + width, text.endswith("\n")
-        before = premise if text.strip() else before
-
-
-def token_strip(frame: pd.DataFrame, legend: str) -> alt.LayerChart:
-    """Every token of the prompt, tinted by a value; the key token is ringed.
-
-    Args:
-        frame: token (number), text, premise (Int64, NA outside of premises), value, is_key,
-            in_scale (False: left without colour).
-        legend: what the tint means.
-
-    >>> import pandas as pd
-    >>> from qkcore import token_strip
-    >>> tokens = ["Max", " is", " red", ".", " Rex", " is", " kind", "."]
-    >>> frame = pd.DataFrame({"token": range(8), "text": tokens, "value": range(-4, 4)})
-    >>> frame["premise"] = pd.array([0] * 4 + [1] * 4, dtype="Int64")
-    >>> frame = frame.assign(is_key=frame["token"] == 7, in_scale=True)
-    >>> type(token_strip(frame, "Query times key")).__name__
-    'LayerChart'
-    """
-    frame = _placed(frame.head(MAX_TOKENS))
-    reach = max(float(frame.loc[frame["in_scale"], "value"].abs().max() or 0), 1e-9)
-    n_columns, n_lines = max(COLUMNS, int(frame["end"].max())), int(frame["line"].max()) + 1
-    tooltip = [
-        alt.Tooltip("drawn:N", title="Token"),
-        alt.Tooltip("value:Q", title="Value", format=".3g"),
-    ]
-
-    def boxes(of: pd.DataFrame) -> alt.Chart:
-        return alt.Chart(of).encode(
-            x=alt.X("start:Q", axis=None, scale=alt.Scale(domain=[0, n_columns], nice=False)),
-            x2=alt.X2("end:Q"),
-            y=alt.Y("line:Q", axis=None, scale=alt.Scale(domain=[n_lines, 0], nice=False)),
-            y2=alt.Y2("below:Q"),
-            tooltip=tooltip,
-        )
-
-    tint = alt.Color(
-        "value:Q",
-        title=legend,
-        scale=alt.Scale(domain=[-reach, reach], domainMid=0, clamp=True, interpolate="rgb"),
-        legend=swatches(values=_three(reach), format="~g"),
-    )
-    ring = alt.Stroke("who:N", scale=alt.Scale(domain=["chosen head"]), legend=None)
-    key = frame[frame["is_key"]].assign(who="chosen head")
-    # The theme's second colour is its ink; left alone, text would be black in the dark theme too.
-    ink = alt.Color("ink:N", scale=alt.Scale(domain=["chosen head", "model"]), legend=None)
-    words = alt.Chart(frame.assign(ink="model")).mark_text(
-        align="left", baseline="middle", font="monospace", fontSize=STRIP_FONT
-    )
-    chart = alt.LayerChart(
-        layer=[
-            boxes(frame[frame["in_scale"]]).mark_rect(opacity=0.55).encode(color=tint),
-            boxes(key).mark_rect(filled=False, strokeWidth=2).encode(stroke=ring),
-            words.encode(
-                x=alt.X("at:Q", axis=None),
-                y=alt.Y("middle:Q", axis=None),
-                text=alt.Text("drawn:N"),
-                color=ink,
-                tooltip=tooltip,
-            ),
-        ],
-        width=n_columns * STRIP_COLUMN,
-        height=LEGEND_HEIGHT + 20 * n_lines,
-    )
-    return chart.resolve_scale(color="independent")
-
-
-def _three(reach: float) -> list[float]:
-    """A readable number within reach, its opposite and 0.
-
-    >>> _three(7.43), _three(0.0123)
-    ([-7.0, 0, 7.0], [-0.01, 0, 0.01])
-    """
-    unit = 10.0 ** np.floor(np.log10(reach))
-    most = float(f"{np.floor(reach / unit) * unit:.1g}")
-    return [-most, 0, most]
-
-
-def _placed(frame: pd.DataFrame) -> pd.DataFrame:
-    """With each token's text as drawn, its box and where its text begins.
-
-    The box is line, start, end, below; the text begins at "at" and "middle".
-    """
-    premises = [None if one is pd.NA else int(one) for one in frame["premise"]]
-    places = pd.DataFrame(
-        strip_places(frame["text"].tolist(), premises), columns=["line", "start", "end"]
-    )
-    frame = pd.concat([frame.reset_index(drop=True), places], axis=1)
-    texts = [shown(text) for text in frame["text"]]
-    # A token is drawn from its first letter; the space before it belongs to its tint.
-    indent = [_width(text) - _width(text.lstrip(" ")) for text in texts] * (frame["start"] > 0)
-    frame = frame.assign(drawn=[text.lstrip(" ") for text in texts], at=frame["start"] + indent)
-    frame = _turned(frame)
-    return frame.assign(
-        below=frame["line"] + 0.92,
-        middle=frame["line"] + 0.46,
-    )
-
-
-def _turned(frame: pd.DataFrame) -> pd.DataFrame:
-    """Lines written from right to left begin at the right edge, token after token.
-
-    A token's letters are turned by whoever draws them.
-    """
-    line_texts = frame.groupby("line")["text"].transform("".join)
-    is_turned = line_texts.map(is_right_to_left).to_numpy(dtype=bool)
-    width = max(COLUMNS, int(frame["end"].max()))
-    start, end = width - frame["end"], width - frame["start"]
-    return frame.assign(
-        start=frame["start"].where(~is_turned, start),
-        end=frame["end"].where(~is_turned, end),
-        # Drawn from its left edge, where in such a line the space after it stands, if any
-        at=frame["at"].where(~is_turned, start),
-    )
-
-
 def premise_bars(frame: pd.DataFrame, legend: str) -> alt.LayerChart:
     """What each premise adds up to; those of the proof are marked.
 
@@ -260,7 +91,7 @@ def premise_bars(frame: pd.DataFrame, legend: str) -> alt.LayerChart:
             for number, text in zip(frame["premise"], frame["sentence"], strict=True)
         ]
     )
-    y = alt.Y("label:N", sort=None, title=None, axis=alt.Axis(labelLimit=210))
+    y = alt.Y("label:N", sort=None, title=None, axis=alt.Axis(labelLimit=0, labelOverlap=False))
     tooltip = [
         alt.Tooltip("sentence:N", title="Premise"),
         alt.Tooltip("role:N", title="Role"),
@@ -271,7 +102,7 @@ def premise_bars(frame: pd.DataFrame, legend: str) -> alt.LayerChart:
         "value:Q",
         title=legend,
         scale=alt.Scale(domain=[-reach * 1.1, reach * 1.1], nice=False),
-        axis=alt.Axis(tickCount=4, format="~g", titleAnchor="end"),
+        axis=alt.Axis(tickCount=4, format=READABLE, titleAnchor="end"),
     )
     bars = alt.Chart(frame).mark_bar(height=10, color=GREY).encode(x=x, y=y, tooltip=tooltip)
     proof = (
@@ -289,8 +120,8 @@ def premise_bars(frame: pd.DataFrame, legend: str) -> alt.LayerChart:
 
 
 def _short(text: str, n: int = 34) -> str:
-    text = shown(" ".join(text.split()))
-    return text if len(text) <= n else text[: n - 1] + "…"
+    text = " ".join(text.split())
+    return visible_signs(text if len(text) <= n else text[: n - 1] + "…")
 
 
 def own_curve_chart(frame: pd.DataFrame, names: dict[str, str]) -> alt.LayerChart:

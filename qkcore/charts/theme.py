@@ -19,6 +19,8 @@ from qkcore.bundled import APP
 GREY = "#8a8f98"  # legible on white and on near-black
 CELL = "cell"  # the name of a grid's selection; its value holds layer and head
 LINES = "split(datum.label, '\\n')"  # `labelExpr` of labels of several lines
+# d3-format of numbers of any size on axes and legends: 20,000 and 0.02, never 2e+4
+READABLE = ",~r"
 FONT = 13  # pixels: labels on marks
 SMALL_FONT = 12  # labels beside lines
 CELL_HEIGHT = 30  # pixels a layer of a grid, while there is room

@@ -6,6 +6,7 @@ it is the size of the margin. Heads, and the scales of the vote, come from valid
 to compare with come from test puzzles.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,8 @@ from qkcore.results.raw import all_scores, head_scores, model_logits, puzzle_row
 from qkcore.results.store import ResultStore
 from qkcore.statistics.marks import leads
 from qkcore.statistics.votes import weighted_vote
+
+MAX_SETS = 4  # sets of candidates that are looked at; with as many, puzzles have their own each
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,8 @@ class Yardsticks:
     typical: np.ndarray
     model_leads: np.ndarray  # (test puzzle) sorted, of the model's logits
     vote_leads: np.ndarray  # (test puzzle) sorted
+    # The sets of candidates that the run's puzzles have, the commonest first; a few are enough
+    candidates: tuple[tuple[str, ...], ...] = ()
 
 
 def yardsticks(store: ResultStore, run_id: str) -> Yardsticks:
@@ -43,6 +48,7 @@ def yardsticks(store: ResultStore, run_id: str) -> Yardsticks:
         typical=_typical_leads(store, run_id),
         model_leads=np.sort(leads(model_logits(store, run_id)[is_test])),
         vote_leads=np.sort(leads(voted)),
+        candidates=_candidates(store, run_id),
     )
 
 
@@ -60,6 +66,39 @@ def share_below(sorted_leads: np.ndarray, lead: float) -> float | None:
     if not len(sorted_leads):
         return None
     return float(np.searchsorted(sorted_leads, lead)) / len(sorted_leads)
+
+
+def chosen_for_others(by: Yardsticks, candidates: Sequence[str]) -> tuple[str, ...] | None:
+    """The candidates that a run's heads were chosen for, where these are none of them.
+
+    In any order, for a head answers by its scores and not by their place. None: they were chosen
+    for these, or for so many that none is theirs.
+
+    >>> none = np.zeros(0)
+    >>> by = Yardsticks((), none, none, none, none, (("true", "false"),))
+    >>> chosen_for_others(by, ("false", "true")), chosen_for_others(by, ("yes", "no"))
+    (None, ('true', 'false'))
+    """
+    known = [frozenset(one) for one in by.candidates]
+    if not known or len(known) == MAX_SETS or frozenset(candidates) in known:
+        return None
+    return by.candidates[0]
+
+
+def _candidates(store: ResultStore, run_id: str) -> tuple[tuple[str, ...], ...]:
+    found = store.frame(
+        """
+        select candidates, count(*) as n_puzzles
+        from store.puzzles join store.runs using (puzzle_set)
+        where run_id = $run_id
+        group by candidates
+        order by n_puzzles desc, candidates
+        limit $most
+        """,
+        run_id=run_id,
+        most=MAX_SETS,
+    )
+    return tuple(tuple(one) for one in found["candidates"])
 
 
 def _is_test(store: ResultStore, run_id: str) -> np.ndarray:

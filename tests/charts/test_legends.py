@@ -9,7 +9,7 @@ import pytest
 import vl_convert
 
 from qkcore.charts.grids import gap_grid, head_grid, transfer_matrix
-from qkcore.charts.one_puzzle import token_strip
+from qkcore.charts.tokens import token_strip
 from tests.charts.test_grids import HEADS
 
 

@@ -119,6 +119,31 @@ def cell(page, layer, head, n_layers=3, n_heads=4):
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
+def test_on_a_phone_the_sidebar_closes_behind_a_page_link(chromium, address):
+    phone = "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 Chrome/130 Mobile"
+    page = tab(chromium, 390, 800, user_agent=phone, has_touch=True, is_mobile=True)
+    page.goto(address)
+    settle(page)
+    sidebar = page.get_by_test_id("stSidebar")
+    page.get_by_test_id("stExpandSidebarButton").tap()
+    sidebar.get_by_role("link", name="Head grid").tap()
+    page.get_by_role("heading", name="Head grid").wait_for()
+    settle(page)
+    assert sidebar.get_attribute("data-collapsed") == "true"
+    page.context.close()
+
+
+def test_of_a_long_id_the_end_is_seen_and_the_list_shows_all_of_it(page, address):
+    page.goto(address)
+    settle(page)
+    page.get_by_text("Reading, type and id").click()
+    box = page.locator(".st-key-run input")
+    assert box.evaluate("one => getComputedStyle(one).direction") == "rtl"
+    box.click()
+    option = page.get_by_role("option").first
+    assert option.locator("> div").evaluate("one => getComputedStyle(one).whiteSpace") == "normal"
+
+
 def test_a_click_on_a_cell_opens_that_head_and_the_link_opens_it_again(page, chromium, address):
     errors = []
     page.on("pageerror", lambda error: errors.append(str(error)))

@@ -117,6 +117,103 @@ def test_changes_show_who_flips_and_axe_finds_no_serious_violation_in_light_or_d
         ], scheme
 
 
+def test_a_head_is_switched_off_beside_others_and_the_link_opens_it_so(live, chromium):  # noqa: F811
+    switch = live.get_by_role("switch", name="Switch this head off")
+    assert "off=true" not in link_on(live)
+    live.get_by_text("Switch this head off", exact=True).click()
+    live.get_by_text("As it is, the model says").wait_for()
+    scored(live)
+    assert switch.is_checked()
+    sentence = next(line for line in main_text(live).splitlines() if "As it is, the" in line)
+    assert "stand out" in sentence or "stands out" in sentence
+    link = link_on(live)
+    assert "off=true" in link
+    elsewhere = tab(chromium)
+    elsewhere.set_default_timeout(120_000)
+    elsewhere.goto(link)
+    scored(elsewhere)
+    assert sentence in main_text(elsewhere)
+    assert elsewhere.get_by_role("switch", name="Switch this head off").is_checked()
+    elsewhere.context.close()
+    live.get_by_text("Switch this head off", exact=True).click()
+    scored(live)
+    assert "off=true" not in link_on(live)
+
+
+def premise_in_the_prompt(page, word):  # noqa: F811
+    strip = page.get_by_test_id("stVegaLiteChart").nth(1)
+    strip.scroll_into_view_if_needed()
+    page.wait_for_timeout(500)
+    box = strip.locator("svg text", has_text=word).first.bounding_box()
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def test_hovering_a_token_tells_its_value_and_a_click_leaves_its_premise_out(live):
+    fill(live, "Rex is a lempus. Every lempus is shy. Wren is a wumpus.", "Rex is shy.")
+    at = premise_in_the_prompt(live, "Wren")
+    live.mouse.move(*at)
+    tooltip = live.locator("#vg-tooltip-element")
+    tooltip.get_by_text("Wren").wait_for()
+    assert any(sign.isdigit() for sign in tooltip.inner_text())
+    live.mouse.click(*at)
+    live.get_by_text("Left out: Wren is a wumpus.").wait_for()
+    scored(live)
+    context = live.get_by_label("Context", exact=True)
+    assert context.input_value() == "Rex is a lempus. Every lempus is shy."
+    assert "The right answer is true (1 step)" in main_text(live)
+    live.get_by_role("button", name="Put it back").click()
+    scored(live)
+    assert context.input_value() == "Rex is a lempus. Every lempus is shy. Wren is a wumpus."
+
+
+def test_a_premise_is_left_out_by_keyboard(live):
+    fill(live, "Rex is a lempus. Every lempus is shy. Wren is a wumpus.", "Rex is shy.")
+    live.get_by_label("Leave out a premise and score again").focus()
+    live.keyboard.type("Wren")
+    live.keyboard.press("ArrowDown")
+    live.keyboard.press("Enter")
+    live.get_by_text("Left out: Wren is a wumpus.").wait_for()
+    scored(live)
+
+
+def style(page, selector, name):  # noqa: F811
+    script = f"getComputedStyle(document.querySelector({selector!r})).{name}"
+    return page.evaluate(script)
+
+
+def test_the_prompt_is_drawn_as_wide_as_the_page_and_in_its_type(live):
+    strip = live.get_by_test_id("stVegaLiteChart").nth(1)
+    page_width = live.get_by_test_id("stMainBlockContainer").bounding_box()["width"]
+    assert strip.bounding_box()["width"] > 0.8 * page_width
+    fonts = strip.locator("svg text").evaluate_all("all => all.map(one => one.style.fontFamily)")
+    attributes = strip.locator("svg text").evaluate_all(
+        "all => all.map(one => one.getAttribute('font-family'))"
+    )
+    assert "mono" not in " ".join(filter(None, [*fonts, *attributes])).lower()
+
+
+def test_typed_text_runs_as_its_first_letter_does(live):
+    for selector in (".st-key-live-context textarea", ".st-key-live-statement input"):
+        assert style(live, selector, "unicodeBidi") == "plaintext"
+
+
+def test_after_a_refusal_the_old_result_is_dimmed_and_still_legible(live):
+    from axe_playwright_python.sync_playwright import Axe
+
+    live.get_by_label("Statement", exact=True).fill("")
+    live.get_by_role("button", name="Score this puzzle").click()
+    live.get_by_text("This is the result of the puzzle before").wait_for()
+    scored(live)
+    assert style(live, ".st-key-live-before", "filter") == "grayscale(1)"
+    assert style(live, ".st-key-live-before [data-testid=stVegaLiteChart]", "opacity") == "0.45"
+    found = Axe().run(live).response["violations"]
+    serious = [one["id"] for one in found if one["impact"] in ("serious", "critical")]
+    assert not serious
+    live.get_by_label("Statement", exact=True).fill("Max is cold.")
+    live.get_by_role("button", name="Score this puzzle").click()
+    live.locator(".st-key-live-before").wait_for(state="detached")
+
+
 def test_the_whole_page_works_by_keyboard(live):
     live.get_by_label("Statement", exact=True).focus()
     live.keyboard.press("Control+A")

@@ -303,7 +303,8 @@ def test_changes_are_scored_when_asked_for(open_page):
         "Without premise 1: Max is a wumpus.",
         "Without premise 2: Every wumpus is cold.",
     ]
-    assert table["Truth"].tolist()[:4] == ["true", "false", "unknown", "unknown"]
+    assert table["Truth"].tolist()[:2] == ["true", "false"]
+    assert set(table["Truth"].iloc[2:4]) == {"neither follows"}
     assert table["In the proof"].tolist()[:4] == ["", "", "yes", "yes"]
     assert "changes its answer" in said(at)
     # Both premises are needed, so the last sentence counts how often the head minds.

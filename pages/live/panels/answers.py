@@ -12,6 +12,7 @@ from pages.live.typed import say_answer
 from pages.live.viewed import View
 from qkcore.results.one_puzzle import answer_rows
 from qkcore.results.scores import RIGHT, WRONG
+from qkcore.results.yardsticks import chosen_for_others
 from qkcore.wording import NO_BREAK, escaped, percent, visible
 
 SIGNS = {RIGHT: f"✓{NO_BREAK}right", WRONG: f"✗{NO_BREAK}wrong", "": "?"}
@@ -24,7 +25,7 @@ def show_answers(view: View) -> None:
     said = [
         _sentence(*row) for row in zip(rows["who"], rows["answer"], rows["verdict"], strict=True)
     ]
-    is_asked = view.puzzle.answer is None and view.truth.solution is None
+    is_asked = _is_asked(view)
     told = [*said, _truth_sentence(view)] if is_asked else [_truth_sentence(view), *said]
     st.markdown(" ".join(told))
     if is_asked:
@@ -43,7 +44,26 @@ def show_answers(view: View) -> None:
         if view.by
         else f"{view.name}: {view.how}."
     )
+    _say_whose_candidates(view)
     _show_proof(view)
+
+
+def _say_whose_candidates(view: View) -> None:
+    """A head, and a vote, chosen for other candidates than these."""
+    others = view.by and chosen_for_others(view.by, view.puzzle.candidates)
+    if others:
+        st.caption(
+            f"The run's heads, {view.name} and those that vote, were chosen on puzzles whose "
+            f"candidates are {escaped(', '.join(others))}, not for the candidates of this puzzle."
+        )
+
+
+def _is_asked(view: View) -> bool:
+    """Whether the visitor is asked which answer is right: nobody can tell, and one may be."""
+    found = view.truth
+    if view.puzzle.answer is not None or found.answer is not None:
+        return False
+    return found.solution is None or found.solution.verdict is not None
 
 
 def _truth_sentence(view: View) -> str:
@@ -51,11 +71,20 @@ def _truth_sentence(view: View) -> str:
     if puzzle.answer is None:
         if found.solution is None:
             return "The right answer could not be worked out from this text. Which answer is right?"
+        if found.answer is not None:
+            return f"{_what_follows(view)}, and it was left open which answer is right."
+        if found.solution.verdict is not None:
+            return f"{_what_follows(view)}, and no candidate says so. Which answer is right?"
         return "Nobody has said which answer is right, and neither follows from the context."
     in_steps = ""
     if found.solution is not None and found.answer == puzzle.answer:
         in_steps = f" ({_steps(found.solution.steps)})"
     return f"The right answer is **{escaped(puzzle.candidates[puzzle.answer])}**{in_steps}."
+
+
+def _what_follows(view: View) -> str:
+    is_so = view.truth.solution is not None and view.truth.solution.verdict
+    return f"The {'statement' if is_so else 'opposite of the statement'} follows from the context"
 
 
 def _steps(n: int | None) -> str:

@@ -10,7 +10,8 @@ from pages.live.scoring import what_if
 from pages.live.viewed import View
 from pages.widgets.drawing import drawn_once, show_chart
 from qkcore.charts.one_puzzle import own_curve_chart
-from qkcore.puzzles.variants import KINDS
+from qkcore.puzzles.puzzle import Puzzle
+from qkcore.puzzles.variants import KINDS, truth
 from qkcore.results.one_puzzle import effects, own_curve
 from qkcore.wording import escaped
 
@@ -43,11 +44,25 @@ def show_what_if(view: View) -> None:
         return
     after, notes = found
     table = effects(view.result.scores, after, *view.place, view.by)
+    puzzles = [view.puzzle, *(scores.puzzle for _, scores in after)]
+    table["in_words"] = [_truth_of(puzzle) for puzzle in puzzles]
     _show_summary(view, table)
     _show_table(view, table[table["kind"] != "distractors"])
     _show_curve(view, table)
     for note in notes:
         st.caption(escaped(note))
+
+
+def _truth_of(puzzle: Puzzle) -> str:
+    """The right answer, or why there is none: what cannot be read is called that."""
+    if puzzle.answer is not None:
+        return puzzle.candidates[puzzle.answer]
+    found = truth(puzzle.context, puzzle.statement, puzzle.candidates)
+    if found.solution is None:
+        return "could not be worked out"
+    if found.answer is not None:
+        return "left open"
+    return "neither follows" if found.solution.verdict is None else "no candidate says it"
 
 
 def _names(view: View, table: pd.DataFrame) -> dict[str, str]:
@@ -86,7 +101,10 @@ def _on_the_proof(view: View, after: pd.DataFrame) -> str:
 
 def _show_table(view: View, table: pd.DataFrame) -> None:
     """A row a change; who flips is said in words."""
-    shown: dict[str, pd.Series | list[str]] = {"Change": table["change"], "Truth": table["truth"]}
+    shown: dict[str, pd.Series | list[str]] = {
+        "Change": table["change"],
+        "Truth": table["in_words"],
+    }
     if table["kind"].eq("dropped").any():
         sentences, proof = view.result.alignment.sentences, view.truth.proof
         shown["In the proof"] = [
@@ -99,8 +117,8 @@ def _show_table(view: View, table: pd.DataFrame) -> None:
         shown[name] = verdict + table[who] + flips
     st.dataframe(pd.DataFrame(shown), hide_index=True, width="stretch")
     st.caption(
-        "✓ right, ✗ wrong, neither where the truth is unknown; flips: another answer than for the "
-        "puzzle as it is."
+        "✓ right, ✗ wrong, neither where nobody knows the right answer; flips: another answer than "
+        "for the puzzle as it is."
     )
 
 

@@ -3,6 +3,7 @@
 from typing import Literal, TypedDict
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from pages.live.examples import EXAMPLES
 from pages.live.typed import (
@@ -13,22 +14,26 @@ from pages.live.typed import (
     PROBLEM,
     ROPE_OF,
     WORKED_OUT,
+    Asked,
     ask_typed,
     asked_now,
     model_path,
+    run_of,
     take_example,
     take_random,
     typed_candidates,
     typed_fields,
     typed_model,
 )
+from pages.main.chosen import Chosen
 from pages.server.settings import settings
+from pages.server.stylesheet import BEFORE
 from qkcore.asking.known_words import unknown_words
 from qkcore.asking.links import Shared
 from qkcore.attention.memory import memory_needed, size_text
 from qkcore.bundled import REAL_MODEL, REAL_MODEL_PACKAGE
 from qkcore.puzzles.generate import MAX_DISTRACTORS, MAX_STEPS, STYLES
-from qkcore.wording import escaped
+from qkcore.wording import escaped, short_name
 
 
 class Kept(TypedDict):
@@ -73,12 +78,22 @@ def show_input() -> None:
         st.session_state["live answer"] = WORKED_OUT
     right.selectbox("Right answer", answers, key="live answer", **KEPT)
     _show_model()
+    _say_model()
     st.button("Score this puzzle", type="primary", on_click=ask_typed, key="live score")
     asked = asked_now()
     if asked is not None and asked.fields != typed_fields():
         st.caption(
             "What you have typed differs from the puzzle below; press the button to score it."
         )
+
+
+def dimmed_if_before(asked: Asked) -> DeltaGenerator:
+    """What the result is drawn in: dimmed, and said to be old, where what was typed is refused."""
+    if not st.session_state.get(PROBLEM) or asked.fields == typed_fields():
+        return st.container()
+    old = st.container(key=BEFORE)
+    old.info(f"This is the result of the puzzle before: “{escaped(asked.puzzle.statement)}”")
+    return old
 
 
 def _show_model() -> None:
@@ -114,6 +129,16 @@ def _show_model() -> None:
             else "How much memory it needs is looked up when it is loaded; one model is in memory "
             "at a time."
         )
+
+
+def _say_model() -> None:
+    """Whom the button asks, and which head will be in view."""
+    model = typed_model()
+    it: Chosen | None = st.session_state.get("chosen")
+    asks = f"The button asks **{escaped(short_name(model))}**" if model else "No model is named yet"
+    if it is not None and run_of(model) is not None:
+        asks += f". Head in view: **{it.name}**, {it.how}"
+    st.markdown(f"{asks}.")
 
 
 def show_unknown_words(shared: Shared) -> None:

@@ -10,7 +10,7 @@ from pages.live.viewed import View
 from pages.main.controls import linked
 from pages.server.settings import settings
 from qkcore.asking.links import LinkError, encode, python_snippet, shell_snippet
-from qkcore.wording import escaped
+from qkcore.wording import escaped, short_name
 
 
 def show_share(view: View) -> None:
@@ -37,7 +37,7 @@ def show_share(view: View) -> None:
     python.code(python_snippet(here, quantize), language="python")
     shell.code(shell_snippet(here, quantize), language="shell", wrap_lines=True)
     st.caption(
-        f"Model {escaped(view.result.model)}, revision {escaped(view.result.revision)}, "
-        f"{escaped(view.result.dtype)}, "
+        f"Model {escaped(short_name(view.result.model))}, revision "
+        f"{escaped(view.result.revision)}, {escaped(view.result.dtype)}, "
         f"{view.result.n_tokens} tokens."
     )

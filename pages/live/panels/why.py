@@ -1,12 +1,18 @@
 """What the head in view matches: its candidates' queries against every token of the prompt."""
 
+import zlib
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import streamlit as st
 
+from pages.live.leaving_out import leaving_out_clicked, leaving_out_picked, left_out, put_back
 from pages.live.viewed import View
 from pages.widgets.drawing import drawn_once, show_chart
-from qkcore.charts.one_puzzle import MAX_TOKENS, premise_bars, token_strip
+from qkcore.charts.one_puzzle import premise_bars
+from qkcore.charts.theme import CELL
+from qkcore.charts.tokens import MAX_TOKENS, token_strip
 from qkcore.wording import escaped
 
 SINK = (
@@ -17,7 +23,7 @@ SINK = (
 
 
 def show_why(view: View) -> None:
-    """Tinted prompt on the left, sums of premises on the right, table twins."""
+    """Tinted prompt, a premise to leave out, sums of premises, table twins."""
     st.header(f"What the query of {view.name} matches", anchor=False)
     values, shown, has_sink = _picked(view)
     frame, premises = _tokens(view, values, has_sink), _premises(view, values)
@@ -26,32 +32,65 @@ def show_why(view: View) -> None:
         f"**{values[view.result.alignment.key_at]:.3g}**, is what the head answers by "
         f"({escaped(shown)}). The others show what else the query resembles."
     )
-    left, right = st.columns([3, 2])
-    show_chart(
-        drawn_once(token_strip, frame, "Query times key of each token"),
-        left,
-        width="content",
-        key="live strip",
-        alt=f"The prompt, each token tinted by the product of its key with the query of {shown}; "
-        "the table below has the numbers",
-    )
-    if len(frame) > MAX_TOKENS:
-        left.caption(
-            f"The first {MAX_TOKENS:,} of {len(frame):,} tokens are drawn; the table has all."
-        )
+    _show_strip(view, frame, shown)
+    _offer_to_leave_out(view)
     if len(premises):
         show_chart(
             drawn_once(premise_bars, premises, "Sum over its tokens"),
-            right,
             width="stretch",
             key="live premises",
             alt="Sum of the products over each premise's tokens, those of the proof marked; the "
             "table below has them",
         )
-        right.caption("Diamonds: premises of the proof.")
+        st.caption("Diamonds: premises of the proof.")
     with st.expander("Tables of these charts"):
         st.dataframe(premises, hide_index=True, width="stretch")
         st.dataframe(frame, hide_index=True, width="stretch")
+
+
+def _key_of(view: View, what: str) -> str:
+    """A key of this puzzle's: with another puzzle, nothing is picked yet."""
+    return f"live {what} {zlib.crc32(view.puzzle.context.encode())}"
+
+
+def _show_strip(view: View, frame: pd.DataFrame, shown: str) -> None:
+    """The prompt; a click leaves out a premise."""
+    key = _key_of(view, "strip")
+    clicks: dict[str, Any] = {}
+    if len(view.result.alignment.sentences) > 1:
+        clicks = {"on_select": leaving_out_clicked(key), "selection_mode": [CELL]}
+    show_chart(
+        drawn_once(token_strip, frame, "Query times key of each token"),
+        width="stretch",
+        key=key,
+        alt=f"The prompt, each token tinted by the product of its key with the query of {shown}; "
+        "the table below has the numbers",
+        **clicks,
+    )
+    if len(frame) > MAX_TOKENS:
+        st.caption(
+            f"The first {MAX_TOKENS:,} of {len(frame):,} tokens are drawn; the table has all."
+        )
+
+
+def _offer_to_leave_out(view: View) -> None:
+    """The same as a click, for the keyboard; and the way back."""
+    sentences = view.result.alignment.sentences
+    left, right = st.columns([2, 1], vertical_alignment="bottom")
+    if len(sentences) > 1:
+        key = _key_of(view, "leave out")
+        left.selectbox(
+            "Leave out a premise and score again",
+            range(len(sentences)),
+            index=None,
+            format_func=lambda one: f"{one + 1}. {sentences[one]}",
+            placeholder="Choose a premise, or click it above",
+            key=key,
+            on_change=leaving_out_picked(key),
+        )
+    if out := left_out():
+        right.button("Put it back", on_click=put_back, key="live put back", width="stretch")
+        st.caption(f"Left out: {escaped(' '.join(one.premise for one in out))}")
 
 
 def _picked(view: View) -> tuple[np.ndarray, str, bool]:
