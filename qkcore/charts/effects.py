@@ -6,7 +6,7 @@ What all charts share is in `theme`.
 import altair as alt
 import pandas as pd
 
-from qkcore.charts.theme import GREY, SMALL_FONT
+from qkcore.charts.theme import GREY, SMALL_FONT, print_words
 
 ROW = 54  # pixels
 ROWS = {"model": "as it is", "head": "this head off", "control": "other heads off"}
@@ -81,7 +81,8 @@ def effect_chart(effects: pd.DataFrame, controls: pd.DataFrame, title: str) -> a
             x=alt.X("change:Q", axis=axis), color=colour
         ),
     ]
-    return alt.LayerChart(layer=layers, height=50 + ROW * len(frame))
+    words = print_words(f"{title} with heads switched off", ("interval", "95 % interval"))
+    return alt.LayerChart(layer=layers, height=50 + ROW * len(frame), usermeta=words)
 
 
 def switched_off_strip(leads: pd.DataFrame, title: str) -> alt.LayerChart:

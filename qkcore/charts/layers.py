@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from qkcore.charts.theme import GREY, SMALL_FONT
+from qkcore.charts.theme import GREY, SMALL_FONT, print_words
 from qkcore.wording import accuracy_text, head_name, texts_of
 
 # What the legend says, by who it is in `layer_curves`. Thin: the lens without its offset, and the
@@ -71,7 +71,13 @@ def layer_chart(
         base.mark_point(filled=True, size=40, opacity=1).encode(y=y, shape=shape),
         model.mark_point(filled=True, size=80, opacity=1).encode(y=y, shape=shape, **both),
     ]
-    return alt.LayerChart(layer=layers, height=400)
+    keys = [("line", "chance")]
+    if (frame["who"] == "surface rule").any():
+        keys.append(("dashed", "best surface rule"))
+    if luck is not None and value == "accuracy":
+        keys.append(("dotted", "luck line"))
+    words = print_words(f"{title} by layer", *keys, ("band", "95 % interval"))
+    return alt.LayerChart(layer=layers, height=400, usermeta=words)
 
 
 def loss_chart(losses: pd.DataFrame) -> alt.LayerChart:
@@ -107,9 +113,8 @@ def loss_chart(losses: pd.DataFrame) -> alt.LayerChart:
     # What is lost, the lens had; what is found, the model has
     places = alt.Scale(domain=["head", FOUND, "vote", LOST])
     colour = alt.Color("what:N", scale=places, legend=legend)
-    shape = alt.Shape(
-        "what:N", scale=alt.Scale(domain=domain, range=["triangle-down", "square"]), legend=legend
-    )
+    signs = alt.Scale(domain=places.domain, range=["circle", "square", "circle", "triangle-down"])
+    shape = alt.Shape("what:N", scale=signs, legend=legend)
     base = alt.Chart(frame).encode(
         x=x,
         color=colour,
@@ -133,6 +138,7 @@ def loss_chart(losses: pd.DataFrame) -> alt.LayerChart:
             by_chance.encode(x=alt.X("left:Q"), x2=alt.X2("right:Q"), y=alt.Y("lost_by_chance:Q")),
         ],
         height=300,
+        usermeta=print_words("Lost on the way, by steps", ("interval", "95 % interval")),
     )
 
 
@@ -158,7 +164,8 @@ def _legends(frame: pd.DataFrame) -> tuple[alt.Color, alt.Shape]:
         orient="top", title=None, labelLimit=260, symbolOpacity=1, values=there, columns=2
     )
     colour = alt.Color("legend:N", scale=alt.Scale(domain=COLOURS), legend=legend)
-    scale = alt.Scale(domain=list(SHAPES), range=list(SHAPES.values()))
+    # One domain for both: else Vega-Lite may draw two legends
+    scale = alt.Scale(domain=COLOURS, range=[SHAPES.get(name, "circle") for name in COLOURS])
     return colour, alt.Shape("legend:N", scale=scale, legend=legend)
 
 

@@ -23,8 +23,8 @@ PNG_PPI = 600
 SMALLEST = 20  # square points of a sign in a cell
 FORMATS = ("svg", "pdf", "png")
 
-# Each is of another lightness, so that they differ in grey too: head, model, vote, ..., neither.
-CATEGORICAL = ("#b3236f", "#16191f", "#e9a6c6", "#8d7b00", "#e9ebee")
+# Head, model, vote, lens, neither, probe: each is of another lightness, so that they differ in grey.
+CATEGORICAL = ("#b3236f", "#16191f", "#e9a6c6", "#8d7b00", "#e9ebee", "#5aa3d8")
 # From light to dark all along: a scale that is dark at both ends would print chance as the extreme.
 DIVERGING = (
     "#fbe3bf #f7d9ae #edcb9f #dac6ab #bfbfbf #a9b3be #7f9bc0 #547fb5 #2c5d9c #0b3372".split()

@@ -5,7 +5,6 @@ that the store has nothing for is left out. Knows nothing of how a report is wri
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import altair as alt
 import pandas as pd
@@ -13,43 +12,14 @@ import pandas as pd
 from qkcore.charts.curves import RULE, difficulty_curves
 from qkcore.charts.grids import head_grid
 from qkcore.charts.left_over import stability_curve, what_is_left
-from qkcore.charts.paper import paper_figure
-from qkcore.reports.contents import Figure, Part, Section, Table, Text, table_of
+from qkcore.reports.contents import Part, Section, Table, Text, table_of
+from qkcore.reports.reported import Reported, points
 from qkcore.results.answers import exam
 from qkcore.results.findings import BOUNDS, choices_reported, layers_without_heads, measures
 from qkcore.results.rival_line import MEASURES, rival_line
-from qkcore.results.store import ResultStore
 from qkcore.results.verdicts import left_over, parent_run, three_gaps, twin_run, verdict_of
 from qkcore.statistics.exams import DIFFICULTY, accuracy_by, gaps
-from qkcore.wording import accuracy_text, gap_text, head_name, percent, run_text
-
-FIGURE_WIDTH = 6.3  # inches
-
-
-@dataclass(frozen=True, slots=True)
-class Reported:
-    """The run that a report is of."""
-
-    store: ResultStore
-    run: pd.Series  # a row of `ResultStore.runs`
-    head: tuple[int, int]  # chosen on validation puzzles
-    marks: pd.DataFrame  # `answers.exam` of that head: the test puzzles
-    measure: str
-
-    @property
-    def run_id(self) -> str:
-        """The run's id in the store."""
-        return str(self.run["run_id"])
-
-    @property
-    def head_name(self) -> str:
-        """Such as L17 H4."""
-        return head_name(*self.head)
-
-    def figure(self, chart: alt.TopLevelMixin, caption: str) -> Figure:
-        """A chart of this run."""
-        about = run_text(self.run["model"], self.run["puzzle_set"], self.run["rope"])
-        return Figure(paper_figure(chart, None, about, "", FIGURE_WIDTH), caption)
+from qkcore.wording import accuracy_text, gap_text, head_name, percent
 
 
 def verdict_section(of: Reported) -> Section | None:
@@ -88,15 +58,6 @@ def left_section(of: Reported) -> Section | None:
     }
     parts = of.figure(what_is_left(steps), caption), table_of(steps, columns)
     return Section("What is left of the gap", parts)
-
-
-def points(value: float, low: float, high: float) -> str:
-    """A difference of shares in points, with its interval.
-
-    >>> points(0.38, 0.301, -0.02)
-    '+38.0 (+30.1 to −2.0)'
-    """
-    return f"{100 * value:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})".replace("-", "−")
 
 
 def grid_section(of: Reported) -> Section | None:
@@ -265,15 +226,3 @@ def twin_section(of: Reported) -> Section | None:
     chance = percent(of.store.chance(twin, "test") or 0.0)
     table: Table = table_of(shares, columns)
     return Section("Balanced twin", (Text(text.format(chance)), table))
-
-
-SECTIONS = (
-    verdict_section,
-    left_section,
-    grid_section,
-    difficulty_section,
-    gaps_section,
-    rivals_section,
-    stability_section,
-    twin_section,
-)

@@ -7,14 +7,36 @@ from qkcore import InputError
 from qkcore.reports.as_html import html_of
 from qkcore.reports.as_pdf import pdf_of
 from qkcore.reports.contents import Report
-from qkcore.reports.findings import SECTIONS, Reported
+from qkcore.reports.findings import (
+    difficulty_section,
+    gaps_section,
+    grid_section,
+    left_section,
+    rivals_section,
+    stability_section,
+    twin_section,
+    verdict_section,
+)
+from qkcore.reports.inside import layers_section, usage_section
 from qkcore.reports.record import citation_section, code_section, settings_section
+from qkcore.reports.reported import Reported, named
 from qkcore.results.answers import exam
 from qkcore.results.reader import StoreError
 from qkcore.results.store import ResultStore
-from qkcore.wording import run_text
 
 ENDINGS = (".html", ".pdf")
+SECTIONS = (  # in this order; one that the store has nothing for is left out
+    verdict_section,
+    left_section,
+    grid_section,
+    difficulty_section,
+    gaps_section,
+    rivals_section,
+    stability_section,
+    twin_section,
+    layers_section,
+    usage_section,
+)
 
 
 def write_report(
@@ -91,6 +113,6 @@ def report_of(store: ResultStore, run_id: str, store_name: str) -> Report:
         code_section(run, head, store_name),
         citation_section(run),
     ]
-    name = run_text(run["model"], run["puzzle_set"], run["rope"])
+    name = named(store, run)
     about = f"QKScope report of run {run_id}, scored {run['created_at']:%Y-%m-%d}."
     return Report(name, about, tuple(sections))

@@ -75,12 +75,14 @@ def test_by_auc_only_who_has_one_is_drawn():
 
 def test_names_differ_in_shape_and_place_of_colour():
     spec = layer_chart(curves(), chance=0.5).to_dict()
-    (shape,) = {
-        str(one["encoding"]["shape"]["scale"])
-        for one in spec["layer"]
-        if "shape" in one["encoding"]
-    }
-    assert shape.count("'circle'") == shape.count("'diamond'") == shape.count("'square'") == 1
+    encodings = [one["encoding"] for one in spec["layer"] if "shape" in one["encoding"]]
+    for encoding in encodings:
+        scale = encoding["shape"]["scale"]
+        shown = encoding["shape"]["legend"]["values"]
+        shapes = dict(zip(scale["domain"], scale["range"], strict=True))
+        assert len({shapes[name] for name in shown}) == len(shown) == 4
+        # With one domain for both, Vega-Lite draws one legend
+        assert encoding["color"]["scale"]["domain"] == scale["domain"]
 
 
 def test_losses_are_drawn_by_steps_with_what_chance_loses():

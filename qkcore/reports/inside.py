@@ -1,0 +1,85 @@
+"""What a report says of the inside of a model: through its layers, and with heads switched off.
+
+Sections that the store has nothing for are left out, as in `reports/findings`.
+"""
+
+import pandas as pd
+
+from qkcore.charts.effects import effect_chart
+from qkcore.charts.layers import layer_chart
+from qkcore.reports.contents import Section, Table, Text, table_of
+from qkcore.reports.reported import Reported, points
+from qkcore.results.effects import ablation_effects, control_changes, usage_of
+from qkcore.results.layers import layer_curves, lost_on_the_way, passage_of
+from qkcore.results.rival_line import MEASURES
+from qkcore.results.verdicts import twin_run
+from qkcore.statistics.passage import beyond_rule_sentence, growth_sentence, outcome, whereabouts
+from qkcore.wording import percent
+
+CAPTION = (
+    "The best head of each layer, chosen on validation puzzles; the lens, what the model would "
+    "have answered had it stopped there; a probe at the statement's end beside its control, fitted "
+    "on shuffled answers; and the model. Lens and model have one offset a candidate."
+)
+
+
+def layers_section(of: Reported) -> Section | None:
+    """Where the answer can be read, and what is lost on the way to the output."""
+    passage = passage_of(of.store, of.run_id)
+    if passage is None:
+        return None
+    measure, asked = MEASURES[of.measure], (of.run_id, "test")
+    luck = of.store.luck(*asked, measure=of.measure)["q95"].iloc[0]
+    chart = layer_chart(
+        layer_curves(of.store, of.run_id),
+        of.store.chance(*asked) or 0.0,
+        float(luck),
+        title=measure.capitalize(),
+    )
+    said = [outcome(passage)[1], whereabouts(passage)]
+    if passage.loss is not None and passage.is_middle_readable:
+        said.append(growth_sentence(passage.growth))
+    if of.store.best_rule(of.run_id, of.measure) is not None:
+        said.append(beyond_rule_sentence(passage))
+    twin = twin_run(of.store, of.run_id)
+    of_twin = None if twin is None else passage_of(of.store, twin)
+    if of_twin is not None:
+        said.append(f"On the balanced twin: {whereabouts(of_twin, with_head=False)}")
+    losses = _losses(lost_on_the_way(of.store, of.run_id))
+    return Section("Through the layers", (Text(" ".join(said)), of.figure(chart, CAPTION), *losses))
+
+
+def _losses(losses: pd.DataFrame) -> list[Table]:
+    """Lost and found by steps, where steps are known."""
+    known = losses.dropna(subset=["steps"]) if "steps" in losses else losses
+    if known.empty:
+        return []
+    columns = {
+        "Steps": lambda row: f"{row['steps']:.0f}",
+        "Right in the middle, wrong at the output": lambda row: percent(row["lost"]),
+        "The other way round": lambda row: percent(row["found"]),
+        "Lost less found, points": lambda row: points(row["net"], row["net_low"], row["net_high"]),
+    }
+    return [table_of(known, columns)]
+
+
+def usage_section(of: Reported) -> Section | None:
+    """Whether the model uses the head: heads switched off beside control heads."""
+    found = usage_of(of.store, of.run_id)
+    if found is None:
+        return None
+    table = ablation_effects(of.store, of.run_id)
+    own = table[table["measure"] == "auc"]
+    if own.empty:
+        own = table[table["measure"] == "calibrated_accuracy"]
+    measure = str(own["measure"].iloc[0])
+    controls = control_changes(of.store, of.run_id, measure)
+    chart = effect_chart(
+        own.drop(columns="measure"), controls, f"Change of {measure.replace('auc', 'AUC')}"
+    )
+    caption = (
+        "The best heads on validation puzzles switched off (their output replaced by its mean), "
+        "with 95 % interval, beside as many random heads of the same layers (grey). "
+        f"{own['n'].iloc[0]:,} test puzzles in {own['n_groups'].iloc[0]:,} contexts."
+    )
+    return Section("Does the model use it?", (Text(found.sentence), of.figure(chart, caption)))

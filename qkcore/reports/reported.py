@@ -1,0 +1,58 @@
+"""The run that a report is of, and how its figures and differences look.
+
+What is said of it is in `reports/findings` and `reports/inside`.
+"""
+
+from dataclasses import dataclass
+
+import altair as alt
+import pandas as pd
+
+from qkcore.charts.paper import paper_figure
+from qkcore.reports.contents import Figure
+from qkcore.results.store import ResultStore
+from qkcore.wording import head_name, run_text, set_names, short_names
+
+FIGURE_WIDTH = 6.3  # inches
+
+
+@dataclass(frozen=True, slots=True)
+class Reported:
+    """The run that a report is of."""
+
+    store: ResultStore
+    run: pd.Series  # a row of `ResultStore.runs`
+    head: tuple[int, int]  # chosen on validation puzzles
+    marks: pd.DataFrame  # `answers.exam` of that head: the test puzzles
+    measure: str
+
+    @property
+    def run_id(self) -> str:
+        """The run's id in the store."""
+        return str(self.run["run_id"])
+
+    @property
+    def head_name(self) -> str:
+        """Such as L17 H4."""
+        return head_name(*self.head)
+
+    def figure(self, chart: alt.TopLevelMixin, caption: str) -> Figure:
+        """A chart of this run."""
+        about = named(self.store, self.run)
+        return Figure(paper_figure(chart, None, about, "", FIGURE_WIDTH), caption)
+
+
+def named(store: ResultStore, run: pd.Series) -> str:
+    """A run's model, set and reading as people call them, told from all others of the store."""
+    runs = store.runs()
+    models, sets = short_names(runs["model"].unique()), set_names(runs)
+    return run_text(models[run["model"]], sets[run["puzzle_set"]], run["rope"])
+
+
+def points(value: float, low: float, high: float) -> str:
+    """A difference of shares in points, with its interval.
+
+    >>> points(0.38, 0.301, -0.02)
+    '+38.0 (+30.1 to −2.0)'
+    """
+    return f"{100 * value:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})".replace("-", "−")
