@@ -334,7 +334,12 @@ def _add_engine(parser: argparse.ArgumentParser, engines: tuple[str, ...]) -> No
         help="who does the work (default: this process); docs/scaling.md says how to start others",
     )
     parser.add_argument(
-        "--log", type=Path, metavar="FILE", help="write a line of JSON for what happens"
+        "--log-file",
+        "--log",  # torchrun takes this for an option of its own
+        type=Path,
+        dest="log",
+        metavar="FILE",
+        help="write a line of JSON for what happens",
     )
 
 

@@ -6,6 +6,7 @@ actor died goes to another. Workers need the model, not the folder of parts.
 """
 
 import os
+import signal
 import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -194,6 +195,7 @@ def ray_engine(
         raise InputError("engine ray needs Ray: pip install 'qkscope[cluster]'") from None
     # Ray would report its use to its makers.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    on_term = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(
             address=address or "local",
@@ -206,6 +208,7 @@ def ray_engine(
             f"no Ray cluster at {address or 'this machine'}: {_line(error)}. Start one with `ray "
             "start --head`, or leave --address out to use this machine only"
         ) from None
+    signal.signal(signal.SIGTERM, on_term)  # Ray's own would end the run without a word
     try:
         n_most = _room(ray.cluster_resources(), gpus_per_model)
         if n_workers is None:
