@@ -206,7 +206,7 @@ def in_words(seconds: float | None) -> str:
     """A time as people say it.
 
     >>> in_words(42), in_words(3_700), in_words(200_000), in_words(None)
-    ('42 s', '1 h 2 min', '2 d 8 h', 'unknown time')
+    ('42 s', '1 h 2 min', '2 d 7 h', 'unknown time')
     """
     if seconds is None:
         return "unknown time"
