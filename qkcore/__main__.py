@@ -148,8 +148,8 @@ def _add_balance(added: Added) -> None:
 
 def _add_precompute(added: Added) -> None:
     parser = added.add_parser("precompute", help="score a puzzle file into a result store")
-    _add_model(parser)
-    parser.add_argument("--puzzles", type=Path, required=True, metavar="FILE.jsonl")
+    _add_model(parser, is_needed=False)
+    parser.add_argument("--puzzles", type=Path, metavar="FILE.jsonl")
     parser.add_argument(
         "--store", type=Path, required=True, metavar="FILE.duckdb", help="made if it does not exist"
     )
@@ -179,6 +179,34 @@ def _add_precompute(added: Added) -> None:
         action="store_true",
         help="also read after each layer: the model's answer had it stopped there, and a probe "
         "(adds them to a run that the store holds without)",
+    )
+    _add_engine(parser, ("local", "torchrun", "ray"))
+    parser.add_argument(
+        "--address", metavar="ADDRESS", help="of a Ray cluster, or auto (default: this machine)"
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="Ray: models at once (default: all that fit)",
+    )
+    parser.add_argument(
+        "--gpus-per-model",
+        type=float,
+        default=0,
+        metavar="N",
+        help="Ray: GPUs of each (default 0)",
+    )
+    parser.add_argument(
+        "--status", action="store_true", help="say how far unfinished runs are, and score nothing"
+    )
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="hash a run's parts again, score some again and compare; nothing is changed",
+    )
+    parser.add_argument(
+        "--sample", type=int, default=2, metavar="N", help="parts that --verify scores (default: 2)"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.set_defaults(run=commands.precompute)
@@ -224,6 +252,7 @@ def _add_ablate(added: Added) -> None:
         "--limit", type=int, metavar="N", help="test puzzles at most (default: all of them)"
     )
     parser.add_argument("--batch-tokens", type=int, default=None, help="padded tokens a pass")
+    _add_engine(parser, ("local", "torchrun"))
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.set_defaults(run=commands.ablate)
 
@@ -312,10 +341,27 @@ def _add_check(added: Added) -> None:
     parser.set_defaults(run=commands.check)
 
 
-def _add_model(parser: argparse.ArgumentParser) -> None:
+def _add_engine(parser: argparse.ArgumentParser, engines: tuple[str, ...]) -> None:
+    parser.add_argument(
+        "--engine",
+        choices=engines,
+        default="local",
+        help="who does the work (default: this process); docs/scaling.md says how to start others",
+    )
+    parser.add_argument(
+        "--log-file",
+        "--log",  # torchrun takes this for an option of its own
+        type=Path,
+        dest="log",
+        metavar="FILE",
+        help="write a line of JSON for what happens",
+    )
+
+
+def _add_model(parser: argparse.ArgumentParser, is_needed: bool = True) -> None:
     parser.add_argument(
         "--model",
-        required=True,
+        required=is_needed,
         metavar="MODEL",
         help="a folder, a .gguf file, a Hugging Face id, or ORG/REPO:FILE.gguf",
     )

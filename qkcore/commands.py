@@ -5,11 +5,13 @@ once.
 """
 
 import json
+import os
 import sys
 from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from qkcore import InputError
 from qkcore.asking.readings import READINGS
 from qkcore.puzzles.puzzle import Puzzle, PuzzleError, context_group, load_puzzles, save_puzzles
 from qkcore.wording import head_name
@@ -76,40 +78,100 @@ def _save(puzzles: list[Puzzle], path: Path) -> None:
 
 def _load(options: Namespace) -> "tuple[CausalLM, Template | None]":
     """The model, and the template or None, as the options say."""
-    from transformers.utils import logging
+    from qkcore.scoring.engines import own_device
+    from qkcore.scoring.recipe import Recipe
 
-    from qkcore.asking.templates import Chat, PromptTemplate
-    from qkcore.attention.load import load_model
-
-    logging.set_verbosity_error()
-    text = options.template
-    plain = PromptTemplate(text.replace("\\n", "\n")) if text else None
-    lm = load_model(
-        options.model, dtype=options.dtype, device=options.device, quantize=options.quantize
-    )
-    return lm, Chat(plain) if options.chat else plain
+    return Recipe(
+        options.model,
+        options.dtype,
+        options.device or own_device(),
+        options.quantize,
+        options.template,
+        options.chat,
+    ).load()
 
 
 def precompute(options: Namespace) -> None:
-    """Score a puzzle file into a store."""
-    puzzles = load_puzzles(options.puzzles)
-    lm, template = _load(options)
-    from qkcore.scoring.precompute import precompute as run
+    """Score a puzzle file into a store; or say how far that is, or whether it is right."""
+    if options.status:
+        from qkcore.scoring.status import status
 
-    run_id = run(
-        lm,
-        puzzles,
-        options.store,
-        puzzle_set=options.puzzle_set or options.puzzles.stem,
-        rope=options.rope,
-        template=template,
-        max_batch_tokens=options.batch_tokens,
-        show_progress=not options.quiet,
-        with_texts=not options.without_texts,
-        scores=options.scores,
-        lens=options.lens,
+        for line in status(options.store):
+            print(line)
+        return
+    if options.model is None or options.puzzles is None:
+        raise InputError("--model and --puzzles are needed, except with --status")
+    puzzles = load_puzzles(options.puzzles)
+    settings: dict[str, Any] = {
+        "puzzle_set": options.puzzle_set or options.puzzles.stem,
+        "rope": options.rope,
+        "max_batch_tokens": options.batch_tokens,
+        "scores": options.scores,
+    }
+    shown: dict[str, Any] = {
+        "show_progress": not options.quiet,
+        "with_texts": not options.without_texts,
+    }
+    shown |= {"lens": options.lens, "log": options.log}
+    if options.engine == "ray":
+        run_id = _precompute_by_ray(options, puzzles, settings, shown)
+    else:
+        lm, template = _load(options)
+        if options.verify:
+            _verify(lm, template, options, puzzles, settings)
+            return
+        from qkcore.scoring.precompute import precompute as run
+
+        run_id = run(
+            lm,
+            puzzles,
+            options.store,
+            template=template,
+            engine=options.engine,
+            **settings,
+            **shown,
+        )
+    if os.environ.get("RANK", "0") == "0":  # torchrun's other processes say nothing
+        print(f"{options.store}: run {run_id}, {len(puzzles):,} puzzles")
+
+
+def _precompute_by_ray(
+    options: Namespace, puzzles: list[Puzzle], settings: dict[str, Any], shown: dict[str, Any]
+) -> str:
+    """`precompute` by Ray's actors, which load the model themselves."""
+    from qkcore.scoring.on_ray import ray_engine
+    from qkcore.scoring.precompute import precompute_by
+    from qkcore.scoring.recipe import Recipe
+
+    device = options.device or ("auto" if options.gpus_per_model > 1 else None)
+    recipe = Recipe(
+        options.model, options.dtype, device, options.quantize, options.template, options.chat
     )
-    print(f"{options.store}: run {run_id}, {len(puzzles):,} puzzles")
+    with ray_engine(
+        recipe,
+        puzzles,
+        settings,
+        address=options.address,
+        n_workers=options.workers,
+        gpus_per_model=options.gpus_per_model,
+    ) as engine:
+        return precompute_by(engine, puzzles, options.store, **shown)
+
+
+def _verify(
+    lm: "CausalLM",
+    template: "Template | None",
+    options: Namespace,
+    puzzles: list[Puzzle],
+    settings: dict[str, Any],
+) -> None:
+    """Say whether what is kept of a run is whole, and is what the model says again."""
+    from qkcore.scoring.scorer import Scorer
+    from qkcore.scoring.verify import verified
+
+    worker = Scorer(lm, puzzles, template=template, **settings)
+    for line in verified(worker, puzzles, options.store, options.sample):
+        print(line)
 
 
 def ablate(options: Namespace) -> None:
@@ -135,8 +197,11 @@ def ablate(options: Namespace) -> None:
         limit=options.limit,
         max_batch_tokens=options.batch_tokens,
         show_progress=not options.quiet,
+        engine=options.engine,
+        log=options.log,
     )
-    print(f"{options.store}: run {run_id}, heads switched off ({options.kind})")
+    if os.environ.get("RANK", "0") == "0":
+        print(f"{options.store}: run {run_id}, heads switched off ({options.kind})")
 
 
 def migrate(options: Namespace) -> None:

@@ -25,6 +25,8 @@ LONGEST = (
     "tests/attention/test_real_model.py",
     "tests/test_front_door.py",
     "tests/attention/test_gguf_cache.py",
+    "tests/scoring/test_shards.py",
+    "tests/scoring/test_engines.py",
     "tests/scoring/test_precompute.py",
     "tests/attention/test_coverage.py",
     "tests/attention/test_switching.py",

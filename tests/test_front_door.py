@@ -142,7 +142,7 @@ def model_files() -> list[Path]:
 EXTRAS = PROJECT["optional-dependencies"]
 REQUIREMENTS = [
     ("requirements.txt", PROJECT["dependencies"]),
-    ("tests/requirements.txt", EXTRAS["dev"] + EXTRAS["quantize"]),
+    ("tests/requirements.txt", EXTRAS["dev"] + EXTRAS["cluster"] + EXTRAS["quantize"]),
 ]
 
 

@@ -1,10 +1,13 @@
 """Finished chunks of a run, as Parquet files that are either whole or not there.
 
 A part holds the scores of a fixed slice of the puzzle set. Writing under a temporary name and
-renaming makes a part's existence mean that it is done, whoever wrote it. (Parquet through pyarrow,
-which Streamlit brings along.)
+renaming makes a part's existence mean that it is done, whoever wrote it; a hash of what is in it,
+and the name of the folder it was written for, tell a damaged or a foreign one. (Parquet through
+pyarrow, which Streamlit brings along.)
 """
 
+import hashlib
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,17 +47,57 @@ def n_parts(n_puzzles: int) -> int:
 
 
 def write_part(path: Path, part: Part) -> None:
-    """Write a part: `score_rows`, lens (of all layers) where it has one, and the seconds."""
+    """Write a part: `score_rows`, lens (of all layers) where it has one, and the seconds.
+
+    What it holds is on the disk when the call returns. Nothing is left behind when it fails.
+
+    Raises:
+        OSError: when it cannot be written.
+    """
     table = score_rows(part.puzzle_ids, part.qk, part.logits)
     if part.lens is not None:
         table = table.append_column("lens", _lists(part.lens, part.logits))
-    table = table.replace_schema_metadata({"seconds": repr(part.seconds)})
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    with temporary.open("wb") as file:
-        pq.write_table(table, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    metadata = {"seconds": repr(part.seconds), "sha256": content_sha256(table)}
+    table = table.replace_schema_metadata(metadata | {"folder": path.parent.name})
+    # Two machines may have processes of one number.
+    temporary = path.with_suffix(f".{os.uname().nodename}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            pq.write_table(table, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    keep_names(path.parent)
+
+
+def keep_names(folder: Path) -> None:
+    """Have the names of a folder's files written to the disk, as fsync does with their contents."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def content_sha256(table: pa.Table) -> str:
+    """The hash of a part's columns, as values: not of its seconds, nor of how Parquet keeps them.
+
+    So parts with the same scores have the same hash, whoever scored them and however long it took.
+    """
+    digest = hashlib.sha256()
+    for name in table.column_names:
+        column = table[name].combine_chunks()
+        digest.update(f"{name} {len(column)} ".encode())
+        if pa.types.is_string(column.type):
+            digest.update(json.dumps(column.to_pylist()).encode())
+        else:
+            values = column.flatten() if pa.types.is_list(column.type) else column
+            digest.update(f"{values.type} {len(values)} ".encode())
+            digest.update(values.to_numpy(zero_copy_only=False).tobytes())
+    return digest.hexdigest()
 
 
 def score_rows(puzzle_ids: Sequence[str], qk: np.ndarray, logits: np.ndarray) -> pa.Table:
@@ -88,9 +131,13 @@ def read_part(path: Path) -> Part:
     """Read a part back.
 
     Raises:
-        OSError, pyarrow.ArrowException: when it is missing or damaged.
+        OSError, pyarrow.ArrowException, KeyError: when it is missing or damaged, or no part.
     """
-    table = pq.read_table(path)
+    return _part_of(pq.read_table(path))
+
+
+def _part_of(table: pa.Table) -> Part:
+    """What a part's table says."""
     ids = table["puzzle_id"].to_pylist()
     candidate = table["candidate"].to_numpy()
     order = {puzzle_id: index for index, puzzle_id in enumerate(dict.fromkeys(ids))}
@@ -111,12 +158,34 @@ def read_part(path: Path) -> Part:
 
 
 def is_done(path: Path, puzzle_ids: Sequence[str], with_lens: bool = False) -> bool:
-    """Whether a whole part for exactly these puzzles lies at the path, with a lens if asked for.
+    """Whether a whole part for exactly these puzzles lies at the path, with a lens if asked for."""
+    return isinstance(checked(path, puzzle_ids, with_lens), Part)
 
-    A damaged one counts as missing.
+
+def checked(path: Path, puzzle_ids: Sequence[str] | None, with_lens: bool = False) -> Part | str:
+    """The part at the path, or why it will not do.
+
+    Args:
+        path: of the part.
+        puzzle_ids: that it should hold; None: any.
+        with_lens: whether it should have a lens.
+
+    Returns:
+        The part; or what stands after its name in a sentence, "" where there is none.
     """
     try:
-        part = read_part(path)
-        return part.puzzle_ids == tuple(puzzle_ids) and (part.lens is not None or not with_lens)
-    except (OSError, pa.ArrowException):
-        return False
+        table = pq.read_table(path)
+        metadata = table.schema.metadata or {}
+        is_whole = metadata[b"sha256"].decode() == content_sha256(table)
+        part = _part_of(table)
+    except FileNotFoundError:
+        return ""
+    except (OSError, pa.ArrowException, LookupError, ValueError, TypeError, AttributeError):
+        return "is damaged, or no part at all"
+    if not is_whole:
+        return "does not hold what its hash says"
+    if metadata.get(b"folder", b"").decode() != path.parent.name:
+        return "is of another run"
+    if puzzle_ids is not None and part.puzzle_ids != tuple(puzzle_ids):
+        return "holds other puzzles"
+    return "has no lens" if with_lens and part.lens is None else part

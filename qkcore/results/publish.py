@@ -22,7 +22,7 @@ from qkcore.puzzles.puzzle import Puzzle
 from qkcore.puzzles.twin import parent_of
 from qkcore.results import counting, layer_counting
 from qkcore.results.kept import kept, text_of
-from qkcore.results.parts import read_part
+from qkcore.results.parts import keep_names, read_part
 from qkcore.results.reader import StoreError
 from qkcore.results.schema import ADDED, ADDED_TABLES, SCHEMA, SCHEMA_VERSION
 from qkcore.results.store import ResultStore
@@ -237,10 +237,12 @@ def _new_file(path: Path, run: Run) -> Iterator[duckdb.DuckDBPyConnection]:
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A copy of the store to write to, which takes its place if nothing fails."""
-    # What a writer left that was killed; we are the only one.
-    for leftover in path.parent.glob(f".{path.name}.*.tmp*"):
-        leftover.unlink()
+    """A copy of the store to write to, which takes its place if nothing fails.
+
+    Raises:
+        StoreError: when there is no room for it, or it may not be written.
+    """
+    _remove_copies(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         if path.exists():
@@ -249,10 +251,31 @@ def _replacing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
             yield connection
             connection.execute("checkpoint")
         keep_evidence(temporary)
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
         os.replace(temporary, path)
+        keep_names(path.parent)
+    except (duckdb.IOException, duckdb.FatalException, OSError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error).splitlines()[0]
+        raise StoreError(
+            f"{path} could not be written: {why}. It is as it was. Make room (a copy of it is "
+            "written beside it first), or let this user write there, and run the same command again"
+        ) from None
     finally:
         for leftover in (temporary, Path(f"{temporary}.wal")):
             leftover.unlink(missing_ok=True)
+
+
+def _remove_copies(path: Path) -> None:
+    """Take away what a writer left that was killed; to be called by the only one there is."""
+    for leftover in path.parent.glob(f".{path.name}.*.tmp*"):
+        leftover.unlink()
+
+
+def remove_unfinished(path: Path) -> None:
+    """Take away what writers of the store left that were killed."""
+    with _only_writer(path):
+        _remove_copies(path)
 
 
 def complete(path: Path) -> list[str]:

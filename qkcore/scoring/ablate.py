@@ -8,17 +8,15 @@ it was stopped. Knows nothing of what the answers mean.
 import hashlib
 import json
 import re
-import shutil
 import sys
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from tqdm import tqdm
 
 from qkcore import InputError
 from qkcore.asking.prompts import Prompt
@@ -27,14 +25,17 @@ from qkcore.attention.load import CausalLM
 from qkcore.attention.switching import KINDS, Head
 from qkcore.puzzles.puzzle import Puzzle, puzzle_set_sha256
 from qkcore.results.counting import CHUNK
-from qkcore.results.parts import PART_SIZE, Part, is_done, part_path, read_part, write_part
+from qkcore.results.parts import PART_SIZE, Part, read_part
 from qkcore.results.publish import publish_ablations
 from qkcore.results.reader import StoreError
 from qkcore.results.store import ResultStore
+from qkcore.scoring.engines import Engine, engine_of
 from qkcore.scoring.interventions import Interventions, check_heads
-from qkcore.scoring.precompute import Interrupted, only_worker
+from qkcore.scoring.progress import Progress
 from qkcore.scoring.replacing import replacements_of
 from qkcore.scoring.score import budget_for, prompts_of
+from qkcore.scoring.scorer import States
+from qkcore.scoring.shards import Shards, remove
 from qkcore.statistics.control_heads import control_heads
 from qkcore.wording import head_name
 
@@ -66,6 +67,8 @@ def ablate(
     limit: int | None = None,
     max_batch_tokens: int | None = None,
     show_progress: bool = True,
+    engine: str = "local",
+    log: str | Path | None = None,
 ) -> str:
     """Ask a run's test puzzles with heads switched off; returns its run_id.
 
@@ -84,7 +87,9 @@ def ablate(
         template: of the run.
         limit: so many test puzzles at most, in whole groups that are spread evenly over the set.
         max_batch_tokens: padded tokens in one pass.
-        show_progress: whether to show a bar.
+        show_progress: whether to show a bar, or a line a minute where there is no terminal.
+        engine: "local", or "torchrun" to share the work with what torchrun started.
+        log: a file that gets a line of JSON for what happens.
 
     Raises:
         InputError, StoreError, UnsupportedModelError: before anything is computed, where that can
@@ -116,23 +121,27 @@ def ablate(
     settings |= {"version": NUMBERS, "part_size": PART_SIZE}
     key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:8]
     folder = store.with_name(store.name + ".parts") / f"{run_id}-{kind}-{key}"
-    with only_worker(folder):
+    shards = Shards(folder, tuple(one.puzzle.puzzle_id for one in prompts), "answered")
+    layers = {layer for one in sets for layer, _ in one.heads}
+    answerer = _Answerer(prompts, [one.heads for one in sets])
+    with (
+        engine_of(engine, answerer) as crew,
+        shards.held() if crew.is_lead else nullcontext(),
+    ):
         try:
-            layers = {layer for one in sets for layer, _ in one.heads}
             changed = replacements_of(lm, validation, kind, template=template, layers=layers)
-            interventions = Interventions(lm, changed, budget_for(lm, max_batch_tokens))
-            paths = _parts(interventions, prompts, sets, folder, show_progress)
-            logits = _together(paths, places, len(puzzles), len(sets), n_candidates)
+            answerer.asked = Interventions(lm, changed, budget_for(lm, max_batch_tokens))
+            _fill(crew, answerer, shards, show_progress, None if log is None else Path(log))
+            if not crew.is_lead:
+                return run_id
+            logits = _together(shards.paths(), places, len(puzzles), len(sets), n_candidates)
             publish_ablations(store, run_id, _table(kind, sets, logits))
         except KeyboardInterrupt:
-            n_kept = min(len(list(folder.glob("part-*.parquet"))) * PART_SIZE, len(prompts))
-            raise Interrupted(
-                f"stopped; {n_kept:,} of {len(prompts):,} puzzles are answered and kept in "
-                f"{folder}. Run the same command again to go on."
-            ) from None
-        shutil.rmtree(folder)
-    with suppress(OSError):  # not empty: another run's parts are in it
-        folder.parent.rmdir()
+            raise shards.interrupted() from None
+        except Exception as error:
+            shards.note_failure(str(error))
+            raise
+        remove(folder)
     return run_id
 
 
@@ -279,43 +288,48 @@ def _asked(puzzles: Sequence[Puzzle], limit: int | None) -> np.ndarray:
         n -= 1
 
 
-def _parts(
-    interventions: Interventions,
-    prompts: Sequence[Prompt],
-    sets: Sequence[HeadSet],
-    folder: Path,
-    show_progress: bool,
-) -> list[Path]:
-    """Write the parts that are missing; returns where all of them are.
+class _Answerer:
+    """What works on the shards: some puzzles' answers, with each set of heads off."""
 
-    A part is one of scores, with a set of heads where that has a head.
-    """
-    slices = [prompts[start : start + PART_SIZE] for start in range(0, len(prompts), PART_SIZE)]
-    paths = [part_path(folder, index) for index in range(len(slices))]
-    missing = [
-        index
-        for index, part in enumerate(slices)
-        if not is_done(paths[index], [prompt.puzzle.puzzle_id for prompt in part])
-    ]
-    n_done = len(prompts) - sum(len(slices[index]) for index in missing)
-    if n_done:
-        print(f"{n_done:,} of {len(prompts):,} puzzles were answered before; going on.",
-              file=sys.stderr)  # fmt: skip
-    off = [one.heads for one in sets]
-    with tqdm(
-        total=len(prompts) * len(sets),
-        initial=n_done * len(sets),
-        unit="answer",
-        disable=not show_progress,
+    def __init__(self, prompts: Sequence[Prompt], off: Sequence[Sequence[Head]]) -> None:
+        self._prompts, self._off = prompts, off
+        self.asked: Interventions | None = None  # before the first shard
+        self.told: Callable[[int], object] = lambda _: None  # how many more answers there are
+
+    def shard(self, index: int) -> tuple[Part, States]:
+        """One shard's part: one of scores, with a set of heads where that has a head."""
+        if self.asked is None:
+            raise TypeError("no interventions were given")
+        start = time.monotonic()
+        prompts = self._prompts[index * PART_SIZE : (index + 1) * PART_SIZE]
+        answers = self.asked.answers(prompts, self._off, self.told)
+        ids = tuple(prompt.puzzle.puzzle_id for prompt in prompts)
+        return Part(ids, answers.swapaxes(0, 1), answers[0], time.monotonic() - start), {}
+
+    @property
+    def n_sets(self) -> int:
+        """How many answers a puzzle has."""
+        return len(self._off)
+
+
+def _fill(
+    engine: Engine, answerer: _Answerer, shards: Shards, show_progress: bool, log: Path | None
+) -> None:
+    """Write the parts that are missing; at the leader, wait for those of others."""
+    missing = engine.word(shards.missing)
+    n_all = len(shards.puzzle_ids)
+    n_sets = answerer.n_sets
+    n_done = n_all - shards.n_puzzles(missing)
+    is_shown = show_progress and engine.is_lead
+    log = log if engine.is_lead else None
+    with Progress(
+        n_all * n_sets, n_done * n_sets, "answer", is_shown=is_shown, log=log
     ) as progress:
-        for index in missing:
-            start = time.monotonic()
-            part = slices[index]
-            answers = interventions.answers(part, off, progress.update)
-            ids = tuple(prompt.puzzle.puzzle_id for prompt in part)
-            taken = time.monotonic() - start
-            write_part(paths[index], Part(ids, answers.swapaxes(0, 1), answers[0], taken))
-    return paths
+        answerer.told = progress.add
+        for index, part, _ in engine.done(missing, shards.note_failure):
+            shards.write(index, part)
+            progress.event("part", part=index, seconds=round(part.seconds, 3))
+    engine.gathered({})
 
 
 def _together(

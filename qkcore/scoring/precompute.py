@@ -1,48 +1,42 @@
-"""Score a puzzle set into a store, part by part; an interrupted run goes on where it stopped.
+"""Score a puzzle set into a store, shard by shard; an interrupted run goes on where it stopped.
 
 Parts lie in a folder beside the store, named by a hash of everything that changes the numbers, so a
-restart with the same settings finds them and one with others does not. Knows nothing of DuckDB:
-publishing does.
+restart with the same settings finds them and one with others does not. Who works on the shards, and
+where, is the engine's; all else stands here once. Knows nothing of DuckDB: publishing does.
 """
 
-import fcntl
-import hashlib
-import json
-import re
-import shutil
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from tqdm import tqdm
 
 from qkcore import InputError
-from qkcore.asking.prompts import Prompt
-from qkcore.asking.templates import Chat, Template, template_name
+from qkcore.asking.templates import Template
 from qkcore.attention.geometry import UnsupportedModelError
 from qkcore.attention.load import CausalLM
-from qkcore.puzzles.puzzle import Puzzle, PuzzleError, puzzle_set_sha256
+from qkcore.puzzles.puzzle import Puzzle, PuzzleError
 from qkcore.puzzles.twin import parent_of
 from qkcore.results.counting import Answers, halved
-from qkcore.results.parts import PART_SIZE, Part, is_done, part_path, write_part
-from qkcore.results.publish import Run, add_layers, check_accepts, collect, publish
-from qkcore.results.scores import Scores
+from qkcore.results.publish import (
+    add_layers,
+    check_accepts,
+    collect,
+    publish,
+    remove_unfinished,
+)
 from qkcore.results.store import ResultStore
-from qkcore.scoring.layer_reading import LayerReader, layer_reader
-from qkcore.scoring.score import Budget, budget_for, prompts_of, score_prompts
-from qkcore.scoring.worked_example import worked_example
+from qkcore.scoring.engines import Engine, Worker, engine_of
+from qkcore.scoring.progress import Progress, RunningAccuracy
+from qkcore.scoring.scorer import Scorer, States
+from qkcore.scoring.shards import Shards, remove, remove_leftovers
 from qkcore.statistics.probes import probe_answers
 
-# The version that last changed a number: part of a run's name, so that newer ones go on with it.
-NUMBERS = "0.1.0"
-
-
-class Interrupted(InputError):
-    """The run was stopped; the message says what is kept and how to go on."""
+if TYPE_CHECKING:
+    from qkcore.scoring.on_ray import RayEngine
 
 
 def precompute(
@@ -58,6 +52,8 @@ def precompute(
     with_texts: bool = True,
     scores: str = "float32",
     lens: bool = False,
+    engine: str = "local",
+    log: str | Path | None = None,
 ) -> str:
     """Score every puzzle and publish the run; returns its run_id.
 
@@ -69,12 +65,16 @@ def precompute(
     for them, and keeps its scores. A model that has no lens is scored without, and a sentence says
     why.
 
+    The engine "torchrun" shares the work with the other processes that torchrun started, which make
+    the same call; scores are the same bits. A log gets a line of JSON for what happens.
+
     The same call again after an interruption scores only what is missing; after a finished run it
     does nothing.
 
     Raises:
         PuzzleError, StoreError, UnsupportedModelError: before anything is scored, where that can be
             known.
+        InputError: when parts cannot be written, or another worker stopped; likewise.
         Interrupted: on Ctrl-C; finished parts are kept.
 
     >>> import tempfile
@@ -88,166 +88,174 @@ def precompute(
     ...         store.head_accuracy(run, "test").shape
     (32, 11)
     """
-    store = Path(store)
-    settings = _describe(lm, puzzles, puzzle_set, rope, template, scores)
-    check_accepts(store, puzzle_set, settings.puzzle_set_sha256)
     _check_input(puzzles, max_batch_tokens)
-    is_published, has_layers = _published(store, settings.run_id)
-    reader = _reader(lm, puzzles) if lens and not has_layers else None
-    if is_published and reader is None:
-        print(f"{store} holds this run already; nothing to do.", file=sys.stderr)
-        return settings.run_id
-    if is_published:
-        print(f"{store} holds this run without lens; its puzzles are read again.", file=sys.stderr)
-    # Every puzzle is known to fit before the first is scored.
-    prompts = prompts_of(lm, puzzles, template)
-    folder = store.with_name(store.name + ".parts") / settings.run_id
-    with only_worker(folder):
-        try:
-            work = _Work(lm, prompts, rope, budget_for(lm, max_batch_tokens), reader, show_progress)
-            answers = _answers(work, settings, puzzles, folder)
-            if is_published:
-                add_layers(store, settings, answers)
-            else:
-                _publish(work, store, settings, puzzles, answers, with_texts)
-        except KeyboardInterrupt:
-            n_kept = len(list(folder.glob("part-*.parquet"))) * PART_SIZE
-            raise Interrupted(
-                f"stopped; {min(n_kept, len(puzzles)):,} of {len(puzzles):,} puzzles are scored "
-                f"and kept in {folder}. Run the same command again to go on."
-            ) from None
-        shutil.rmtree(folder)
-    with suppress(OSError):  # not empty: another run's parts are in it
-        folder.parent.rmdir()
-    return settings.run_id
+    worker = Scorer(
+        lm,
+        puzzles,
+        puzzle_set=puzzle_set,
+        rope=rope,
+        template=template,
+        max_batch_tokens=max_batch_tokens,
+        scores=scores,
+    )
+    with engine_of(engine, worker) as crew:
+        log = None if log is None else Path(log)
+        job = _Job(crew, worker, puzzles, Path(store), show_progress, log)
+        return job.carried_out(lens, with_texts)
+
+
+def precompute_by(
+    engine: "RayEngine",
+    puzzles: Sequence[Puzzle],
+    store: str | Path,
+    *,
+    show_progress: bool = True,
+    with_texts: bool = True,
+    lens: bool = False,
+    log: Path | None = None,
+) -> str:
+    """`precompute` by an engine whose workers load the model themselves."""
+    _check_input(puzzles, None)
+    job = _Job(engine, engine, puzzles, Path(store), show_progress, log)
+    return job.carried_out(lens, with_texts)
+
+
+def parts_folder(store: Path, run_id: str) -> Path:
+    """Where the parts of a run lie until it is published."""
+    return store.with_name(store.name + ".parts") / run_id
 
 
 @dataclass(frozen=True, slots=True)
-class _Work:
-    """What is to be scored, by which model and how."""
+class _Job:
+    """What is to be done, by whom, and where it goes."""
 
-    lm: CausalLM
-    prompts: list[Prompt]
-    rope: str
-    budget: Budget  # shared by all parts: memory that ran out once is not tried again
-    reader: LayerReader | None  # of lens and states
+    engine: Engine
+    worker: Worker
+    puzzles: Sequence[Puzzle]
+    store: Path
     show_progress: bool
+    log: Path | None
 
-    def scored(self, prompts: Sequence[Prompt]) -> list[Scores]:
-        """The scores of some of the prompts."""
-        return list(
-            score_prompts(
-                self.lm,
-                prompts,
-                rope=self.rope,
-                max_batch_tokens=self.budget,
-                reader=self.reader,
+    def carried_out(self, lens: bool, with_texts: bool) -> str:
+        """Score what is missing and publish; returns the run's id."""
+        run, engine = self.worker.run, self.engine
+        check_accepts(self.store, run.puzzle_set, run.puzzle_set_sha256)
+        folder = parts_folder(self.store, run.run_id)
+        # Asked by one for all: the others may come when the run is published already.
+        is_published, has_layers = engine.word(lambda: _published(self.store, run.run_id))
+        probed = self._probed() if lens and not has_layers else None
+        if is_published and probed is None:
+            if engine.is_lead:
+                remove_leftovers(folder)
+                remove_unfinished(self.store)
+                _say(f"{self.store} holds this run already; nothing to do.")
+            return run.run_id
+        if is_published and engine.is_lead:
+            _say(f"{self.store} holds this run without lens; its puzzles are read again.")
+        self.worker.locate()
+        ids = tuple(puzzle.puzzle_id for puzzle in self.puzzles)
+        shards = Shards(folder, ids, with_lens=probed is not None)
+        with shards.held() if engine.is_lead else nullcontext():
+            try:
+                states = self._scored(shards)
+                if not engine.is_lead:
+                    return run.run_id
+                answers = self._answers(shards, states, probed)
+                if is_published:
+                    add_layers(self.store, run, answers)
+                else:
+                    self._publish(answers, with_texts)
+            except KeyboardInterrupt:
+                raise shards.interrupted() from None
+            except Exception as error:
+                shards.note_failure(str(error))
+                raise
+            remove(folder)
+        return run.run_id
+
+    def _probed(self) -> frozenset[str] | None:
+        """Puzzles that are probed; None, and a sentence, where the model has no lens."""
+        try:
+            return self.worker.read_layers()
+        except UnsupportedModelError as error:
+            if self.engine.is_lead:
+                _say(f"{error}; it is scored without lens and probes.")
+            return None
+
+    def _scored(self, shards: Shards) -> States:
+        """Write the parts that are missing; returns the states that were read on the way."""
+        engine, states = self.engine, States()
+        before = shards.stamps()
+        missing = engine.word(shards.missing)
+        n_all = len(shards.puzzle_ids)
+        n_before = n_all - shards.n_puzzles(missing)
+        with Progress(
+            n_all,
+            n_before,
+            "puzzle",
+            is_shown=self.show_progress and engine.is_lead,
+            log=self.log if engine.is_lead else None,
+            accuracy=RunningAccuracy(self.puzzles, self.worker.run.layers_with_heads),
+        ) as progress:
+
+            def note(why: str, index: int | None) -> None:
+                shards.note_failure(why, index)
+                progress.event("failed", part=index, why=why)
+
+            for index, part, found in engine.done(missing, note):
+                shards.write(index, part)
+                states |= found
+                progress.count(part)
+                if engine.is_alone:
+                    progress.add(len(part.puzzle_ids))
+                else:
+                    progress.reach(n_before + shards.n_new(missing, before))
+                progress.event("part", part=index, seconds=round(part.seconds, 3))
+            states = engine.gathered(states)
+            if engine.is_lead:
+                progress.reach(n_all)
+        return states
+
+    def _answers(self, shards: Shards, states: States, probed: frozenset[str] | None) -> Answers:
+        """What heads and model say, from all parts; with what is read after each layer if asked."""
+        puzzles = self.puzzles
+        answers = collect(self.worker.run, puzzles, shards.paths())
+        if probed is None:
+            return answers
+        if again := probed - set(states):
+            _say(
+                f"{len(again):,} puzzles that were scored before are read again for the probes: "
+                "hidden states are not kept in files."
             )
-        )
+            states |= self.worker.states(again)
+        places = [at for at, one in enumerate(puzzles) if one.puzzle_id in states]
+        kept = [states[puzzles[at].puzzle_id] for at in places]
+        return replace(answers, probes=probe_answers(answers.puzzles, np.array(places), kept))
+
+    def _publish(self, answers: Answers, with_texts: bool) -> None:
+        """Put a run into the store that is not there yet."""
+        run = self.worker.run
+        if run.scores == "float16":
+            answers, effect = halved(answers)
+            _say(f"{effect}.")
+        has_test = any(puzzle.split == "test" for puzzle in self.puzzles)
+        example = None
+        if with_texts and has_test and (best := answers.best_head):
+            example = self.worker.example(*best)
+        publish(self.store, run, self.puzzles, answers, with_texts, example)
 
 
-def _reader(lm: CausalLM, puzzles: Sequence[Puzzle]) -> LayerReader | None:
-    """How the model is read after each layer; None, and a sentence, where that cannot be."""
-    try:
-        return layer_reader(lm, puzzles)
-    except UnsupportedModelError as error:
-        print(f"{error}; it is scored without lens and probes.", file=sys.stderr)
-        return None
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr)
 
 
-def _answers(work: _Work, run: Run, puzzles: Sequence[Puzzle], folder: Path) -> Answers:
-    """What heads and model say, from all parts; with what is read after each layer if asked."""
-    parts, states = _score_parts(work, folder)
-    answers = collect(run, puzzles, parts)
-    if work.reader is None:
-        return answers
-    probed = work.reader.probed
-    again = [one for one in work.prompts if one.puzzle.puzzle_id in probed - set(states)]
-    if again:
-        print(
-            f"{len(again):,} puzzles that were scored before are read again for the probes: hidden "
-            "states are not kept in files.",
-            file=sys.stderr,
-        )
-        for start in range(0, len(again), PART_SIZE):
-            states |= _states(work.scored(again[start : start + PART_SIZE]))
-    places = [at for at, one in enumerate(puzzles) if one.puzzle_id in states]
-    kept = [states[puzzles[at].puzzle_id] for at in places]
-    return replace(answers, probes=probe_answers(answers.puzzles, np.array(places), kept))
-
-
-def _states(scored: Sequence[Scores]) -> dict[str, np.ndarray]:
-    """(layer, dim) states by puzzle, of those that are probed."""
-    return {one.puzzle.puzzle_id: one.states for one in scored if one.states is not None}
-
-
-def _publish(
-    work: _Work,
-    store: Path,
-    run: Run,
-    puzzles: Sequence[Puzzle],
-    answers: Answers,
-    with_texts: bool,
-) -> None:
-    """Put a run into the store that is not there yet."""
-    if run.scores == "float16":
-        answers, effect = halved(answers)
-        print(f"{effect}.", file=sys.stderr)
-    has_test = any(puzzle.split == "test" for puzzle in puzzles)
-    example = None
-    if with_texts and has_test and (best := answers.best_head):
-        example = worked_example(work.lm, work.prompts, *best, work.rope)
-    publish(store, run, puzzles, answers, with_texts, example)
-
-
-def _describe(
-    lm: CausalLM,
-    puzzles: Sequence[Puzzle],
-    puzzle_set: str,
-    rope: str,
-    template: Template | None,
-    scores: str,
-) -> Run:
-    decisive = {
-        "model_revision": lm.revision,
-        "dtype": lm.dtype,
-        "puzzle_set_sha256": puzzle_set_sha256(puzzles),
-        "rope": rope,
-        "template": template_name(template),
-    }
-    names = {
-        "model": lm.name,
-        "puzzle_set": puzzle_set,
-        "version": NUMBERS,
-        "part_size": PART_SIZE,
-    }
-    if scores != "float32":
-        names["scores"] = scores
-    # A chat's words may lie in a file outside of the revision, or hold a date.
-    if isinstance(template, Chat) and puzzles:
-        text = template.prompt_text(lm.tokenizer, puzzles[0]).text
-        names["chat"] = f"{lm.tokenizer.chat_template} {text}"
-    key = hashlib.sha256(json.dumps(decisive | names, sort_keys=True).encode()).hexdigest()[:8]
-    slug = re.sub(r"[^A-Za-z0-9.]+", "-", f"{lm.name} {puzzle_set} {rope}").strip("-.").lower()
-    return Run(
-        run_id=f"{slug[:80]}-{key}",
-        model=lm.name,
-        puzzle_set=puzzle_set,
-        n_layers=lm.geometry.n_layers,
-        n_heads=lm.geometry.n_heads,
-        n_kv_heads=lm.geometry.n_kv_heads,
-        scores=scores,
-        head_layers=lm.geometry.head_layers if lm.geometry.has_absent_layers else None,
-        **decisive,
-    )
-
-
-def _published(store: Path, run_id: str) -> tuple[bool, bool]:
-    """Whether the store holds the run, and whether with what was read after each layer."""
+def _published(store: Path, run_id: str) -> list[int]:
+    """(1 or 0) whether the store holds the run, and whether with what is read after each layer."""
     if not store.exists():
-        return False, False
+        return [0, 0]
     with ResultStore.open(store) as opened:
-        return run_id in set(opened.runs()["run_id"]), opened.has_layers(run_id)
+        is_there = run_id in set(opened.runs()["run_id"])
+        return [int(is_there), int(is_there and opened.has_layers(run_id))]
 
 
 def _check_input(puzzles: Sequence[Puzzle], max_batch_tokens: int | None) -> None:
@@ -260,69 +268,3 @@ def _check_input(puzzles: Sequence[Puzzle], max_batch_tokens: int | None) -> Non
                 f"puzzle {puzzle.puzzle_id!r} has no answer, so nothing can be counted right; give "
                 "its answer or leave it out"
             )
-
-
-@contextmanager
-def only_worker(folder: Path) -> Iterator[None]:
-    """Hold the run's folder; a second process on the same run is turned away."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise InputError(
-                f"another process is scoring this run in {folder}; wait for it, or stop it"
-            ) from None
-        yield
-
-
-def _score_parts(work: _Work, folder: Path) -> tuple[list[Path], dict[str, np.ndarray]]:
-    """Write the parts that are missing.
-
-    Returns:
-        Where all of them are, and by puzzle the states that were read on the way.
-    """
-    prompts, with_lens = work.prompts, work.reader is not None
-    starts = range(0, len(prompts), PART_SIZE)
-    slices = [prompts[start : start + PART_SIZE] for start in starts]
-    paths = [part_path(folder, index) for index in range(len(slices))]
-    missing = [
-        index
-        for index, part in enumerate(slices)
-        if not is_done(paths[index], [prompt.puzzle.puzzle_id for prompt in part], with_lens)
-    ]
-    n_all = len(prompts)
-    n_done = n_all - sum(len(slices[index]) for index in missing)
-    if n_done:
-        print(f"{n_done:,} of {n_all:,} puzzles were scored before; going on.", file=sys.stderr)
-    states: dict[str, np.ndarray] = {}
-    is_quiet = not work.show_progress
-    with tqdm(total=n_all, initial=n_done, unit="puzzle", disable=is_quiet) as progress:
-        for index in missing:
-            start = time.monotonic()
-            scores = work.scored(slices[index])
-            write_part(paths[index], part_of(scores, time.monotonic() - start))
-            states |= _states(scores)
-            progress.update(len(scores))
-    return paths, states
-
-
-def part_of(scores: Sequence[Scores], seconds: float) -> Part:
-    """Scores of puzzles as the arrays that a part holds; candidates that a puzzle lacks are NaN."""
-    lenses = [one.lens for one in scores if one.lens is not None]
-    return Part(
-        tuple(one.puzzle.puzzle_id for one in scores),
-        _filled([one.qk.reshape(-1, len(one.logits)) for one in scores]),
-        _filled([one.logits[None] for one in scores])[:, 0],
-        seconds,
-        _filled(lenses) if len(lenses) == len(scores) else None,
-    )
-
-
-def _filled(found: Sequence[np.ndarray]) -> np.ndarray:
-    """(puzzle, ..., candidate) float32 from (..., candidate) of each puzzle, filled up with NaN."""
-    most = max(one.shape[1] for one in found)
-    filled = np.full((len(found), len(found[0]), most), np.nan, dtype=np.float32)
-    for row, one in zip(filled, found, strict=True):
-        row[:, : one.shape[1]] = one
-    return filled

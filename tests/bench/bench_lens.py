@@ -23,8 +23,8 @@ from qkcore.puzzles.puzzle import Puzzle
 from qkcore.results.counting import answers_of
 from qkcore.results.scores import Scores
 from qkcore.scoring.layer_reading import layer_reader
-from qkcore.scoring.precompute import part_of
 from qkcore.scoring.score import prompts_of, score_prompts
+from qkcore.scoring.scorer import part_of
 from qkcore.statistics.probes import probe_answers
 from tests.bench.bench_batches import sets_of
 

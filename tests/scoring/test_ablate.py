@@ -16,9 +16,10 @@ from qkcore.results.store import ResultStore
 from qkcore.scoring import ablate as module
 from qkcore.scoring.ablate import ablate, named_heads
 from qkcore.scoring.interventions import Interventions
-from qkcore.scoring.precompute import Interrupted, precompute
+from qkcore.scoring.precompute import precompute
 from qkcore.scoring.replacing import replacements_of
 from qkcore.scoring.score import prompts_of
+from qkcore.scoring.shards import Interrupted
 from qkcore.sharing.excerpt import copy_runs
 from tests.scoring.hand_built import BACKUP, READER, built, puzzles
 from tests.tiny import close

@@ -11,7 +11,7 @@ from qkcore.attention.load import load_model, vouch_for
 from qkcore.results.parts import PART_SIZE, is_done, part_path, read_part
 from qkcore.results.raw import lens_logits, model_logits, probe_choices
 from qkcore.results.store import ResultStore
-from qkcore.scoring import layer_reading, precompute
+from qkcore.scoring import layer_reading, precompute, scorer, shards
 from qkcore.scoring.layer_reading import layer_reader, probed
 from qkcore.scoring.score import prompts_of, score_prompts
 from tests.attention.architectures import DIFFERING, SUPPORTED, made
@@ -133,8 +133,8 @@ def test_a_resumed_run_reads_states_again_says_so_and_ends_like_one_that_was_not
             raise KeyboardInterrupt
         return score_prompts(lm, part, **options)
 
-    monkeypatch.setattr(precompute, "score_prompts", interrupted)
-    with pytest.raises(precompute.Interrupted):
+    monkeypatch.setattr(scorer, "score_prompts", interrupted)
+    with pytest.raises(shards.Interrupted):
         run(lm, path, n)
     (folder,) = (tmp_path / "s.duckdb.parts").iterdir()
     part = read_part(part_path(folder, 0))
@@ -154,19 +154,19 @@ def test_a_resumed_run_reads_states_again_says_so_and_ends_like_one_that_was_not
 def test_parts_without_lens_do_not_do_for_a_run_with(lm, tmp_path):
     scores = list(score_prompts(lm, prompts_of(lm, several(2))))
     path = part_path(tmp_path, 0)
-    precompute.write_part(path, precompute.part_of(scores, 1.0))
+    shards.write_part(path, scorer.part_of(scores, 1.0))
     assert is_done(path, ["p0", "p1"])
     assert not is_done(path, ["p0", "p1"], with_lens=True)
 
 
 def test_nothing_of_a_hidden_state_is_in_a_file(lm, tmp_path, monkeypatch):
     monkeypatch.setattr(precompute, "publish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(precompute.Interrupted):
+    with pytest.raises(shards.Interrupted):
         run(lm, tmp_path / "s.duckdb")
     (scores, *_) = score_prompts(
         lm, prompts_of(lm, several(6)), reader=layer_reader(lm, several(6))
     )
-    files = [file for file in tmp_path.rglob("*") if file.is_file() and file.name != "lock"]
+    files = [file for file in tmp_path.rglob("*") if file.is_file() and file.suffix == ".parquet"]
     assert files
     for file in files:
         content = file.read_bytes()

@@ -15,7 +15,7 @@ from qkcore.puzzles.puzzle import PuzzleError, save_puzzles
 from qkcore.results.answers import head_scores
 from qkcore.results.parts import PART_SIZE, part_path
 from qkcore.results.store import ResultStore
-from qkcore.scoring import precompute
+from qkcore.scoring import precompute, scorer, shards
 from qkcore.scoring.score import score_prompts, score_puzzle
 from tests import ROOT
 from tests.tiny import puzzle
@@ -146,9 +146,9 @@ def test_a_run_goes_on_where_it_was_interrupted(lm, tmp_path, monkeypatch):
             raise KeyboardInterrupt
         return score_prompts(lm, part, **options)
 
-    monkeypatch.setattr(precompute, "score_prompts", interrupted_in_the_third_part)
+    monkeypatch.setattr(scorer, "score_prompts", interrupted_in_the_third_part)
     with pytest.raises(
-        precompute.Interrupted,
+        shards.Interrupted,
         match=rf"{2 * PART_SIZE} of {len(puzzles)} puzzles .* kept .*same command",
     ):
         precompute.precompute(
@@ -167,7 +167,7 @@ def test_a_run_goes_on_where_it_was_interrupted(lm, tmp_path, monkeypatch):
 
 def test_a_damaged_part_is_scored_again(lm, tmp_path, monkeypatch):
     monkeypatch.setattr(precompute, "publish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(precompute.Interrupted):
+    with pytest.raises(shards.Interrupted):
         precompute.precompute(
             lm, several(4), tmp_path / "s.duckdb", puzzle_set="four", show_progress=False
         )
@@ -184,7 +184,7 @@ def test_a_finished_run_is_not_scored_again(lm, tmp_path, monkeypatch):
     first = precompute.precompute(
         lm, several(2), tmp_path / "s.duckdb", puzzle_set="two", show_progress=False
     )
-    monkeypatch.setattr(precompute, "score_prompts", None)
+    monkeypatch.setattr(scorer, "score_prompts", None)
     assert (
         precompute.precompute(
             lm, several(2), tmp_path / "s.duckdb", puzzle_set="two", show_progress=False
@@ -226,16 +226,16 @@ WAITING = """
 import signal, sys, time
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from qkcore.__main__ import main
-from qkcore.scoring import precompute
-write_part = precompute.write_part
+from qkcore.scoring import shards
+write_part = shards.write_part
 
 def write_and_wait(path, part):
     write_part(path, part)
-    if path == precompute.part_path(path.parent, 1):
+    if path == shards.part_path(path.parent, 1):
         print("waiting", flush=True)
         time.sleep(600)
 
-precompute.write_part = write_and_wait
+shards.write_part = write_and_wait
 sys.exit(main())
 """
 
@@ -282,11 +282,14 @@ def test_ctrl_c_says_how_to_go_on(stopped_run, tmp_path):
     assert not (tmp_path / "many.duckdb").exists()
 
 
-def test_the_progress_bar_shows_puzzles_per_second_and_time_left(tiny_folder, tmp_path, capsys):
+def test_progress_says_how_fast_it_goes_and_what_is_right_so_far(tiny_folder, tmp_path, capsys):
     save_puzzles(several(PART_SIZE), tmp_path / "p.jsonl")
     arguments = ["--model", str(tiny_folder), "--puzzles", str(tmp_path / "p.jsonl")]
     assert main(["precompute", *arguments, "--store", str(tmp_path / "p.duckdb")]) == 0
     printed = capsys.readouterr()
-    assert f"{PART_SIZE}/{PART_SIZE}" in printed.err
-    assert "puzzle/s" in printed.err
+    assert re.search(
+        rf"{PART_SIZE} of {PART_SIZE} puzzles, [\d.]+ a second, 0 s left; best head so far "
+        rf"L\d H\d [\d.]+%, model [\d.]+% \(n = {PART_SIZE // 2} validation\)",
+        printed.err,
+    )
     assert "run tiny-qwen3-p-pre-" in printed.out

@@ -1,0 +1,223 @@
+"""The one unit of work: a shard is a slice of puzzles, and gives one part in a folder, or nothing.
+
+Says which shards are left, keeps the folder to one job at a time, writes parts and takes the folder
+away in the end. Scoring, lens and ablation share it. Knows nothing of models, of stores, or of who
+works on the shards.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from qkcore import InputError
+from qkcore.results.parts import PART_SIZE, Part, checked, part_path, write_part
+
+JOB, FAILED, LOCK = "job.json", "failed.jsonl", "lock"  # files beside the parts
+
+
+class Interrupted(InputError):
+    """The run was stopped; the message says what is kept and how to go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shards:
+    """What is to be done, and where its parts lie."""
+
+    folder: Path
+    puzzle_ids: tuple[str, ...]  # of all puzzles, in order
+    verb: str = "scored"  # what is done to a puzzle
+    with_lens: bool = False  # whether a part has to have one
+
+    def __len__(self) -> int:
+        """How many shards there are."""
+        return -(-len(self.puzzle_ids) // PART_SIZE)
+
+    def rows(self, index: int) -> slice:
+        """Which puzzles a shard is about."""
+        return slice(index * PART_SIZE, (index + 1) * PART_SIZE)
+
+    def n_puzzles(self, indices: Sequence[int]) -> int:
+        """How many puzzles some shards have."""
+        return sum(len(self.puzzle_ids[self.rows(index)]) for index in indices)
+
+    def paths(self) -> list[Path]:
+        """Where each shard's part is, or will be."""
+        return [part_path(self.folder, index) for index in range(len(self))]
+
+    def checked(self, index: int) -> Part | str:
+        """A shard's part, or why there is none; see `parts.checked`."""
+        return checked(
+            part_path(self.folder, index), self.puzzle_ids[self.rows(index)], self.with_lens
+        )
+
+    def missing(self) -> list[int]:
+        """The shards without a whole part of their own; a part that will not do is named."""
+        found = []
+        for index, path in enumerate(self.paths()):
+            part = self.checked(index)
+            if isinstance(part, str):
+                found.append(index)
+                if part:
+                    print(f"{path} {part}; its puzzles are {self.verb} again.", file=sys.stderr)
+        n_all = len(self.puzzle_ids)
+        if n_done := n_all - self.n_puzzles(found):
+            print(f"{n_done:,} of {n_all:,} puzzles were {self.verb} before; going on.",
+                  file=sys.stderr)  # fmt: skip
+        return found
+
+    def stamps(self) -> list[tuple[int, int] | None]:
+        """What tells each part's file from one that comes later; None where there is none."""
+        found: list[tuple[int, int] | None] = []
+        for path in self.paths():
+            try:
+                status = path.stat()
+            except FileNotFoundError:
+                found.append(None)
+            else:
+                found.append((status.st_ino, status.st_mtime_ns))
+        return found
+
+    def n_new(self, missing: Sequence[int], before: Sequence[tuple[int, int] | None]) -> int:
+        """How many puzzles of the missing shards have a part that was not there before."""
+        now = self.stamps()
+        return self.n_puzzles([index for index in missing if now[index] != before[index]])
+
+    def write(self, index: int, part: Part) -> None:
+        """Write a shard's part.
+
+        Raises:
+            InputError: when there is no room for it, or it may not be written.
+        """
+        try:
+            write_part(part_path(self.folder, index), part)
+        except OSError as error:
+            raise InputError(
+                f"a part could not be written to {self.folder}: {error.strerror or error}. "
+                f"{self.kept()} Make room, or let this user write there, and run the same command "
+                "again to go on."
+            ) from None
+
+    def kept(self) -> str:
+        """How much is done and kept, as a sentence. Parts are counted, not read."""
+        there = [index for index, path in enumerate(self.paths()) if path.exists()]
+        return (
+            f"{self.n_puzzles(there):,} of {len(self.puzzle_ids):,} puzzles are {self.verb} "
+            f"and kept in {self.folder}."
+        )
+
+    def interrupted(self) -> Interrupted:
+        """What to raise when the job is stopped."""
+        return Interrupted(f"stopped; {self.kept()} Run the same command again to go on.")
+
+    def note_failure(self, why: str, index: int | None = None) -> None:
+        """Keep why something failed, for `--status`; said nowhere when it cannot be kept."""
+        row = {"time": time.time(), "part": index, "why": why}
+        with suppress(OSError), (self.folder / FAILED).open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the folder: a second job on the same parts is turned away.
+
+        Raises:
+            InputError: when another job holds it, or nothing can be written there.
+        """
+        try:
+            with only_worker(self.folder):
+                for leftover in self.folder.glob("*.tmp"):  # of workers that were killed
+                    leftover.unlink(missing_ok=True)
+                self._note_job()
+                yield
+        except OSError as error:
+            if not str(error.filename).startswith(str(self.folder.parent)):
+                raise
+            raise InputError(
+                f"{self.folder}: {error.strerror}. Parts of a run are kept beside its store; give "
+                "the store a folder that can be written to, with room in it"
+            ) from None
+
+    def _note_job(self) -> None:
+        row = {
+            "verb": self.verb,
+            "n_puzzles": len(self.puzzle_ids),
+            "started": time.time(),
+            "process": os.getpid(),
+        }
+        (self.folder / JOB).write_text(json.dumps(row))
+
+
+@contextmanager
+def only_worker(folder: Path) -> Iterator[None]:
+    """Hold the run's folder, which is made; a second process on the same run is turned away."""
+    while (lock := _locked(folder)) is None:
+        pass
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+def _locked(folder: Path) -> int | None:
+    """The folder's lock, held; None when another took the folder away in this very moment."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise InputError(
+            f"another process is scoring this run in {folder}; wait for it, or stop it"
+        ) from None
+    with suppress(FileNotFoundError):
+        if os.fstat(lock).st_ino == (folder / LOCK).stat().st_ino:
+            return lock
+    os.close(lock)
+    return None
+
+
+def is_held(folder: Path) -> bool:
+    """Whether a job is at work in the folder."""
+    try:
+        lock = os.open(folder / LOCK, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
+def remove(folder: Path) -> None:
+    """Take a finished run's folder away, and the one around it if it was the last.
+
+    The lock goes last: until then nobody else can begin there.
+    """
+    for path in folder.iterdir():
+        if path.name != LOCK:
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    (folder / LOCK).unlink(missing_ok=True)
+    for one in (folder, folder.parent):
+        with suppress(OSError):  # not empty: somebody else's parts are in it
+            one.rmdir()
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Take away what a job left that was killed after its run was published."""
+    if folder.is_dir():
+        with suppress(InputError), only_worker(folder):
+            remove(folder)
+    with suppress(OSError):
+        folder.parent.rmdir()

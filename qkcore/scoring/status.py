@@ -1,0 +1,108 @@
+"""How far unfinished runs are: done, left, speed, time to go, and what failed.
+
+Reads the names and times of files only, so it is quick, needs no model and disturbs nobody; whether
+parts are whole is `verify`'s to say.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from qkcore.results.parts import PART_SIZE, n_parts
+from qkcore.results.store import ResultStore
+from qkcore.scoring.progress import RECENT, in_words
+from qkcore.scoring.shards import FAILED, JOB, is_held
+
+MOST_FAILURES = 5  # that are listed, the last ones
+
+
+def status(store: Path) -> list[str]:
+    """What to say of every run whose parts lie beside the store, and how many are finished.
+
+    Raises:
+        StoreError: when the store is there and cannot be read.
+    """
+    n_runs = 0
+    if store.exists():
+        with ResultStore.open(store) as opened:
+            n_runs = len(opened.runs())
+    runs = f"{n_runs:,} finished {'run' if n_runs == 1 else 'runs'}"
+    around = store.with_name(store.name + ".parts")
+    folders = sorted(one for one in around.iterdir() if one.is_dir()) if around.is_dir() else []
+    if not folders:
+        return [f"{store}: {runs}, none unfinished"]
+    lines = [f"{store}: {runs}, {len(folders):,} unfinished"]
+    for folder in folders:
+        lines += _of(folder)
+    return lines
+
+
+def _of(folder: Path) -> list[str]:
+    """What to say of one run."""
+    job = _job(folder)
+    if job is None:
+        return [f"{folder.name}: nothing is known of it; the command that began it goes on with it"]
+    n_all = int(job["n_puzzles"])
+    times = _times(folder, n_parts(n_all))
+    n_done = min(len(times) * PART_SIZE, n_all)
+    state = "running" if is_held(folder) else "stopped"
+    line = f"{folder.name}: {state}, {n_done:,} of {n_all:,} puzzles {job['verb']}"
+    if n_done < n_all:
+        line += f", {n_all - n_done:,} left"
+    if speed := _speed(times):
+        line += f", {speed:.1f} a second, {in_words((n_all - n_done) / speed)} to go"
+    if state == "stopped":
+        line += "; the command that began it goes on with it"
+    failures = _failures(folder)
+    shown = [f"  failed: {one}" for one in failures[-MOST_FAILURES:]]
+    if len(failures) > MOST_FAILURES:
+        shown.insert(0, f"  {len(failures):,} failures; the last {MOST_FAILURES}:")
+    return [line, *shown]
+
+
+def _job(folder: Path) -> dict[str, Any] | None:
+    try:
+        row: dict[str, Any] = json.loads((folder / JOB).read_text())
+    except (OSError, ValueError):
+        return None
+    return row
+
+
+def _times(folder: Path, n_most: int) -> list[float]:
+    """When each part was done, in order, in seconds."""
+    found = []
+    for path in sorted(folder.glob("part-*.parquet"))[:n_most]:
+        try:
+            found.append(path.stat().st_mtime)
+        except FileNotFoundError:  # just published
+            continue
+    return sorted(found)
+
+
+def _speed(times: list[float]) -> float:
+    """Puzzles a second between the parts of the last minutes of work; 0 where nobody knows.
+
+    >>> _speed([0.0, 5_000.0, 5_002.0, 5_004.0])
+    32.0
+    """
+    recent = [one for one in times if one >= times[-1] - RECENT]
+    if len(recent) < 2 or recent[-1] == recent[0]:
+        return 0.0
+    return (len(recent) - 1) * PART_SIZE / (recent[-1] - recent[0])
+
+
+def _failures(folder: Path) -> list[str]:
+    """What failed and why, oldest first."""
+    try:
+        lines = (folder / FAILED).read_text().splitlines()
+    except OSError:
+        return []
+    found = []
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except ValueError:  # a line that was cut off
+            continue
+        part = "" if row.get("part") is None else f"part {row['part']}: "
+        found.append(f"{part}{row.get('why')}")
+    return found
