@@ -159,7 +159,7 @@ def text_width(text: str, size: float = TYPE) -> float:
     """How wide a text of a sans-serif type is, in points, to about a tenth; never much less.
 
     >>> round(text_width("Layer"), 1), round(text_width("ill"), 1)
-    (20.6, 5.8)
+    (21.7, 7.2)
     """
     return size * sum(_width(sign) for sign in text)
 
@@ -177,7 +177,7 @@ def wrapped(text: str, width: float, size: float = TYPE) -> list[str]:
     """A text in lines that are so many points wide; a word that is longer is broken.
 
     >>> wrapped("what is left of it", 40)
-    ['what is left', 'of it']
+    ['what is', 'left of it']
     """
     lines, line = [], ""
     for word in text.split():

@@ -186,7 +186,7 @@ def run_gaps(store: ResultStore) -> pd.DataFrame:
     >>> from qkcore import ResultStore, demo_store, run_gaps
     >>> table = run_gaps(ResultStore.kept(demo_store()))
     >>> len(table), table["puzzle_set"].iloc[0]
-    (14, 'pararule-plus')
+    (18, 'pararule-plus')
     >>> table[["gap", "low", "high"]].iloc[0].astype(float).round(3).tolist()
     [0.38, 0.301, 0.455]
     """

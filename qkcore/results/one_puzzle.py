@@ -75,8 +75,8 @@ def without_rows(
     >>> one = typed_puzzle("Max is a cat. Every cat is kind.", "Max is kind.", answer=0)
     >>> logits = np.array([[2.0, 1.0], [1.0, 1.5], [2.0, 1.0]])
     >>> rows = without_rows(one, [(6, 1), (6, 0)], logits)
-    >>> rows[["who", "name", "answer", "lead", "moved"]].iloc[1].tolist()
-    ['head', 'L6 H1', 'false', -0.5, -1.5]
+    >>> rows["answer"].tolist(), rows["moved"].tolist()
+    (['true', 'false', 'true'], [0.0, -1.5, 0.0])
     """
     said, candidate = choices(logits), puzzle.answer or 0
     names = ["nothing", *(head_name(*head) for head in heads)]
