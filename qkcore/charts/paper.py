@@ -23,7 +23,7 @@ PNG_PPI = 600
 SMALLEST = 20  # square points of a sign in a cell
 FORMATS = ("svg", "pdf", "png")
 
-# Head, model, vote, lens, neither, probe: each is of another lightness, so that they differ in grey.
+# Head, model, vote, lens, neither, probe: each is of another lightness, so they differ in grey.
 CATEGORICAL = ("#b3236f", "#16191f", "#e9a6c6", "#8d7b00", "#e9ebee", "#5aa3d8")
 # From light to dark all along: a scale that is dark at both ends would print chance as the extreme.
 DIVERGING = (
