@@ -107,7 +107,7 @@ def show_runs() -> None:
         f"{run.puzzle_set}{'' if run.rope == 'pre' else f' ({run.rope})'},\n{run.model}: {head}"
         for run, head in named
     ]
-    chart = drawn(gap_chart, table, "run", "Chosen head minus model, points")
+    chart = drawn(gap_chart, table, "run", "Chosen head minus model as it is, points")
     show_chart(
         chart,
         width="stretch",

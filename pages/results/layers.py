@@ -14,6 +14,7 @@ from qkcore.charts.layers import layer_chart, loss_chart
 from qkcore.results.findings import layers_without_heads
 from qkcore.results.layers import layer_curves, lost_on_the_way, passage_of
 from qkcore.results.store import ResultStore
+from qkcore.results.summaries import named_runs
 from qkcore.results.verdicts import parent_run, twin_run
 from qkcore.statistics.passage import (
     Passage,
@@ -38,14 +39,12 @@ def twin_with_layers() -> str | None:
 def show_outcome(passage: Passage) -> None:
     """What the layers add up to, here and on the twin."""
     what, _, why = outcome(passage)[1].partition(": ")
-    st.markdown(f"**{what}:** {why} {whereabouts(passage)}")
-    if passage.loss is not None and passage.is_middle_readable:
-        st.markdown(growth_sentence(passage.growth))
     rule = ask(ResultStore.best_rule, it.run_id, ask(ResultStore.measure, it.run_id))
     beyond = "" if rule is None else beyond_rule_sentence(passage)
-    st.markdown(
-        f"{majority_sentence(it.run_id)} {rule_sentence(it.run_id)} {beyond} {twin_sentence()}"
-    )
+    st.markdown(f"**{what}:** {why} {beyond} {whereabouts(passage)}")
+    if passage.loss is not None and passage.is_middle_readable:
+        st.markdown(growth_sentence(passage.growth))
+    st.markdown(f"{majority_sentence(it.run_id)} {rule_sentence(it.run_id)} {twin_sentence()}")
     st.caption(
         "Above guessing: ahead of chance, of the commonest answer and, for the probe, of its "
         "control, at 5 % over all layers and readings together. "
@@ -55,12 +54,12 @@ def show_outcome(passage: Passage) -> None:
 
 def twin_sentence() -> str:
     """What can be read where no word gives the answer away."""
-    sets = ask(ResultStore.runs).set_index("run_id")["puzzle_set"]
+    sets = ask(named_runs).set_index("run_id")["set_name"]
     if twin := twin_with_layers():
         of_twin = ask(passage_of, twin)
         if of_twin is not None:
             there = whereabouts(of_twin, with_head=False)
-            return f"On the balanced twin, {escaped(sets[twin])}: {there}"
+            return f"On the balanced twin {there[0].lower()}{there[1:]}"
     if ask(twin_run, it.run_id):
         return "The run on this set's balanced twin has no lens; score it with `--lens` too."
     if parent := ask(parent_run, it.run_id):
@@ -111,13 +110,13 @@ def show_layers() -> None:
     if twin is None:
         show_curves(it.run_id, "layers", value, steps)
     else:
-        sets = ask(ResultStore.runs).set_index("run_id")["puzzle_set"]
+        sets = ask(named_runs).set_index("run_id")["set_name"]
         left, right = st.columns(2)
         with left:
             st.markdown(f"**{escaped(sets[it.run_id])}**")
             show_curves(it.run_id, "layers", value, steps)
         with right:
-            st.markdown(f"**{escaped(sets[twin])}, its balanced twin**")
+            st.markdown(f"**{escaped(sets[twin])}**")
             show_curves(twin, "layers-of-the-twin", value, steps)
     st.caption(reading_line(value, "" if twin is None else " of this set"))
 
@@ -190,4 +189,5 @@ elif found is None:
 else:
     show_outcome(found)
     show_layers()
-    show_losses()
+    if found.is_middle_readable:
+        show_losses()

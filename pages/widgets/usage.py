@@ -74,11 +74,15 @@ def _show_chart(it: Chosen, table: pd.DataFrame, kind: str, heads_of: str) -> No
         "of the same layers; the table below has the numbers",
     )
     first = own.iloc[0]
+    draws = ", ".join(
+        f"{n} of {k} {'head' if k == 1 else 'heads'}"
+        for k, n in zip(own["k"], own["n_controls"], strict=True)
+    )
     is_among = any(it.name in heads.split(", ") for heads in own["heads"])
     left_out = "" if is_among else f" {it.name}, {it.how}, is not among them."
     st.caption(
         f"Diamonds: the heads ({WHOSE[heads_of]}) switched off, with 95 % interval; each grey tick "
-        f"is one of {first['n_controls']} draws of as many random heads of the same layers, the "
+        f"is a draw of as many random heads of the same layers ({draws}), the "
         "grey bar their 5th to 95th percentile. Left of zero the model does worse. Where a head is "
         f"off, {INSTEAD[kind]}. {first['n']:,} test puzzles in {first['n_groups']:,} contexts."
         f"{left_out}"

@@ -51,7 +51,10 @@ def _twin_sentence(it: Chosen) -> str:
     """Where the same head was asked what no surface rule can answer."""
     runs = ask(ResultStore.runs).set_index("run_id")["puzzle_set"]
     if twin := ask(twin_run, it.run_id):
-        return f"Last, the same head on the balanced twin of the set, {escaped(runs[twin])}."
+        return (
+            f"Last, the same head on the balanced twin of the set, {escaped(runs[twin])}, beside "
+            "the better of guessing and the model there."
+        )
     if parent := ask(parent_run, it.run_id):
         return (
             f"This set is itself the balanced twin of {escaped(runs[parent])}, on which no surface "

@@ -36,16 +36,19 @@ def layers_section(of: Reported) -> Section | None:
         float(luck),
         title=measure.capitalize(),
     )
-    said = [outcome(passage)[1], whereabouts(passage)]
-    if passage.loss is not None and passage.is_middle_readable:
-        said.append(growth_sentence(passage.growth))
+    said = [outcome(passage)[1]]
     if of.store.best_rule(of.run_id, of.measure) is not None:
         said.append(beyond_rule_sentence(passage))
+    said.append(whereabouts(passage))
+    if passage.loss is not None and passage.is_middle_readable:
+        said.append(growth_sentence(passage.growth))
     twin = twin_run(of.store, of.run_id)
     of_twin = None if twin is None else passage_of(of.store, twin)
     if of_twin is not None:
-        said.append(f"On the balanced twin: {whereabouts(of_twin, with_head=False)}")
-    losses = _losses(lost_on_the_way(of.store, of.run_id))
+        there = whereabouts(of_twin, with_head=False)
+        said.append(f"On the balanced twin {there[0].lower()}{there[1:]}")
+    is_told = passage.is_middle_readable
+    losses = _losses(lost_on_the_way(of.store, of.run_id)) if is_told else []
     return Section("Through the layers", (Text(" ".join(said)), of.figure(chart, CAPTION), *losses))
 
 

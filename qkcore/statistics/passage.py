@@ -63,12 +63,12 @@ def beyond_rule_sentence(passage: Passage) -> str:
     """Whether more is read than the best surface rule knows.
 
     >>> beyond_rule_sentence(Passage(652, 80, 16, 0, True, "L15 H7", 15, 20, True, None, ""))
-    'At no layer is lens or probe ahead of it.'
+    'At no layer is lens or probe ahead of the best surface rule, so what is read may be no more.'
     """
     who = "lens or probe" if passage.has_probe else "the lens"
     if passage.beyond_rule is not None:
-        return f"First at layer {passage.beyond_rule}, {who} is ahead of it."
-    return f"At no layer is {who} ahead of it."
+        return f"First at layer {passage.beyond_rule}, {who} is ahead of the best surface rule."
+    return f"At no layer is {who} ahead of the best surface rule, so what is read may be no more."
 
 
 def growth_sentence(growth: Growth | str) -> str:
@@ -179,8 +179,8 @@ def _shares(passage: Passage, found: Loss) -> str:
     net = gap_text(found.net.value, found.net.low, found.net.high, found.p)
     return (
         f"{lost} of the test puzzles are right by the lens at layer {passage.middle} and wrong in "
-        f"the model's answer, {percent(found.found.value)} the other way round; lost less found is "
-        f"{net}. Right as often but independently, the two would lose {percent(found.by_chance)}."
+        f"the model's answer, both calibrated, {percent(found.found.value)} the other way round; "
+        f"lost less found is {net}."
     )
 
 

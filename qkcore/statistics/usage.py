@@ -202,8 +202,7 @@ def _not_used(switched: Switched) -> str | None:
     first, last = switched.sets[0], switched.sets[-1]
     if not is_idle(first, switched.at_stake):
         return None
-    more = "" if last is first else f" Without {last.heads} it loses {_interval(last.effect.loss)}."
-    return f"Readable but not used: {_lost(switched, first)} {_beside(first)}{more}"
+    return f"Readable but not used: {_lost(switched, first)}{_with_more(switched, last)}"
 
 
 def _by_others(switched: Switched) -> str | None:
@@ -216,8 +215,12 @@ def _by_others(switched: Switched) -> str | None:
 
 def _undecided(switched: Switched) -> str | None:
     """None of these can be said."""
-    first = switched.sets[0]
-    return f"Too little to say: {_lost(switched, first)} {_beside(first)}"
+    first, last = switched.sets[0], switched.sets[-1]
+    return (
+        f"Too little to say: {_lost(switched, first)} {_beside(first)} So it is neither clear that "
+        f"it costs more than any other head, nor that it costs nothing."
+        f"{_with_more(switched, last)}"
+    )
 
 
 RULES: tuple[tuple[str, Callable[[Switched], str | None]], ...] = (
@@ -248,6 +251,17 @@ def _lost(switched: Switched, off: SwitchedOff) -> str:
     )
 
 
+def _with_more(switched: Switched, last: SwitchedOff) -> str:
+    """What happens without more heads, where more were switched off."""
+    if last is switched.sets[0]:
+        return ""
+    effect = last.effect
+    return (
+        f" Without {last.heads} the {switched.measure} changes by {_interval(effect.change)}; "
+        f"{effect.n_as_harmful} of {last.n_controls} draws of random heads cost as much."
+    )
+
+
 def _ends(found: Measured) -> tuple[float, float, float]:
     return found.value, found.low, found.high
 
@@ -273,13 +287,16 @@ def _beside(off: SwitchedOff) -> str:
         effect.n_as_harmful, f"{effect.n_as_harmful} cost"
     )
     rank = f", p = {effect.p:.3f}" if n >= N_CONTROLS else ""
+    by_it = "" if off.logits is None else " by it"
     said = (
-        f"Of {which} {as_much} as much (5th to 95th percentile {_signed(least)} to "
+        f"Of {which} {as_much} as much{by_it} (5th to 95th percentile {_signed(least)} to "
         f"{_signed(most)}{rank})"
     )
+    if off.logits is not None:
+        said += f", and {off.logits.n_as_harmful} by the logit difference"
     if off.nearest is None:
         return f"{said}."
-    return f"{said}; it costs {_interval(off.nearest)} more than the one most like it."
+    return f"{said}; it costs {_interval(off.nearest)} more than the costliest of them."
 
 
 def _interval(found: Measured) -> str:

@@ -120,11 +120,11 @@ def limited_memory(monkeypatch, most_tokens):
     """Let a pass over more tokens than that run out of memory; returns the sizes tried."""
     honest, tried = score.capture, []
 
-    def capture(model, geometry, rows, ropes):
+    def capture(model, geometry, rows, ropes, **more):
         tried.append(rows.tokens.numel())
         if rows.tokens.numel() > most_tokens:
             raise torch.OutOfMemoryError("no more")
-        return honest(model, geometry, rows, ropes)
+        return honest(model, geometry, rows, ropes, **more)
 
     monkeypatch.setattr(score, "capture", capture)
     return tried
@@ -195,7 +195,7 @@ def test_a_puzzle_that_does_not_fit_by_itself_is_refused_in_a_sentence(lm, monke
 
 
 def test_another_error_of_the_model_is_not_taken_for_want_of_memory(lm, monkeypatch):
-    def broken(*_):
+    def broken(*_, **_more):
         raise RuntimeError("shapes differ")
 
     monkeypatch.setattr(score, "capture", broken)

@@ -55,8 +55,8 @@ def test_the_first_sentence_says_what_is_lost_with_its_numbers(twins_path, monke
 def test_the_twin_stands_beside_in_words_and_in_a_chart(twins_path, monkeypatch):
     at = opened(monkeypatch, twins_path, LAYERS, run="run")
     text = said(at)
-    assert "twin\\-set: The lens is above guessing at no layer, the probe at no layer" in text
-    assert "**twin\\-set, its balanced twin**" in text
+    assert "balanced twin the lens is above guessing at no layer, the probe at no layer" in text
+    assert "**run\\-set, twin**" in text
     charts = at.get("vega_lite_chart")
     assert len(charts) == 3  # the set, the twin, and losses by steps
     assert all(len(chart.proto.alt) > 20 for chart in charts)

@@ -84,7 +84,7 @@ def test_a_used_head_is_used_and_an_idle_one_is_not(used, tmp_path):
     with ResultStore.open(ablated_store(tmp_path / "idle.duckdb", "idle")) as store:
         found = usage_of(store, RUN)
     assert found.name == "readable but not used"
-    assert "Without 3 heads it loses" in found.sentence
+    assert "Without 3 heads the AUC changes by" in found.sentence
 
 
 def test_other_ways_and_other_heads_are_asked_by_name(used):

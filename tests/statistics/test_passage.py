@@ -52,7 +52,11 @@ PASSAGE = Passage(
         ({"first_lens": None}, "by a probe only", "nothing that the model could lose"),
         ({"is_middle_readable": False}, "no middle", "at layer 7"),
         ({"middle": None, "loss": None}, "no middle", "none could be chosen"),
-        ({}, "lost on the way", "at layer 7 and wrong in the model's answer, 1.0 % the other way"),
+        (
+            {},
+            "lost on the way",
+            "at layer 7 and wrong in the model's answer, both calibrated, 1.0 % the other way",
+        ),
         ({"loss": loss_of(0.01, 0.2)}, "reached at the end", "−19.0 points"),
         ({"loss": loss_of(0.01, 0.01)}, "kept to the end", "+0.0 points"),
         ({"loss": loss_of(0.2, 0.2, 60)}, "not clear", "cannot be told"),
