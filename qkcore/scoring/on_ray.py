@@ -5,6 +5,7 @@ holds no model: it hands out shards, writes the parts that come back and publish
 actor died goes to another. Workers need the model, not the folder of parts.
 """
 
+import logging
 import os
 import signal
 import sys
@@ -201,7 +202,7 @@ def ray_engine(
             address=address or "local",
             include_dashboard=None if address else False,
             log_to_driver=False,
-            logging_level="ERROR",
+            logging_level=logging.ERROR,
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise InputError(

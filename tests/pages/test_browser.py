@@ -112,6 +112,7 @@ def cell(page, layer, head, n_layers=3, n_heads=4):
     """Where on the screen a cell of the grid is: the axes' own labels give its row and column."""
     chart = page.get_by_test_id("stVegaLiteChart").first
     chart.scroll_into_view_if_needed()
+    chart.locator("svg g.mark-rect path").nth(n_layers * n_heads - 1).wait_for()
     marks = chart.locator("svg g.mark-rect path").all()
     boxes = [mark.bounding_box() for mark in marks[: n_layers * n_heads]]
     boxes.sort(key=lambda box: (-round(box["y"]), box["x"]))  # layer 0 is at the bottom

@@ -113,8 +113,9 @@ def test_long_tables_go_on_with_their_titles_on_the_next_page():
     assert sum(len(re.findall(r"row \d+", text)) for text in texts) == 90
 
 
-def test_every_run_of_the_demo_store_can_be_reported(store):
-    for run_id in store.runs()["run_id"]:
+def test_a_run_of_every_set_can_be_reported(store):
+    runs = store.runs().drop_duplicates("puzzle_set")  # one of each set, twins among them
+    for run_id in runs["run_id"]:
         titles = [section.title for section in report_of(store, run_id, "s").sections]
         assert titles[0] == "Verdict"
         assert titles[-1] == "How to cite"
