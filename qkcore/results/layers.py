@@ -53,18 +53,11 @@ def layer_curves(
         puzzles) and "surface rule" (the best on them). No rows where the run has no lens, or no
         such puzzles.
 
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> from qkcore import ResultStore, bundled_model, generate_puzzles, layer_curves
-    >>> from qkcore import load_model, precompute
-    >>> lm, puzzles = load_model(bundled_model()), generate_puzzles(steps=1, distractors=0, n=40)
-    >>> settings = dict(puzzle_set="forty", lens=True, show_progress=False)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = Path(folder, "results.duckdb")
-    ...     run = precompute(lm, puzzles, path, **settings)
-    ...     with ResultStore.open(path) as store:
-    ...         layer_curves(store, run)["who"].value_counts()[["lens", "probe", "model"]].tolist()
-    [8, 8, 1]
+    >>> from qkcore import ResultStore, demo_store, layer_curves
+    >>> store = ResultStore.kept(demo_store())
+    >>> curves = layer_curves(store, store.runs()["run_id"].iloc[0])
+    >>> curves["who"].value_counts()[["lens", "probe", "model"]].tolist()
+    [30, 30, 1]
     """
     marks = layer_marks(store, run_id)
     rows = np.zeros(0, dtype=int) if marks is None else marks.test(steps)
@@ -95,18 +88,11 @@ def lost_on_the_way(store: ResultStore, run_id: str) -> pd.DataFrame:
         minus found, paired), net_low, net_high, p. No rows without lens, validation or test
         puzzles.
 
-    >>> import tempfile
-    >>> from pathlib import Path
-    >>> from qkcore import ResultStore, bundled_model, generate_puzzles, lost_on_the_way
-    >>> from qkcore import load_model, precompute
-    >>> lm, puzzles = load_model(bundled_model()), generate_puzzles(steps=1, distractors=0, n=40)
-    >>> settings = dict(puzzle_set="forty", lens=True, show_progress=False)
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = Path(folder, "results.duckdb")
-    ...     run = precompute(lm, puzzles, path, **settings)
-    ...     with ResultStore.open(path) as store:
-    ...         lost_on_the_way(store, run)[["n", "lost", "found"]].shape
-    (2, 3)
+    >>> from qkcore import ResultStore, demo_store, lost_on_the_way
+    >>> store = ResultStore.kept(demo_store())
+    >>> losses = lost_on_the_way(store, store.runs()["run_id"].iloc[0])
+    >>> losses["steps"].dropna().tolist(), losses["lost"].round(3).tolist()[0]
+    ([2, 3, 5], 0.291)
     """
     marks = layer_marks(store, run_id)
     middle = None if marks is None else marks.middle()
