@@ -128,7 +128,7 @@ def ablate(
         engine_of(engine, answerer) as crew,
         shards.held() if crew.is_lead else nullcontext(),
     ):
-        try:
+        with shards.watched():
             changed = replacements_of(lm, validation, kind, template=template, layers=layers)
             answerer.asked = Interventions(lm, changed, budget_for(lm, max_batch_tokens))
             _fill(crew, answerer, shards, show_progress, None if log is None else Path(log))
@@ -136,11 +136,6 @@ def ablate(
                 return run_id
             logits = _together(shards.paths(), places, len(puzzles), len(sets), n_candidates)
             publish_ablations(store, run_id, _table(kind, sets, logits))
-        except KeyboardInterrupt:
-            raise shards.interrupted() from None
-        except Exception as error:
-            shards.note_failure(str(error))
-            raise
         remove(folder)
     return run_id
 

@@ -156,7 +156,7 @@ class _Job:
         ids = tuple(puzzle.puzzle_id for puzzle in self.puzzles)
         shards = Shards(folder, ids, with_lens=probed is not None)
         with shards.held() if engine.is_lead else nullcontext():
-            try:
+            with shards.watched():
                 states = self._scored(shards)
                 if not engine.is_lead:
                     return run.run_id
@@ -165,11 +165,6 @@ class _Job:
                     add_layers(self.store, run, answers)
                 else:
                     self._publish(answers, with_texts)
-            except KeyboardInterrupt:
-                raise shards.interrupted() from None
-            except Exception as error:
-                shards.note_failure(str(error))
-                raise
             remove(folder)
         return run.run_id
 

@@ -123,6 +123,21 @@ class Shards:
             file.write(json.dumps(row) + "\n")
 
     @contextmanager
+    def watched(self) -> Iterator[None]:
+        """While open, being stopped is said in a sentence, and any failure is noted.
+
+        Raises:
+            Interrupted: on Ctrl-C; finished parts are kept.
+        """
+        try:
+            yield
+        except KeyboardInterrupt:
+            raise self.interrupted() from None
+        except Exception as error:
+            self.note_failure(str(error))
+            raise
+
+    @contextmanager
     def held(self) -> Iterator[None]:
         """Hold the folder: a second job on the same parts is turned away.
 
