@@ -1,0 +1,249 @@
+"""`precompute` and `ablate`: a model asked a whole puzzle file."""
+
+import argparse
+import os
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qkcore import InputError
+from qkcore.commands.options import Added, engine_options, model_of, model_options
+from qkcore.puzzles.puzzle import Puzzle, load_puzzles
+
+if TYPE_CHECKING:
+    from qkcore.asking.templates import Template
+    from qkcore.attention.load import CausalLM
+
+
+def add_precompute(added: Added) -> None:
+    """Options of `precompute`."""
+    parser = added.add_parser("precompute", help="score a puzzle file into a result store")
+    model_options(parser, is_needed=False)
+    parser.add_argument("--puzzles", type=Path, metavar="FILE.jsonl")
+    parser.add_argument(
+        "--store", type=Path, required=True, metavar="FILE.duckdb", help="made if it does not exist"
+    )
+    parser.add_argument(
+        "--puzzle-set", metavar="NAME", help="its name in the store (default: the file's name)"
+    )
+    parser.add_argument(
+        "--batch-tokens",
+        type=int,
+        default=None,
+        help="padded tokens a pass; less needs less memory (default: what suits the device)",
+    )
+    parser.add_argument(
+        "--without-texts",
+        action="store_true",
+        help="keep ids and scores only, not the puzzles' texts",
+    )
+    parser.add_argument(
+        "--scores",
+        choices=("float32", "float16"),
+        default="float32",
+        help="as what the store keeps raw scores; float16 takes half the room, and what that "
+        "changes is printed",
+    )
+    parser.add_argument(
+        "--lens",
+        action="store_true",
+        help="also read after each layer: the model's answer had it stopped there, and a probe "
+        "(adds them to a run that the store holds without)",
+    )
+    engine_options(parser, ("local", "torchrun", "ray"))
+    parser.add_argument(
+        "--address", metavar="ADDRESS", help="of a Ray cluster, or auto (default: this machine)"
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="Ray: models at once (default: all that fit)",
+    )
+    parser.add_argument(
+        "--gpus-per-model",
+        type=float,
+        default=0,
+        metavar="N",
+        help="Ray: GPUs of each (default 0)",
+    )
+    parser.add_argument(
+        "--status", action="store_true", help="say how far unfinished runs are, and score nothing"
+    )
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="hash a run's parts again, score some again and compare; nothing is changed",
+    )
+    parser.add_argument(
+        "--sample", type=int, default=2, metavar="N", help="parts that --verify scores (default: 2)"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.set_defaults(run=precompute)
+
+
+def precompute(options: Namespace) -> None:
+    """Score a puzzle file into a store; or say how far that is, or whether it is right."""
+    if options.status:
+        from qkcore.scoring.status import status
+
+        for line in status(options.store):
+            print(line)
+        return
+    if options.model is None or options.puzzles is None:
+        raise InputError("--model and --puzzles are needed, except with --status")
+    puzzles = load_puzzles(options.puzzles)
+    settings: dict[str, Any] = {
+        "puzzle_set": options.puzzle_set or options.puzzles.stem,
+        "rope": options.rope,
+        "max_batch_tokens": options.batch_tokens,
+        "scores": options.scores,
+    }
+    shown: dict[str, Any] = {
+        "show_progress": not options.quiet,
+        "with_texts": not options.without_texts,
+    }
+    shown |= {"lens": options.lens, "log": options.log}
+    if options.engine == "ray":
+        run_id = _precompute_by_ray(options, puzzles, settings, shown)
+    else:
+        lm, template = model_of(options)
+        if options.verify:
+            _verify(lm, template, options, puzzles, settings)
+            return
+        from qkcore.scoring.precompute import precompute as run
+
+        run_id = run(
+            lm,
+            puzzles,
+            options.store,
+            template=template,
+            engine=options.engine,
+            **settings,
+            **shown,
+        )
+    if os.environ.get("RANK", "0") == "0":  # torchrun's other processes say nothing
+        print(f"{options.store}: run {run_id}, {len(puzzles):,} puzzles")
+
+
+def _precompute_by_ray(
+    options: Namespace, puzzles: list[Puzzle], settings: dict[str, Any], shown: dict[str, Any]
+) -> str:
+    """`precompute` by Ray's actors, which load the model themselves."""
+    from qkcore.scoring.on_ray import ray_engine
+    from qkcore.scoring.precompute import precompute_by
+    from qkcore.scoring.recipe import Recipe
+
+    device = options.device or ("auto" if options.gpus_per_model > 1 else None)
+    recipe = Recipe(
+        options.model, options.dtype, device, options.quantize, options.template, options.chat
+    )
+    with ray_engine(
+        recipe,
+        puzzles,
+        settings,
+        address=options.address,
+        n_workers=options.workers,
+        gpus_per_model=options.gpus_per_model,
+    ) as engine:
+        return precompute_by(engine, puzzles, options.store, **shown)
+
+
+def _verify(
+    lm: "CausalLM",
+    template: "Template | None",
+    options: Namespace,
+    puzzles: list[Puzzle],
+    settings: dict[str, Any],
+) -> None:
+    """Say whether what is kept of a run is whole, and is what the model says again."""
+    from qkcore.scoring.scorer import Scorer
+    from qkcore.scoring.verify import verified
+
+    worker = Scorer(lm, puzzles, template=template, **settings)
+    for line in verified(worker, puzzles, options.store, options.sample):
+        print(line)
+
+
+def add_ablate(added: Added) -> None:
+    """Options of `ablate`."""
+    parser = added.add_parser(
+        "ablate", help="switch heads of a scored run off, and see whether the model still answers"
+    )
+    model_options(parser)
+    parser.add_argument("--puzzles", type=Path, required=True, metavar="FILE.jsonl")
+    parser.add_argument(
+        "--store", type=Path, required=True, metavar="FILE.duckdb", help="that holds the run"
+    )
+    parser.add_argument(
+        "--heads",
+        default="chosen",
+        metavar="HEADS",
+        help="chosen (the best on validation puzzles, as many as --k says), top5, or names such as "
+        "L15H7,L17H8",
+    )
+    parser.add_argument(
+        "--kind",
+        choices=("mean", "zero", "resample", "knock-out"),
+        default="mean",
+        help="what takes the place of a head's output: its mean over validation puzzles, nothing, "
+        "its output at a random token of them; or the path from the cue to the statement's end cut",
+    )
+    parser.add_argument(
+        "--controls",
+        type=int,
+        default=20,
+        metavar="N",
+        help="sets of random heads of the same layers, switched off likewise (default: 20)",
+    )
+    parser.add_argument(
+        "--k",
+        type=_numbers,
+        metavar="K,...",
+        help="how many heads, with --heads chosen (default: 1,3,5,10)",
+    )
+    parser.add_argument(
+        "--limit", type=int, metavar="N", help="test puzzles at most (default: all of them)"
+    )
+    parser.add_argument("--batch-tokens", type=int, default=None, help="padded tokens a pass")
+    engine_options(parser, ("local", "torchrun"))
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.set_defaults(run=ablate)
+
+
+def _numbers(text: str) -> list[int]:
+    """Whole numbers of "1,3,5"."""
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: write whole numbers, such as 1,3,5") from None
+
+
+def ablate(options: Namespace) -> None:
+    """Ask a run's test puzzles with heads switched off, and put the answers into its store."""
+    from qkcore.results.store import ResultStore
+
+    puzzles = load_puzzles(options.puzzles)
+    with ResultStore.open(options.store):
+        pass  # a store that cannot be read is said before the model is loaded
+    lm, template = model_of(options)
+    from qkcore.scoring.ablate import ablate as run
+
+    run_id = run(
+        lm,
+        puzzles,
+        options.store,
+        heads=options.heads,
+        kind=options.kind,
+        controls=options.controls,
+        ks=options.k,
+        rope=options.rope,
+        template=template,
+        limit=options.limit,
+        max_batch_tokens=options.batch_tokens,
+        show_progress=not options.quiet,
+        engine=options.engine,
+        log=options.log,
+    )
+    if os.environ.get("RANK", "0") == "0":
+        print(f"{options.store}: run {run_id}, heads switched off ({options.kind})")

@@ -1,0 +1,128 @@
+"""`migrate`, `bundle`, `export` and `report`: what is done with a store."""
+
+import argparse
+from argparse import Namespace
+from pathlib import Path
+
+from qkcore.commands.options import Added
+
+
+def add_migrate(added: Added) -> None:
+    """Options of `migrate`."""
+    parser = added.add_parser(
+        "migrate", help="count an older store's scores again, as this version does"
+    )
+    parser.add_argument("--store", type=Path, required=True, metavar="FILE.duckdb")
+    parser.set_defaults(run=migrate)
+
+
+def migrate(options: Namespace) -> None:
+    """Bring a store of the schema before this one up to date."""
+    from qkcore.results.migrate import migrate as bring_up_to_date
+
+    run_ids = bring_up_to_date(options.store)
+    print(
+        f"{options.store}: {len(run_ids):,} {'run' if len(run_ids) == 1 else 'runs'} counted anew"
+    )
+
+
+def add_bundle(added: Added) -> None:
+    """Options of `bundle`."""
+    parser = added.add_parser("bundle", help="put chosen runs into one file or folder to share")
+    parser.add_argument("--store", type=Path, required=True, metavar="FILE.duckdb")
+    parser.add_argument(
+        "--run",
+        action="append",
+        default=[],
+        dest="run_ids",
+        metavar="RUN",
+        help="default: all runs",
+    )
+    parser.add_argument("--without-texts", action="store_true", help="leave the puzzles' texts out")
+    parser.add_argument(
+        "--licence",
+        type=_named_text,
+        action="append",
+        default=[],
+        metavar="SET=TEXT",
+        help="of a puzzle set",
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE.zip", help="or a folder to make"
+    )
+    parser.set_defaults(run=bundle)
+
+
+def _named_text(text: str) -> tuple[str, str]:
+    """(name, text) of "SET=LICENCE"."""
+    name, equals, value = text.partition("=")
+    if not (name.strip() and equals and value.strip()):
+        raise argparse.ArgumentTypeError(f"{text!r}: write SET=LICENCE")
+    return name.strip(), value.strip()
+
+
+def bundle(options: Namespace) -> None:
+    """Make a bundle of runs, and say what is in it."""
+    from qkcore.sharing.bundle import write_bundle
+
+    licences = dict(options.licence)
+    manifest = write_bundle(
+        options.store, options.out, options.run_ids, not options.without_texts, licences
+    )
+    print(f"{options.out}: {len(manifest['runs'])} runs")
+    for name, puzzle_set in manifest["puzzle_sets"].items():
+        texts = "with its texts" if puzzle_set["has_texts"] else "without its texts"
+        print(f"puzzle set {name}, {texts}; licence: {puzzle_set['licence']}")
+    print(f"fingerprint: {manifest['fingerprint']}")
+
+
+def add_export(added: Added) -> None:
+    """Options of `export`."""
+    parser = added.add_parser("export", help="write a run's tables as CSV or Parquet files")
+    parser.add_argument("--store", type=Path, required=True, metavar="FILE.duckdb")
+    parser.add_argument(
+        "--run",
+        required=True,
+        dest="run_id",
+        metavar="RUN",
+        help="its id, as the dashboard shows it",
+    )
+    parser.add_argument("--format", choices=("csv", "parquet"), default="csv")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FOLDER", help="made if it does not exist"
+    )
+    parser.set_defaults(run=export)
+
+
+def export(options: Namespace) -> None:
+    """Write a run's tables as files."""
+    from qkcore.results.export import export as export_run
+    from qkcore.results.store import ResultStore
+
+    with ResultStore.open(options.store) as store:
+        for path in export_run(store, options.run_id, options.format, options.out):
+            print(path)
+
+
+def add_report(added: Added) -> None:
+    """Options of `report`."""
+    parser = added.add_parser("report", help="write a run's report: one HTML file, or a PDF")
+    parser.add_argument("--store", type=Path, required=True, metavar="FILE.duckdb")
+    parser.add_argument(
+        "--run",
+        required=True,
+        dest="run_id",
+        metavar="RUN",
+        help="its id, as the dashboard shows it",
+    )
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE.html", help="or FILE.pdf")
+    parser.set_defaults(run=report)
+
+
+def report(options: Namespace) -> None:
+    """Write a run's report."""
+    from qkcore.reports.write import write_report
+    from qkcore.results.store import ResultStore
+
+    with ResultStore.open(options.store) as store:
+        print(write_report(store, options.run_id, options.out, options.store.name))
