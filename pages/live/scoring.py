@@ -18,6 +18,7 @@ from pages.live.desk import Busy, Desk, Job
 from pages.live.typed import model_path, sentence
 from pages.server.failures import LOG, without_words
 from pages.server.settings import settings
+from pages.server.turns import out_of_turn
 from qkcore import InputError
 from qkcore.asking.links import Shared
 from qkcore.asking.templates import PromptError, template_named
@@ -192,7 +193,7 @@ def result_of(
             return None
         st.session_state[f"live job {slot}"] = job
     if not job.done.is_set():
-        with st.spinner(_where(job)):
+        with st.spinner(_where(job)), out_of_turn():
             job.done.wait(QUICK)
     if not job.done.is_set():
         _watch(job)

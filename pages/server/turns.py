@@ -11,14 +11,31 @@ from contextlib import contextmanager
 AT_ONCE = 2  # while one waits for DuckDB, another can go on
 PATIENCE = 5  # seconds; whoever has waited so long goes on, whatever holds the others up
 _turns = threading.BoundedSemaphore(AT_ONCE)
+_own = threading.local()  # asked_for: of each turn that this thread asked for, whether it holds it
 
 
 @contextmanager
 def in_turn() -> Iterator[None]:
     """For building a page: waits until less than two others are being built, but not for ever."""
-    has_turn = _turns.acquire(timeout=PATIENCE)
+    asked_for: list[bool] = _own.__dict__.setdefault("asked_for", [])
+    asked_for.append(_turns.acquire(timeout=PATIENCE))
     try:
         yield
     finally:
-        if has_turn:
+        if asked_for.pop():
             _turns.release()
+
+
+@contextmanager
+def out_of_turn() -> Iterator[None]:
+    """For waiting in the middle of a page: others are built meanwhile. Outside a turn, nothing."""
+    asked_for: list[bool] = _own.__dict__.get("asked_for", [])
+    if not (asked_for and asked_for[-1]):
+        yield
+        return
+    asked_for[-1] = False
+    _turns.release()
+    try:
+        yield
+    finally:
+        asked_for[-1] = _turns.acquire(timeout=PATIENCE)

@@ -83,6 +83,27 @@ def test_who_has_waited_long_enough_goes_on_and_gives_back_no_turn_that_it_never
     assert all_turns_are_free()
 
 
+def test_while_a_page_waits_for_a_result_others_are_built():
+    with turns.in_turn(), turns.in_turn():
+        with turns.out_of_turn():
+            other = threading.Thread(target=build_one)
+            other.start()
+            other.join(20)
+            assert not other.is_alive()
+        other = threading.Thread(target=build_one)
+        other.start()
+        other.join(0.2)
+        assert other.is_alive()  # the turn is held again
+    other.join(20)
+    with turns.out_of_turn():
+        assert all_turns_are_free()
+
+
+def build_one():
+    with turns.in_turn():
+        pass
+
+
 @pytest.mark.parametrize("ending", ["st.stop()", "1 / 0", "st.rerun()"])
 def test_every_end_of_a_page_ends_its_turn(monkeypatch, ending):
     def page(self):
