@@ -69,7 +69,8 @@ def _opened(path: str, stamp: tuple[int, int, int] | None) -> ResultStore:
 atexit.register(_opened.clear)  # DuckDB complains about connections that outlive the interpreter
 
 
-@st.cache_data(max_entries=64, show_spinner=False)
+# Fifty visitors with heads of their own ask some hundreds of questions; most answers are small.
+@st.cache_data(max_entries=1_000, max_size="64MB", show_spinner=False)
 def _answer(
     path: str,
     stamp: tuple[int, int, int] | None,

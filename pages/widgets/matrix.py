@@ -12,6 +12,7 @@ from pages.server.settings import ROOT
 from pages.widgets.clicks import OPENED, opening_run
 from pages.widgets.exports import offer, python_for
 from qkcore.results.matrix import ORDERS, Matrix, matrix_of
+from qkcore.results.store import ResultStore
 from qkcore.results.summaries import NO_VERDICT, NOT_YET, summaries
 from qkcore.statistics.verdicts import MARKS
 from qkcore.wording import NO_BREAK
@@ -29,13 +30,13 @@ def show_matrix() -> None:
         # None would clear the address, which Streamlit refuses for what controls are bound to.
         st.switch_page(ROOT / "pages/results/head_grid.py", query_params={})
     table = ask(summaries)
-    whole = matrix_of(table)
+    whole = ask(_matrix, ORDERS[0], "")
     find, order = "", ORDERS[0]
     if max(len(whole.models), len(whole.sets)) > FEW:
         left, right = st.columns(2)
         find = type_text(left, "Find a model or a puzzle set", "find")
         order = pick(right, "Order of models", "order", ORDERS)
-    matrix = matrix_of(table, order, find)
+    matrix = ask(_matrix, order, find)
     if not matrix.models:
         st.info("No model and no puzzle set is called so.")
         return
@@ -57,6 +58,10 @@ def show_matrix() -> None:
         "surface rule and luck line; then the verdict. A click opens the run."
     )
     offer("results", table.drop(columns="created_at"), python_for(summaries))
+
+
+def _matrix(store: ResultStore, order: str, find: str) -> Matrix:
+    return matrix_of(summaries(store), order, find)
 
 
 def _texts(matrix: Matrix, table: pd.DataFrame) -> pd.DataFrame:

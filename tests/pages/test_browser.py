@@ -120,6 +120,24 @@ def cell(page, layer, head, n_layers=3, n_heads=4):
     return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
 
+def click_until(page, place, shown):
+    """Click at a place, given by a function, until something is shown.
+
+    A canvas takes no clicks in its first moments, and what is drawn above it may still move it: a
+    person would click again.
+    """
+    from playwright.sync_api import TimeoutError as TooLate
+
+    for _ in range(5):
+        page.mouse.click(*place())
+        try:
+            shown.wait_for(timeout=12_000)
+        except TooLate:
+            continue
+        return
+    raise AssertionError(f"five clicks showed no {shown}")
+
+
 def test_on_a_phone_the_sidebar_closes_behind_a_page_link(chromium, address):
     phone = "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 Chrome/130 Mobile"
     page = tab(chromium, 390, 800, user_agent=phone, has_touch=True, is_mobile=True)
@@ -152,8 +170,8 @@ def test_a_click_on_a_cell_opens_that_head_and_the_link_opens_it_again(page, chr
     settle(page)
     assert not page.get_by_role("dialog").count()
     assert page.get_by_role("heading", name="L1 H2").is_visible()
-    page.mouse.click(*cell(page, layer=2, head=3))
-    page.get_by_role("heading", name="L2 H3").wait_for()
+    clicked = page.get_by_role("heading", name="L2 H3")
+    click_until(page, lambda: cell(page, layer=2, head=3), clicked)
     settle(page)
     assert re.search(r"layer=2&head=3", page.url)
     assert "picked by hand" in page.get_by_test_id("stMain").inner_text().lower()
@@ -174,8 +192,7 @@ def test_a_click_moves_nothing_keeps_the_legends_colours_and_the_sidebar_follows
     place = cell(page, layer=0, head=1)
     scrolled = "document.querySelector('[data-testid=stMain]').scrollTop"
     before = page.evaluate(scrolled)
-    page.mouse.click(*place)
-    page.get_by_role("heading", name="L0 H1").wait_for()
+    click_until(page, lambda: place, page.get_by_role("heading", name="L0 H1"))
     settle(page)
     assert page.evaluate(scrolled) == before
     sidebar = page.get_by_test_id("stSidebar")
@@ -184,6 +201,7 @@ def test_a_click_moves_nothing_keeps_the_legends_colours_and_the_sidebar_follows
         "1",
     ]
     legend = page.get_by_test_id("stVegaLiteChart").first.locator("svg g.role-legend-symbol path")
+    legend.nth(4).wait_for()  # the chart may just be drawn anew
     colours = [one.get_attribute("fill") for one in legend.all()]
     assert len(set(colours)) == 5
     assert not any("url" in colour for colour in colours)
@@ -315,9 +333,14 @@ def test_a_row_of_the_puzzles_table_opens_that_puzzle(page, family_address):
     before = page.get_by_role("heading", level=2).first.inner_text()
     table = page.get_by_test_id("stDataFrame").first
     table.locator("canvas").first.wait_for()
-    page.wait_for_timeout(1_000)  # until the grid takes clicks
-    box = table.bounding_box()
-    page.mouse.click(box["x"] + 18, box["y"] + 38 + 35 * 2)  # the checkbox of a row further down
+
+    def checkbox():
+        """Of a row further down."""
+        box = table.bounding_box()
+        return box["x"] + 18, box["y"] + 38 + 35 * 2
+
+    another = page.get_by_role("heading", level=2, name=re.compile(rf"^(?!{before}$)g\d+-[01]$"))
+    click_until(page, checkbox, another)
     settle(page)
     heading = page.get_by_role("heading", level=2).first.inner_text()
     assert re.fullmatch(r"g\d+-[01]", heading)

@@ -2,7 +2,16 @@
 
 import pytest
 
-from tests.pages.test_browser import CHROMIUM, QUIET, chromium, page, server_on, settle, tab  # noqa: F401 - fixtures
+from tests.pages.test_browser import (  # noqa: F401 - fixtures
+    CHROMIUM,
+    QUIET,
+    chromium,
+    click_until,
+    page,
+    server_on,
+    settle,
+    tab,
+)
 from tests.results.test_verdicts import store_of
 from tests.stores import planted_store
 
@@ -57,10 +66,12 @@ def test_a_click_on_a_cell_opens_that_run_on_the_head_grid(page, landing):  # no
     table = page.get_by_test_id("stDataFrame").first
     table.scroll_into_view_if_needed()
     table.locator("canvas").first.wait_for()
-    page.wait_for_timeout(1_000)  # until the grid takes clicks
-    box = table.bounding_box()
-    page.mouse.click(box["x"] + MODEL + SET * 1.5, box["y"] + HEADER + ROW / 2)  # the twin
-    page.get_by_role("heading", name="Head grid").wait_for()
+
+    def twin():
+        box = table.bounding_box()
+        return box["x"] + MODEL + SET * 1.5, box["y"] + HEADER + ROW / 2
+
+    click_until(page, twin, page.get_by_role("heading", name="Head grid"))
     settle(page)
     assert "/head-grid?" in page.url
     assert "run=twin" in page.url

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.pages.test_browser import ROOT, cell, chromium, page, server_on, settle, tab  # noqa: F401 - fixtures
+from tests.pages.test_browser import ROOT, cell, chromium, click_until, page, server_on, settle, tab  # noqa: F401 - fixtures
 from tests.stores import demo_run
 
 pytestmark = pytest.mark.browser
@@ -65,8 +65,11 @@ def test_a_puzzle_is_typed_a_head_clicked_and_the_link_opens_both_again(live, ch
         live, "Rex is a lempus. Every lempus is a wumpus. Wumpuses are not shy.", "Rex is not shy."
     )
     assert "The right answer is true (2 steps)" in main_text(live)
-    live.mouse.click(*cell(live, layer=3, head=2, n_layers=8, n_heads=4))
-    live.get_by_role("heading", name="What the query of L3 H2 matches").wait_for()
+    click_until(
+        live,
+        lambda: cell(live, layer=3, head=2, n_layers=8, n_heads=4),
+        live.get_by_role("heading", name="What the query of L3 H2 matches"),
+    )
     settle(live)
     headline = next(line for line in main_text(live).splitlines() if "The right answer is" in line)
     assert "L3 H2 says" in headline
@@ -155,8 +158,7 @@ def test_hovering_a_token_tells_its_value_and_a_click_leaves_its_premise_out(liv
     tooltip = live.locator("#vg-tooltip-element")
     tooltip.get_by_text("Wren").wait_for()
     assert any(sign.isdigit() for sign in tooltip.inner_text())
-    live.mouse.click(*at)
-    live.get_by_text("Left out: Wren is a wumpus.").wait_for()
+    click_until(live, lambda: at, live.get_by_text("Left out: Wren is a wumpus."))
     scored(live)
     context = live.get_by_label("Context", exact=True)
     assert context.input_value() == "Rex is a lempus. Every lempus is shy."
