@@ -5,12 +5,13 @@ out. Torch and transformers are imported by the commands that score, when they r
 at once.
 """
 
-from qkcore.commands import one_prompt, puzzle_files, running, starting, stores
+from qkcore.commands import one_prompt, publishing, puzzle_files, running, starting, stores
 
 # In the order in which help lists them.
 ADD = (
     starting.add_app,
     puzzle_files.add_generate,
+    publishing.add_get_sets,
     puzzle_files.add_import,
     puzzle_files.add_balance,
     running.add_precompute,
