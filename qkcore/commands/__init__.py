@@ -18,6 +18,7 @@ ADD = (
     running.add_ablate,
     stores.add_migrate,
     stores.add_bundle,
+    publishing.add_push,
     stores.add_export,
     stores.add_report,
     one_prompt.add_score,

@@ -90,24 +90,42 @@ def write_bundle(
     return manifest | {"fingerprint": fingerprint}
 
 
-def _manifest(store: Path, licences: Mapping[str, str]) -> Manifest:
+def known_licences(store: Path, licences: Mapping[str, str]) -> dict[str, str]:
+    """The licence of each puzzle set of a store: as given, else what its puzzles say.
+
+    Raises:
+        StoreError: when the store cannot be read.
+        BundleError: when a licence is given for a set that is not there.
+    """
     with ResultStore.open(store) as opened:
-        runs = opened.runs()
-        sets = opened.frame(
+        found = opened.frame(
             """
-            select puzzle_set, count(*) as n, count(context) > 0 as has_texts,
-                   list(puzzle_id) as ids
+            select puzzle_set, list(puzzle_id) as ids
             from store.puzzles
             group by puzzle_set
             order by puzzle_set
             """
         )
-    if unknown := sorted(licences.keys() - set(sets["puzzle_set"])):
+    if unknown := sorted(licences.keys() - set(found["puzzle_set"])):
         raise BundleError(
             f"there is no puzzle set {unknown[0]!r} here to have a licence; there are "
-            f"{sets['puzzle_set'].tolist()}"
+            f"{found['puzzle_set'].tolist()}"
         )
-    licence = licences_of(dict(zip(sets["puzzle_set"], sets["ids"], strict=True)), licences)
+    return licences_of(dict(zip(found["puzzle_set"], found["ids"], strict=True)), licences)
+
+
+def _manifest(store: Path, licences: Mapping[str, str]) -> Manifest:
+    licence = known_licences(store, licences)
+    with ResultStore.open(store) as opened:
+        runs = opened.runs()
+        sets = opened.frame(
+            """
+            select puzzle_set, count(*) as n, count(context) > 0 as has_texts
+            from store.puzzles
+            group by puzzle_set
+            order by puzzle_set
+            """
+        )
     described = (
         "run_id model model_revision puzzle_set puzzle_set_sha256 rope dtype qkcore_version"
     ).split()

@@ -157,11 +157,11 @@ def said(address: HubAddress) -> Iterator[None]:
 def reason_of(error: Exception) -> str:
     r"""What the hub's client says is wrong, in a line without addresses.
 
-    >>> reason_of(ValueError("No such thing: https://example.org/x?y.\nMore."))
-    'No such thing'
+    >>> reason_of(ValueError("Cannot reach https://example.org/x?y: no network.\nMore."))
+    'Cannot reach the hub: no network'
     """
     response = getattr(error, "response", None)
     if response is not None:
         return f"the hub answers {response.status_code} {response.reason_phrase}".strip()
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return re.sub(r"[\s:(]*\bhttps?://\S*", "", lines[0]).rstrip(" .;:")
+    return re.sub(r"https?://[^\s)]*[^\s):.,;]", "the hub", lines[0]).rstrip(" .;:")

@@ -12,8 +12,11 @@ from qkcore import InputError, ResultStore, StoreError, demo_store, write_report
 from qkcore.__main__ import main
 from qkcore.reports.as_html import html_of
 from qkcore.reports.as_pdf import pdf_of
-from qkcore.reports.contents import Code, Report, Section, Table, Text
+from qkcore.reports.across import transfer_section
+from qkcore.reports.contents import Code, Report, Section, Table, Text, figures_of
+from qkcore.reports.reported import Reported
 from qkcore.reports.write import report_of
+from qkcore.results.findings import comparable_runs, transfers
 from qkcore.results.verdicts import three_gaps, verdict_of
 from qkcore.wording import accuracy_text, gap_text
 
@@ -50,6 +53,27 @@ def test_its_numbers_are_the_store_s(store, run, report):
         assert store.runs().iloc[0][name] in page
 
 
+def test_heads_taken_to_other_sets_are_those_of_the_store(store, run, report, planted_path):
+    (section,) = (one for one in report.sections if one.title.startswith("Heads taken"))
+    table = transfers(store, tuple(comparable_runs(store, run)["run_id"]))
+    own = table[table["chosen_on"] == "pararule-plus"]
+    told = [accuracy_text(*row) for row in own[["accuracy", "low", "high", "n"]].to_numpy()]
+    assert [row[2] for row in section.parts[1].rows] == told
+    assert len(told) > 3
+    with ResultStore.open(planted_path) as alone:
+        marks = three_gaps(alone, "planted-1", 1, 1)
+        one = Reported(alone, alone.runs().iloc[0], (1, 1), marks, "accuracy")
+        assert transfer_section(one) is None
+
+
+def test_figures_alone_are_all_figures_numbered_and_nothing_else(report):
+    page = html_of(figures_of(report))
+    assert re.findall(r"<figcaption>Figure (\d+)\. ", page) == [str(n) for n in range(1, 9)]
+    assert not re.findall("<table|<pre|<p><", page)
+    for title in ("Every head", "As puzzles get harder", "Through the layers", "Heads taken"):
+        assert f"<h2>{title}" in page
+
+
 def test_its_sql_gives_its_accuracy_without_qkscope(store, run, report):
     (section,) = (one for one in report.sections if one.title == "The same numbers again")
     sql = next(
@@ -72,7 +96,7 @@ def test_its_python_runs(report, monkeypatch, capsys):
 def test_the_page_holds_no_address_and_no_script(report):
     page = html_of(report)
     assert not re.findall(r"(?i)https?:|//\w|<script|<link|@import|\bsrc=", page)
-    assert page.count("<svg role") == 6
+    assert page.count("<svg role") == 8
     names = re.findall(r'\bid="([^"]+)"', page)
     assert len(names) == len(set(names))
 
@@ -139,6 +163,8 @@ def test_the_command_writes_a_file_or_says_one_line(run, tmp_path, capsys):
     assert main([*line, str(tmp_path / "r.pdf")]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'r.pdf'}\n"
     assert (tmp_path / "r.pdf").read_bytes()[:5] == b"%PDF-"
+    assert main([*line, str(tmp_path / "f.html"), "--figures-only"]) == 0
+    assert "Figure 1. " in (tmp_path / "f.html").read_text()
     (tmp_path / "no.duckdb").write_text("no store")
     for words in (
         [*line, str(tmp_path / "r.txt")],
