@@ -180,6 +180,18 @@ def test_what_is_pinned_comes_once_and_then_from_the_cache(hub, published, tmp_p
         opened(f"{TO}@{sha}", tmp_path)
 
 
+def test_a_dashboard_shows_what_is_on_the_hub(hub, published, monkeypatch):
+    from pages.server.opened import store_in_use
+
+    sha = pushed(hub, published[0])
+    monkeypatch.setenv("QKSCOPE_BUNDLE", f"{TO}@{sha}")
+    with ResultStore.open(store_in_use()) as store:
+        assert store.runs()["run_id"].tolist() == ["planted-1"]
+    monkeypatch.setenv("QKSCOPE_BUNDLE", TO)
+    with pytest.raises(BundleError, match=f"write {TO}@{sha}"):
+        store_in_use()
+
+
 def test_a_fingerprint_pins_a_data_set_without_a_revision(hub, published, tmp_path):
     folder, fingerprint = published
     pushed(hub, folder)
