@@ -66,7 +66,7 @@ def add_push(added: Added) -> None:
 
 def push(options: Namespace) -> None:
     """Push runs as one commit, or say what would go."""
-    from huggingface_hub.utils import disable_progress_bars
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
     from qkcore.reports.published import CARD, write_published
     from qkcore.sharing.hub import hub_address

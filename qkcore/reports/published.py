@@ -48,7 +48,7 @@ def write_published(
         BundleError: when a licence is for a set that is not in the bundle.
     """
     known = known_licences(store, {})
-    allowed = {name for name, text in (known | licences).items() if allows_texts(text)}
+    allowed = {name for name, text in (known | dict(licences)).items() if allows_texts(text)}
     manifest = write_bundle(
         store, folder, chosen_runs(store, run_ids), with_texts or allowed, licences
     )

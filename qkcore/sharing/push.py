@@ -42,7 +42,7 @@ def push(address: HubAddress, folder: Path, message: str, is_private: bool = Fal
         try:
             before = str(api.dataset_info(address.name).sha)
         except RepositoryNotFoundError:
-            api.create_repo(address.name, repo_type="dataset", private=is_private, exist_ok=True)
+            api.create_repo(address.name, repo_type="dataset", private=is_private)
         commit = api.create_commit(
             address.name,
             _operations(api, address, folder, bool(before)),
