@@ -144,7 +144,10 @@ def test_long_tables_go_on_with_their_titles_on_the_next_page():
     assert sum(len(re.findall(r"row \d+", text)) for text in texts) == 90
 
 
-def test_a_run_of_every_set_can_be_reported(store):
+def test_a_run_of_every_set_can_be_reported(store, monkeypatch):
+    # Charts are made, and not drawn: that takes most of the time, and is the same for all sets.
+    drawn = "qkcore.reports.reported.paper_figure"
+    monkeypatch.setattr(drawn, lambda chart, *_: f"<svg>{len(chart.to_dict())}</svg>")
     runs = store.runs().drop_duplicates("puzzle_set")  # one of each set, twins among them
     for run_id in runs["run_id"]:
         titles = [section.title for section in report_of(store, run_id, "s").sections]
