@@ -49,9 +49,13 @@ class Settings:
     """What holds for every visitor."""
 
     store: Path = _setting(DEMO_STORE, "the result store to show")  # noqa: RUF009
-    bundle: str = _setting("", "a bundle to show instead: a folder, a file, or an http(s) address")
+    bundle: str = _setting(
+        "",
+        "a bundle to show instead: a folder, a file, an http(s) address, or "
+        "hf://datasets/USER/NAME@REVISION",
+    )
     bundle_sha256: str = _setting(
-        "", "the bundle's fingerprint, as `bundle` printed it; an address needs it"
+        "", "the bundle's fingerprint, as `bundle` printed it; an http(s) address needs it"
     )
     bundle_max_mb: int = _setting(500, "largest bundle that is opened, in MB, packed or unpacked")
     hosted: bool = _setting(False, "visitors are strangers: only the models named, tighter limits")

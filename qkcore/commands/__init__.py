@@ -5,18 +5,20 @@ out. Torch and transformers are imported by the commands that score, when they r
 at once.
 """
 
-from qkcore.commands import one_prompt, puzzle_files, running, starting, stores
+from qkcore.commands import one_prompt, publishing, puzzle_files, running, starting, stores
 
 # In the order in which help lists them.
 ADD = (
     starting.add_app,
     puzzle_files.add_generate,
+    publishing.add_get_sets,
     puzzle_files.add_import,
     puzzle_files.add_balance,
     running.add_precompute,
     running.add_ablate,
     stores.add_migrate,
     stores.add_bundle,
+    publishing.add_push,
     stores.add_export,
     stores.add_report,
     one_prompt.add_score,

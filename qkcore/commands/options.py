@@ -68,6 +68,26 @@ def engine_options(parser: argparse.ArgumentParser, engines: tuple[str, ...]) ->
     )
 
 
+def licence_option(parser: argparse.ArgumentParser) -> None:
+    """What somebody knows of puzzle sets' licences."""
+    parser.add_argument(
+        "--licence",
+        type=_named_text,
+        action="append",
+        default=[],
+        metavar="SET=TEXT",
+        help="of a puzzle set",
+    )
+
+
+def _named_text(text: str) -> tuple[str, str]:
+    """(name, text) of "SET=LICENCE"."""
+    name, equals, value = text.partition("=")
+    if not (name.strip() and equals and value.strip()):
+        raise argparse.ArgumentTypeError(f"{text!r}: write SET=LICENCE")
+    return name.strip(), value.strip()
+
+
 def model_of(options: Namespace) -> "tuple[CausalLM, Template | None]":
     """The model, and the template or None, as the options say."""
     from qkcore.scoring.engines import own_device

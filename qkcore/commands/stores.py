@@ -1,10 +1,9 @@
 """`migrate`, `bundle`, `export` and `report`: what is done with a store."""
 
-import argparse
 from argparse import Namespace
 from pathlib import Path
 
-from qkcore.commands.options import Added
+from qkcore.commands.options import Added, licence_option
 
 
 def add_migrate(added: Added) -> None:
@@ -39,26 +38,11 @@ def add_bundle(added: Added) -> None:
         help="default: all runs",
     )
     parser.add_argument("--without-texts", action="store_true", help="leave the puzzles' texts out")
-    parser.add_argument(
-        "--licence",
-        type=_named_text,
-        action="append",
-        default=[],
-        metavar="SET=TEXT",
-        help="of a puzzle set",
-    )
+    licence_option(parser)
     parser.add_argument(
         "--out", type=Path, required=True, metavar="FILE.zip", help="or a folder to make"
     )
     parser.set_defaults(run=bundle)
-
-
-def _named_text(text: str) -> tuple[str, str]:
-    """(name, text) of "SET=LICENCE"."""
-    name, equals, value = text.partition("=")
-    if not (name.strip() and equals and value.strip()):
-        raise argparse.ArgumentTypeError(f"{text!r}: write SET=LICENCE")
-    return name.strip(), value.strip()
 
 
 def bundle(options: Namespace) -> None:
@@ -116,6 +100,9 @@ def add_report(added: Added) -> None:
         help="its id, as the dashboard shows it",
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.html", help="or FILE.pdf")
+    parser.add_argument(
+        "--figures-only", action="store_true", help="its figures alone, for a paper's appendix"
+    )
     parser.set_defaults(run=report)
 
 
@@ -125,4 +112,7 @@ def report(options: Namespace) -> None:
     from qkcore.results.store import ResultStore
 
     with ResultStore.open(options.store) as store:
-        print(write_report(store, options.run_id, options.out, options.store.name))
+        path = write_report(
+            store, options.run_id, options.out, options.store.name, options.figures_only
+        )
+        print(path)

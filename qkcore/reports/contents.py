@@ -60,6 +60,25 @@ class Report:
     sections: tuple[Section, ...]
 
 
+def figures_of(report: Report) -> Report:
+    """The figures of a report and nothing else, numbered from 1, under the titles of its sections.
+
+    >>> drawn, told = Figure("<svg/>", "How far."), Text("So far.")
+    >>> figures_of(Report("T", "", (Section("S", (drawn, told)), Section("R", (told,))))).sections
+    (Section(title='S', parts=(Figure(svg='<svg/>', caption='Figure 1. How far.'),)),)
+    """
+    sections, number = [], 0
+    for section in report.sections:
+        parts = []
+        for part in section.parts:
+            if isinstance(part, Figure):
+                number += 1
+                parts.append(Figure(part.svg, f"Figure {number}. {part.caption}"))
+        if parts:
+            sections.append(Section(section.title, tuple(parts)))
+    return Report(report.title, report.about, tuple(sections))
+
+
 def table_of(frame: pd.DataFrame, columns: dict[str, Callable[[pd.Series], str]]) -> Table:
     """A table with a row a row of the frame.
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import altair as alt
 import pandas as pd
 
-from qkcore.charts.curves import RULE, difficulty_curves
+from qkcore.charts.curves import RULE, agreement_bars, difficulty_curves
 from qkcore.charts.grids import head_grid
 from qkcore.charts.left_over import stability_curve, what_is_left
 from qkcore.reports.contents import Part, Section, Table, Text, table_of
@@ -18,7 +18,7 @@ from qkcore.results.answers import exam
 from qkcore.results.findings import BOUNDS, choices_reported, layers_without_heads, measures
 from qkcore.results.rival_line import MEASURES, rival_line
 from qkcore.results.verdicts import left_over, parent_run, three_gaps, twin_run, verdict_of
-from qkcore.statistics.exams import DIFFICULTY, accuracy_by, gaps
+from qkcore.statistics.exams import DIFFICULTY, accuracy_by, agreement, gaps
 from qkcore.wording import accuracy_text, gap_text, head_name, percent
 
 
@@ -133,6 +133,25 @@ def _curves(of: Reported, known: pd.DataFrame, by: str) -> alt.LayerChart:
         title=MEASURES[of.measure].capitalize(),
         rule=rule,
     )
+
+
+def who_section(of: Reported) -> Section | None:
+    """Who is right when, by steps."""
+    known = of.marks.dropna(subset=["steps"])
+    if known.empty:
+        return None
+    names = {
+        "both": "both",
+        "only head": f"only {of.head_name}",
+        "only model": "only the model",
+        "neither": "neither",
+    }
+    caption = (
+        f"All test puzzles of that many steps (n = {len(known):,}), in percent, from the left: "
+        f"{', '.join(names.values())}; the model as it is."
+    )
+    chart = agreement_bars(agreement(known, ["steps"]), "steps", names)
+    return Section("Who is right when", (of.figure(chart, caption),))
 
 
 def gaps_section(of: Reported) -> Section | None:

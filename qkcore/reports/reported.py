@@ -36,9 +36,14 @@ class Reported:
         """Such as L17 H4."""
         return head_name(*self.head)
 
-    def figure(self, chart: alt.TopLevelMixin, caption: str) -> Figure:
-        """A chart of this run."""
-        about = named(self.store, self.run)
+    @property
+    def model_name(self) -> str:
+        """The model as people call it, told from all others of the store."""
+        return short_names(self.store.runs()["model"].unique())[self.run["model"]]
+
+    def figure(self, chart: alt.TopLevelMixin, caption: str, about: str | None = None) -> Figure:
+        """A chart of this run, or of what it is about instead."""
+        about = about or named(self.store, self.run)
         return Figure(paper_figure(chart, None, about, "", FIGURE_WIDTH), caption)
 
 

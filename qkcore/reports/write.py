@@ -4,9 +4,10 @@ import os
 from pathlib import Path
 
 from qkcore import InputError
+from qkcore.reports.across import transfer_section
 from qkcore.reports.as_html import html_of
 from qkcore.reports.as_pdf import pdf_of
-from qkcore.reports.contents import Report
+from qkcore.reports.contents import Report, figures_of
 from qkcore.reports.findings import (
     difficulty_section,
     gaps_section,
@@ -16,6 +17,7 @@ from qkcore.reports.findings import (
     stability_section,
     twin_section,
     verdict_section,
+    who_section,
 )
 from qkcore.reports.inside import layers_section, usage_section
 from qkcore.reports.record import citation_section, code_section, settings_section
@@ -30,17 +32,23 @@ SECTIONS = (  # in this order; one that the store has nothing for is left out
     left_section,
     grid_section,
     difficulty_section,
+    who_section,
     gaps_section,
     rivals_section,
     stability_section,
     twin_section,
+    transfer_section,
     layers_section,
     usage_section,
 )
 
 
 def write_report(
-    store: ResultStore, run_id: str, path: str | Path, store_name: str = "results.duckdb"
+    store: ResultStore,
+    run_id: str,
+    path: str | Path,
+    store_name: str = "results.duckdb",
+    figures_only: bool = False,
 ) -> Path:
     """Write the report of one run; a file of that name is replaced, at once or not at all.
 
@@ -49,6 +57,7 @@ def write_report(
         run_id: of the run.
         path: ends in .html or .pdf.
         store_name: what the Python in the report calls the store.
+        figures_only: its figures, numbered, with what they show, as for a paper's appendix.
 
     Raises:
         StoreError: when the store has no such run, or the run has nothing to report.
@@ -60,7 +69,7 @@ def write_report(
     >>> run = store.runs()["run_id"].iloc[0]
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_report(store, run, f"{folder}/run.html").read_text().count("<figure>")
-    6
+    8
     """
     path = Path(path)
     ending = path.suffix.lower()
@@ -68,7 +77,7 @@ def write_report(
         raise InputError(f"{path}: a report is .html or .pdf; name a file that ends so")
     if not path.parent.is_dir():
         raise InputError(f"{path}: there is no folder {path.parent}; make it, or name another")
-    content = report_file(store, run_id, ending, store_name)
+    content = report_file(store, run_id, ending, store_name, figures_only)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         beside.write_bytes(content)
@@ -81,9 +90,13 @@ def write_report(
     return path
 
 
-def report_file(store: ResultStore, run_id: str, ending: str, store_name: str) -> bytes:
+def report_file(
+    store: ResultStore, run_id: str, ending: str, store_name: str, figures_only: bool = False
+) -> bytes:
     """The report as ".html" or ".pdf"; errors are those of `write_report`."""
     report = report_of(store, run_id, store_name)
+    if figures_only:
+        report = figures_of(report)
     return pdf_of(report) if ending == ".pdf" else html_of(report).encode()
 
 

@@ -8,11 +8,10 @@ Opening trusts neither the names nor the sizes that a zip file states. Knows not
 import hashlib
 import json
 import os
-import re
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -23,15 +22,14 @@ from qkcore.results.schema import SCHEMA_VERSION
 from qkcore.results.store import ResultStore
 from qkcore.sharing.excerpt import chosen_runs, copy_runs
 from qkcore.sharing.fetch import FetchError, fetch, is_address, shown_address
+from qkcore.sharing.hub import HubError, fetch_from_hub, is_on_hub
+from qkcore.sharing.licences import licences_of
 
 Manifest = dict[str, Any]  # what a bundle says of itself, as JSON has it
 
 BUNDLE_VERSION = 1
 MANIFEST, STORE = "manifest.json", "results.duckdb"
 MAX_MANIFEST_BYTES = 5_000_000
-GENERATED = re.compile(r"(made-up|everyday)-s\d+-d\d+-\d+-\w+")  # ids that `generate` gives
-OUR_LICENCE = "made with QKScope's generator; free to share (Apache-2.0)"
-NO_LICENCE = "not stated; ask where the puzzles come from before you hand their texts on"
 
 
 class BundleError(StoreError):
@@ -53,13 +51,13 @@ def write_bundle(
     store: Path,
     out: Path,
     run_ids: Sequence[str] = (),
-    with_texts: bool = True,
+    with_texts: bool | Collection[str] = True,
     licences: Mapping[str, str] | None = None,
 ) -> Manifest:
     """Make a bundle of these runs of a store; returns its manifest with its "fingerprint".
 
-    None named: all of them. A path that ends in .zip becomes a file, any other a folder. Licences
-    are notes by puzzle set.
+    None named: all of them. A path that ends in .zip becomes a file, any other a folder. Texts go
+    along or not, or those of the puzzle sets named. Licences are notes by puzzle set.
 
     Raises:
         StoreError: when the store cannot be read, or has not these runs.
@@ -92,22 +90,41 @@ def write_bundle(
     return manifest | {"fingerprint": fingerprint}
 
 
-def _manifest(store: Path, licences: Mapping[str, str]) -> Manifest:
+def known_licences(store: Path, licences: Mapping[str, str]) -> dict[str, str]:
+    """The licence of each puzzle set of a store: as given, else what its puzzles say.
+
+    Raises:
+        StoreError: when the store cannot be read.
+        BundleError: when a licence is given for a set that is not there.
+    """
     with ResultStore.open(store) as opened:
-        runs = opened.runs()
-        sets = opened.frame(
+        found = opened.frame(
             """
-            select puzzle_set, count(*) as n, count(context) > 0 as has_texts,
-                   list(puzzle_id) as ids
+            select puzzle_set, list(puzzle_id) as ids
             from store.puzzles
             group by puzzle_set
             order by puzzle_set
             """
         )
-    if unknown := sorted(licences.keys() - set(sets["puzzle_set"])):
+    if unknown := sorted(licences.keys() - set(found["puzzle_set"])):
         raise BundleError(
             f"there is no puzzle set {unknown[0]!r} here to have a licence; there are "
-            f"{sets['puzzle_set'].tolist()}"
+            f"{found['puzzle_set'].tolist()}"
+        )
+    return licences_of(dict(zip(found["puzzle_set"], found["ids"], strict=True)), licences)
+
+
+def _manifest(store: Path, licences: Mapping[str, str]) -> Manifest:
+    licence = known_licences(store, licences)
+    with ResultStore.open(store) as opened:
+        runs = opened.runs()
+        sets = opened.frame(
+            """
+            select puzzle_set, count(*) as n, count(context) > 0 as has_texts
+            from store.puzzles
+            group by puzzle_set
+            order by puzzle_set
+            """
         )
     described = (
         "run_id model model_revision puzzle_set puzzle_set_sha256 rope dtype qkcore_version"
@@ -126,16 +143,11 @@ def _manifest(store: Path, licences: Mapping[str, str]) -> Manifest:
             row["puzzle_set"]: {
                 "n_puzzles": int(row["n"]),
                 "has_texts": bool(row["has_texts"]),
-                "licence": licences.get(row["puzzle_set"]) or _licence(row["ids"]),
+                "licence": licence[row["puzzle_set"]],
             }
             for row in sets.to_dict("records")
         },
     }
-
-
-def _licence(puzzle_ids: Sequence[str]) -> str:
-    """What is known of a set's licence from its puzzles alone."""
-    return OUR_LICENCE if all(map(GENERATED.fullmatch, puzzle_ids)) else NO_LICENCE
 
 
 def _zipped(folder: Path) -> Path:
@@ -150,11 +162,11 @@ def open_bundle(source: str, folder: Path, sha256: str = "", max_bytes: int = 50
     """Check a bundle and return the path of its store.
 
     Args:
-        source: a folder (used where it is), a zip file (unpacked) or an http(s) address (fetched
-            and unpacked).
+        source: a folder (used where it is), a zip file (unpacked), an http(s) address (fetched and
+            unpacked) or hf://datasets/USER/NAME@REVISION (kept in the hub's own cache).
         folder: where to unpack to; it exists and is ours.
         sha256: the fingerprint that the bundle must have; "" for any, which an address may not
-            have.
+            have, nor one on the hub without a revision.
         max_bytes: of the file that is fetched, and of the store.
 
     Raises:
@@ -172,19 +184,15 @@ def open_bundle(source: str, folder: Path, sha256: str = "", max_bytes: int = 50
     ...         len(store.runs()) == len(manifest["runs"])
     True
     """
+    name, path = source, Path(source)
     if is_address(source):
-        if not sha256:
-            raise BundleError(
-                f"a bundle from an address ({shown_address(source)}) needs its fingerprint beside "
-                "it"
-            )
         name, path = shown_address(source), folder / "fetched.zip"
+        _fetch(source, path, sha256, max_bytes)
+    elif is_on_hub(source):
         try:
-            fetch(source, path, max_bytes)
-        except FetchError as error:
+            path = fetch_from_hub(source, (MANIFEST, STORE), max_bytes, is_pinned=bool(sha256))
+        except HubError as error:
             raise BundleError(f"the bundle could not be fetched: {error}") from None
-    else:
-        name, path = source, Path(source)
     if path.is_dir():
         manifest = _checked_manifest(_read_manifest_file(name, path / MANIFEST), name, sha256)
         store = path / STORE
@@ -194,6 +202,17 @@ def open_bundle(source: str, folder: Path, sha256: str = "", max_bytes: int = 50
         raise BundleError(f"there is no bundle at {name}; make one with `python -m qkcore bundle`")
     _check_store(name, store, manifest, max_bytes)
     return store
+
+
+def _fetch(address: str, path: Path, sha256: str, max_bytes: int) -> None:
+    if not sha256:
+        raise BundleError(
+            f"a bundle from an address ({shown_address(address)}) needs its fingerprint beside it"
+        )
+    try:
+        fetch(address, path, max_bytes)
+    except FetchError as error:
+        raise BundleError(f"the bundle could not be fetched: {error}") from None
 
 
 def _read_manifest_file(name: str, path: Path) -> bytes:

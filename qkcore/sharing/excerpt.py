@@ -4,7 +4,7 @@ Knows the tables from `schema.SCHEMA` alone: a table with a run_id is copied by 
 puzzle_set by the sets of those runs, any other whole.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import duckdb
@@ -34,8 +34,19 @@ def chosen_runs(store: Path, run_ids: Sequence[str] = ()) -> list[str]:
     return list(dict.fromkeys(run_ids)) or known
 
 
-def copy_runs(store: Path, target: Path, run_ids: Sequence[str], with_texts: bool = True) -> None:
+def copy_runs(
+    store: Path,
+    target: Path,
+    run_ids: Sequence[str],
+    with_texts: bool | Collection[str] = True,
+) -> None:
     """Write a new store at the target, with these runs, their puzzle sets and nothing else.
+
+    Args:
+        store: to copy from.
+        target: where there is nothing yet.
+        run_ids: of the runs.
+        with_texts: whether the puzzles' texts go along, or of which puzzle sets they do.
 
     Raises:
         StoreError: when the store cannot be read.
@@ -47,16 +58,20 @@ def copy_runs(store: Path, target: Path, run_ids: Sequence[str], with_texts: boo
         connection.execute(
             """
             create temp table chosen as
-            select run_id, puzzle_set from source.runs where run_id in (select unnest($run_ids))
+            select run_id, puzzle_set,
+                   $all_texts or puzzle_set in (select unnest($sets::varchar[])) as has_texts
+            from source.runs where run_id in (select unnest($run_ids))
             """,
-            {"run_ids": list(run_ids)},
+            {
+                "run_ids": list(run_ids),
+                "all_texts": with_texts is True,
+                "sets": [] if isinstance(with_texts, bool) else list(with_texts),
+            },
         )
         lacking = _lacking_tables(connection)
         for table, columns in _columns_of_tables().items():
-            if table in lacking:
-                continue
-            if with_texts or table not in TEXT_TABLES:
-                connection.execute(_copy_statement(table, columns, with_texts))
+            if table not in lacking:
+                connection.execute(_copy_statement(table, columns))
         connection.execute("checkpoint")
     except duckdb.Error as error:
         raise StoreError(
@@ -91,14 +106,18 @@ def _columns_of_tables() -> dict[str, list[str]]:
     return dict(rows)
 
 
-def _copy_statement(table: str, columns: Sequence[str], with_texts: bool) -> str:
+def _copy_statement(table: str, columns: Sequence[str]) -> str:
     """SQL that copies the rows of the chosen runs; its words come from the schema alone."""
+    texted = "(select puzzle_set from chosen where has_texts)"
     selected = ", ".join(
-        f'null as "{column}"' if column in TEXT_COLUMNS and not with_texts else f'"{column}"'
+        f'case when puzzle_set in {texted} then "{column}" end as "{column}"'
+        if column in TEXT_COLUMNS
+        else f'"{column}"'
         for column in columns
     )
     key = next((key for key in ("run_id", "puzzle_set") if key in columns), None)
-    rows = f"where {key} in (select {key} from chosen)" if key else ""  # noqa: S608 -- our words
+    which = " where has_texts" if table in TEXT_TABLES else ""
+    rows = f"where {key} in (select {key} from chosen{which})" if key else ""  # noqa: S608 -- our words
     if "twin_run" in columns:  # a run that is left out is not named either
         rows += " and (twin_run is null or twin_run in (select run_id from chosen))"
     copied = f"select {selected} from source.{table} {rows}"  # noqa: S608 -- our words

@@ -49,7 +49,7 @@ def test_sql_is_never_put_together_from_what_somebody_typed():
     """Statements are written out; those excepted are put together from the schema's own names."""
     publish = "qkcore/results/publish.py"
     from_the_schema = {
-        ("qkcore/sharing/excerpt.py", "_copy_statement(table, columns, with_texts)"),
+        ("qkcore/sharing/excerpt.py", "_copy_statement(table, columns)"),
         (publish, "f'delete from {table} where run_id = $run_id'"),
         (publish, "f'insert into {table} by name select * from rows_to_insert'"),
         (publish, "f'insert into runs by name select {named}'"),
@@ -100,7 +100,8 @@ def test_weights_are_safetensors_only_and_a_models_own_code_is_never_run():
 
 
 def test_nothing_is_fetched_but_what_the_settings_name():
-    assert {file for file, _ in calls("fetch")} == {"qkcore/sharing/bundle.py"}
+    asking = {"qkcore/sharing/bundle.py", "qkcore/sharing/get_sets.py"}  # no page calls the latter
+    assert {file for file, _ in calls("fetch")} == asking
     opened = [(file, ast.unparse(call.args[0])) for file, call in calls("open_bundle")]
     assert opened == [("pages/server/opened.py", "given.bundle")]
 

@@ -10,10 +10,13 @@ from pypdf import PdfReader
 
 from qkcore import InputError, ResultStore, StoreError, demo_store, write_report
 from qkcore.__main__ import main
+from qkcore.reports.across import transfer_section
 from qkcore.reports.as_html import html_of
 from qkcore.reports.as_pdf import pdf_of
-from qkcore.reports.contents import Code, Report, Section, Table, Text
+from qkcore.reports.contents import Code, Report, Section, Table, Text, figures_of
+from qkcore.reports.reported import Reported
 from qkcore.reports.write import report_of
+from qkcore.results.findings import comparable_runs, transfers
 from qkcore.results.verdicts import three_gaps, verdict_of
 from qkcore.wording import accuracy_text, gap_text
 
@@ -50,6 +53,34 @@ def test_its_numbers_are_the_store_s(store, run, report):
         assert store.runs().iloc[0][name] in page
 
 
+def test_heads_taken_to_other_sets_are_those_of_the_store(store, run, report, planted_path):
+    (section,) = (one for one in report.sections if one.title.startswith("Heads taken"))
+    table = transfers(store, tuple(comparable_runs(store, run)["run_id"]))
+    own = table[table["chosen_on"] == "pararule-plus"]
+    told = [accuracy_text(*row) for row in own[["accuracy", "low", "high", "n"]].to_numpy()]
+    assert [row[2] for row in section.parts[1].rows] == told
+    assert len(told) > 3
+    with ResultStore.open(planted_path) as alone:
+        marks = three_gaps(alone, "planted-1", 1, 1)
+        one = Reported(alone, alone.runs().iloc[0], (1, 1), marks, "accuracy")
+        assert transfer_section(one) is None
+
+
+def test_the_command_writes_figures_alone(run, report, monkeypatch, tmp_path):
+    monkeypatch.setattr("qkcore.reports.write.report_of", lambda *_: report)
+    line = ["report", "--store", str(demo_store()), "--run", run, "--out", str(tmp_path / "f.html")]
+    assert main([*line, "--figures-only"]) == 0
+    assert (tmp_path / "f.html").read_text() == html_of(figures_of(report))
+
+
+def test_figures_alone_are_all_figures_numbered_and_nothing_else(report):
+    page = html_of(figures_of(report))
+    assert re.findall(r"<figcaption>Figure (\d+)\. ", page) == [str(n) for n in range(1, 9)]
+    assert not re.findall("<table|<pre|<p><", page)
+    for title in ("Every head", "As puzzles get harder", "Through the layers", "Heads taken"):
+        assert f"<h2>{title}" in page
+
+
 def test_its_sql_gives_its_accuracy_without_qkscope(store, run, report):
     (section,) = (one for one in report.sections if one.title == "The same numbers again")
     sql = next(
@@ -72,7 +103,7 @@ def test_its_python_runs(report, monkeypatch, capsys):
 def test_the_page_holds_no_address_and_no_script(report):
     page = html_of(report)
     assert not re.findall(r"(?i)https?:|//\w|<script|<link|@import|\bsrc=", page)
-    assert page.count("<svg role") == 6
+    assert page.count("<svg role") == 8
     names = re.findall(r'\bid="([^"]+)"', page)
     assert len(names) == len(set(names))
 
@@ -113,7 +144,10 @@ def test_long_tables_go_on_with_their_titles_on_the_next_page():
     assert sum(len(re.findall(r"row \d+", text)) for text in texts) == 90
 
 
-def test_a_run_of_every_set_can_be_reported(store):
+def test_a_run_of_every_set_can_be_reported(store, monkeypatch):
+    # Charts are made, and not drawn: that takes most of the time, and is the same for all sets.
+    drawn = "qkcore.reports.reported.paper_figure"
+    monkeypatch.setattr(drawn, lambda chart, *_: f"<svg>{len(chart.to_dict())}</svg>")
     runs = store.runs().drop_duplicates("puzzle_set")  # one of each set, twins among them
     for run_id in runs["run_id"]:
         titles = [section.title for section in report_of(store, run_id, "s").sections]
