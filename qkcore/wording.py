@@ -78,6 +78,16 @@ def head_name(layer: int, head: int) -> str:
     return f"L{layer} H{head}"
 
 
+def head_named(name: str) -> tuple[int, int]:
+    """(layer, head) that `head_name` names so.
+
+    >>> head_named("L17 H4")
+    (17, 4)
+    """
+    layer, head = name.split()
+    return int(layer.removeprefix("L")), int(head.removeprefix("H"))
+
+
 def run_text(model: str, puzzle_set: str, rope: str) -> str:
     """A run in words; the usual reading goes without saying.
 

@@ -15,7 +15,7 @@ from pages.widgets.usage import show_usage
 from pages.widgets.verdict import groups_sentence, show_verdict
 from qkcore.charts.curves import agreement_bars, gap_chart
 from qkcore.results.answers import exam
-from qkcore.results.findings import run_gaps
+from qkcore.results.findings import near_runs, run_gaps
 from qkcore.results.store import ResultStore
 from qkcore.statistics.exams import DIFFICULTY, agreement, gaps, kappa
 from qkcore.wording import gap_text, head_name, percent, short_names, texts_of
@@ -28,6 +28,7 @@ NAMES = {
     "only model": "only the model",
     "neither": "neither",
 }
+MOST_RUNS = 60  # that a chart shows, a line each
 marks = exam_of(it)
 
 
@@ -100,8 +101,10 @@ def show_runs() -> None:
     if table.empty:
         st.caption("No run has both validation and test puzzles.")
         return
+    whole = table
+    table = near_runs(whole, it.run, MOST_RUNS)
     heads = texts_of(table, head_name, "layer", "head")
-    table["model"] = table["model"].map(short_names(table["model"]))
+    table["model"] = table["model"].map(short_names(whole["model"]))
     named = zip(table[["puzzle_set", "rope", "model"]].itertuples(index=False), heads, strict=True)
     table["run"] = [
         f"{run.puzzle_set}{'' if run.rope == 'pre' else f' ({run.rope})'},\n{run.model}: {head}"
@@ -118,8 +121,14 @@ def show_runs() -> None:
     st.caption(
         "Each run's head was chosen on its validation puzzles and is reported on its test puzzles, "
         "with 95 % interval."
+        + (
+            ""
+            if len(table) == len(whole)
+            else f" Of {len(whole):,} runs the chart shows those of this model and those on this "
+            "puzzle set; the table has all."
+        )
     )
-    offer("gap-of-runs", table, python_for(run_gaps), chart.make)
+    offer("gap-of-runs", whole, python_for(run_gaps), chart.make)
 
 
 if marks.empty:

@@ -97,6 +97,27 @@ def converted(model: str | os.PathLike[str], cache: Path | None = None) -> Conve
     return made
 
 
+def known(model: str | os.PathLike[str], cache: Path | None = None) -> Converted | None:
+    """The converted folder of a GGUF file that is here and was converted before; else None.
+
+    Nothing is converted or downloaded.
+    """
+    path, name = Path(os.path.expanduser(str(model))), None
+    if not path.is_file():
+        from huggingface_hub import try_to_load_from_cache
+
+        on_hub = ON_HUB.fullmatch(str(model))
+        found = try_to_load_from_cache(on_hub["repo"], on_hub["file"]) if on_hub else None
+        if not isinstance(found, str):
+            return None
+        path, name = Path(found), str(model)
+    cache = (cache or cache_folder()) / "gguf"
+    try:
+        return _made(cache, _sha256(path, cache), name or path.stem)
+    except OSError:
+        return None
+
+
 def _found(model: str) -> tuple[Path, str]:
     """(file, name) of a model; a download where it is on the hub."""
     path = Path(os.path.expanduser(model))

@@ -171,7 +171,7 @@ def load_model(
     loaded = load_pretrained(str(model), torch_dtype, device, quantize)
     name, revision = str(model), getattr(loaded.model.config, "_commit_hash", None) or "unknown"
     if folder.is_dir():
-        name, revision = folder.resolve().name, _folder_revision(folder)
+        name, revision = folder.resolve().name, folder_revision(folder)
     return _vouched(loaded, name, revision)
 
 
@@ -235,7 +235,7 @@ def _check_device(device: str) -> None:
         ) from None
 
 
-def _folder_revision(folder: Path) -> str:
+def folder_revision(folder: Path) -> str:
     """Hash of the files that decide the numbers: configuration, tokenizer and weights."""
     digest = hashlib.sha256()
     for path in sorted([*folder.glob("*.json"), *folder.glob("*.safetensors")]):

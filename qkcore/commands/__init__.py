@@ -5,7 +5,15 @@ out. Torch and transformers are imported by the commands that score, when they r
 at once.
 """
 
-from qkcore.commands import one_prompt, publishing, puzzle_files, running, starting, stores
+from qkcore.commands import (
+    one_prompt,
+    publishing,
+    puzzle_files,
+    running,
+    starting,
+    stores,
+    sweeping,
+)
 
 # In the order in which help lists them.
 ADD = (
@@ -15,6 +23,7 @@ ADD = (
     puzzle_files.add_import,
     puzzle_files.add_balance,
     running.add_precompute,
+    sweeping.add_sweep,
     running.add_ablate,
     stores.add_migrate,
     stores.add_bundle,

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 
 from qkcore.results.answers import exam, rules_of_choice
+from qkcore.results.kept import kept
 from qkcore.results.raw import Steps, is_among
 from qkcore.results.reader import StoreError
 from qkcore.results.store import ResultStore
-from qkcore.results.verdicts import SAME_MODEL
+from qkcore.results.verdicts import SAME_MODEL, worked_out
 from qkcore.statistics import metrics
 from qkcore.statistics.exams import gaps
 from qkcore.statistics.metrics import (
@@ -22,8 +23,9 @@ from qkcore.statistics.metrics import (
     balanced_accuracy,
     select_heads,
 )
+from qkcore.statistics.paired import p_of_interval
 from qkcore.statistics.rivals import best_rival
-from qkcore.wording import head_name
+from qkcore.wording import head_name, head_named
 
 MEASURES = {
     "accuracy": "Accuracy",
@@ -190,21 +192,46 @@ def run_gaps(store: ResultStore) -> pd.DataFrame:
     >>> table[["gap", "low", "high"]].iloc[0].astype(float).round(3).tolist()
     [0.38, 0.301, 0.455]
     """
-    rows = []
+    rows, there = [], kept(store)
     for run in store.runs().to_dict("records"):
-        best = store.best_head(run["run_id"])
-        gap = head_gap(store, run["run_id"], *best) if best else None
-        if best is None or gap is None:
+        run_id = run["run_id"]
+        # What stands there of head and model holds whatever twin there is today.
+        evidence = there[run_id].evidence if run_id in there else worked_out(store, run_id)
+        if evidence is None:
             continue
-        measure = store.measure(run["run_id"])
-        model = store.model_accuracy(run["run_id"], "test", measure=measure).iloc[0]
+        layer, head = head_named(evidence.head_name)
+        lead = evidence.model.lead
+        p = p_of_interval(lead.value, lead.low, lead.high)
+        if p is None and (gap := head_gap(store, run_id, layer, head)) is not None:
+            p = float(gap["p"])
         rows.append(
             {name: run[name] for name in ("run_id", "model", "puzzle_set", "rope")}
-            | {"layer": best[0], "head": best[1], "n": int(model["n"])}
-            | {name: gap[name] for name in ("n_groups", "gap", "low", "high", "p")}
-            | {"head_accuracy": model["accuracy"] + gap["gap"], "model_accuracy": model["accuracy"]}
+            | {"layer": layer, "head": head, "n": evidence.n, "n_groups": evidence.n_groups}
+            | {"gap": lead.value, "low": lead.low, "high": lead.high, "p": p}
+            | {"head_accuracy": evidence.head.value}
+            | {"model_accuracy": evidence.model.accuracy.value}
         )
     return pd.DataFrame(rows)
+
+
+def near_runs(table: pd.DataFrame, run: pd.Series, at_most: int) -> pd.DataFrame:
+    """Of very many runs, those of a run's model and those on its puzzle set.
+
+    Args:
+        table: a row a run, with model and puzzle_set.
+        run: likewise.
+        at_most: so many rows are kept whole.
+
+    >>> table = pd.DataFrame({"model": list("aabb"), "puzzle_set": list("xyxy")})
+    >>> near_runs(table, table.iloc[0], at_most=3).index.tolist()
+    [0, 1, 2]
+    >>> len(near_runs(table, table.iloc[0], at_most=4))
+    4
+    """
+    if len(table) <= at_most:
+        return table
+    is_near = (table["model"] == run["model"]) | (table["puzzle_set"] == run["puzzle_set"])
+    return table[is_near].reset_index(drop=True)
 
 
 def comparable_runs(store: ResultStore, run_id: str) -> pd.DataFrame:
@@ -215,10 +242,9 @@ def comparable_runs(store: ResultStore, run_id: str) -> pd.DataFrame:
     runs = store.runs()
     own = runs[runs["run_id"] == run_id].iloc[0]
     same = runs[(runs[SAME_MODEL] == own[SAME_MODEL]).all(axis=1)]
-    has_both = [
-        len(store.difficulties(run, "validation")) > 0 and len(store.difficulties(run, "test")) > 0
-        for run in same["run_id"]
-    ]
+    splits = store.frame("select distinct run_id, split from store.model_accuracy")
+    known = splits.groupby("run_id")["split"].agg(set)
+    has_both = [{"validation", "test"} <= known.get(run, set()) for run in same["run_id"]]
     newest = same[has_both].drop_duplicates("puzzle_set")
     return newest.sort_values("puzzle_set", ignore_index=True)
 
@@ -293,11 +319,12 @@ def heads_good_everywhere(
         pd.concat(frames).groupby(["layer", "head"], as_index=False)["lead"].agg(["min", "size"])
     )
     worst = worst[worst["size"] == len(run_ids)].assign(accuracy=lambda one: one["min"])
+    # Asked once a run, not once a head.
+    asked = {run: (store.measure(run), store.head_accuracy(run, "test")) for run in run_ids}
     rows = []
     for layer, head in select_heads(worst, k):
         for run_id in run_ids:
-            measure, rival = store.measure(run_id), trivial[run_id]
-            test = store.head_accuracy(run_id, "test")
+            (measure, test), rival = asked[run_id], trivial[run_id]
             own = test[(test["layer"] == layer) & (test["head"] == head)]
             low, high = BOUNDS[measure]
             rows.append(

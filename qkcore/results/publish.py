@@ -100,7 +100,7 @@ def check_accepts(path: Path, puzzle_set: str, sha256: str) -> None:
     if len(others):
         raise StoreError(
             f"{path} already holds a puzzle set named {puzzle_set!r} with other puzzles; name this "
-            "one differently with --puzzle-set"
+            "one differently (--puzzle-set; in a sweep's file, name)"
         )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import cast
 
 import numpy as np
 
@@ -30,13 +30,10 @@ from qkcore.results.publish import (
 )
 from qkcore.results.store import ResultStore
 from qkcore.scoring.engines import Engine, Worker, engine_of
-from qkcore.scoring.progress import Progress, RunningAccuracy
+from qkcore.scoring.progress import Among, Progress, RunningAccuracy
 from qkcore.scoring.scorer import Scorer, States
 from qkcore.scoring.shards import Shards, remove, remove_leftovers
 from qkcore.statistics.probes import probe_answers
-
-if TYPE_CHECKING:
-    from qkcore.scoring.on_ray import RayEngine
 
 
 def precompute(
@@ -105,18 +102,25 @@ def precompute(
 
 
 def precompute_by(
-    engine: "RayEngine",
+    engine: Engine,
     puzzles: Sequence[Puzzle],
     store: str | Path,
     *,
+    worker: Worker | None = None,
+    among: Among | None = None,
     show_progress: bool = True,
     with_texts: bool = True,
     lens: bool = False,
     log: Path | None = None,
 ) -> str:
-    """`precompute` by an engine whose workers load the model themselves."""
+    """`precompute` by an engine that is there already.
+
+    Without a worker, the engine's own know the run: they load the model themselves (Ray). Among
+    others, progress says which run this is and how long all will take.
+    """
     _check_input(puzzles, None)
-    job = _Job(engine, engine, puzzles, Path(store), show_progress, log)
+    worker = cast(Worker, engine) if worker is None else worker
+    job = _Job(engine, worker, puzzles, Path(store), show_progress, log, among)
     return job.carried_out(lens, with_texts)
 
 
@@ -135,6 +139,7 @@ class _Job:
     store: Path
     show_progress: bool
     log: Path | None
+    among: Among | None = None  # where the run is one of many
 
     def carried_out(self, lens: bool, with_texts: bool) -> str:
         """Score what is missing and publish; returns the run's id."""
@@ -191,6 +196,7 @@ class _Job:
             is_shown=self.show_progress and engine.is_lead,
             log=self.log if engine.is_lead else None,
             accuracy=RunningAccuracy(self.puzzles, self.worker.run.layers_with_heads),
+            among=self.among,
         ) as progress:
 
             def note(why: str, index: int | None) -> None:

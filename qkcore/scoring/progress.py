@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 import numpy as np
 from tqdm import tqdm
@@ -80,6 +80,13 @@ class RunningAccuracy:
         )
 
 
+class Among(NamedTuple):
+    """A run that is one of many: its title, and how long the later ones will take."""
+
+    title: str  # such as "run 7 of 24: SmolLM2 on PARARULE-Plus"
+    seconds_after: Callable[[float], float]  # from this run's speed, in puzzles a second
+
+
 class Progress:
     """Counts what is done, and says so; to be closed.
 
@@ -98,6 +105,7 @@ class Progress:
         is_shown: bool = True,
         log: Path | None = None,
         accuracy: RunningAccuracy | None = None,
+        among: Among | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Begin.
@@ -106,10 +114,11 @@ class Progress:
             InputError: when the log cannot be written.
         """
         self.n_all, self.n_done, self._unit, self._clock = n_all, n_done, unit, clock
-        self._accuracy = accuracy
+        self._accuracy, self._among = accuracy, among
         self._bar = None
         if is_shown and sys.stderr.isatty():
-            self._bar = tqdm(total=n_all, initial=n_done, unit=unit)
+            title = None if among is None else among.title
+            self._bar = tqdm(total=n_all, initial=n_done, unit=unit, desc=title)
         self._speaks = is_shown and self._bar is None
         self._log = None if log is None else opened(log)
         self._seen = deque([(clock(), n_done)])
@@ -157,8 +166,9 @@ class Progress:
         while len(self._seen) > 2 and self._seen[1][0] < now - RECENT:
             self._seen.popleft()
         if self._bar is not None:
-            if self._accuracy is not None:
-                self._bar.set_postfix_str(self._accuracy.sentence(), refresh=False)
+            accuracy = "" if self._accuracy is None else self._accuracy.sentence()
+            told = "; ".join(filter(None, (self._of_all(), accuracy)))
+            self._bar.set_postfix_str(told, refresh=False)
             self._bar.update(n)
         elif self._speaks and now - self._spoken >= EVERY:
             self._spoken = now
@@ -171,6 +181,8 @@ class Progress:
         row: dict[str, object] = {"time": time.time(), "event": name, "unit": self._unit}
         row |= {"done": self.n_done, "all": self.n_all, "per_second": round(self.speed, 3)}
         row["seconds_left"] = self.seconds_left
+        if self._among is not None:
+            row["run"] = self._among.title
         row |= self._accuracy.numbers() if self._accuracy is not None else {}
         try:
             self._log.write(json.dumps(row | what) + "\n")
@@ -179,10 +191,20 @@ class Progress:
             print(f"the log cannot be written any more: {error.strerror}", file=sys.stderr)
             self._log = None
 
+    def _of_all(self) -> str:
+        """How long this run and all later ones will take; nothing where nobody knows."""
+        if self._among is None or self.seconds_left is None:
+            return ""
+        seconds = self.seconds_left + self._among.seconds_after(self.speed)
+        return f"about {in_words(seconds)} for all"
+
     def _say(self) -> None:
-        line = f"{self.n_done:,} of {self.n_all:,} {self._unit}s"
+        title = "" if self._among is None else f"{self._among.title}, "
+        line = f"{title}{self.n_done:,} of {self.n_all:,} {self._unit}s"
         if self.speed > 0:
             line += f", {self.speed:.1f} a second, {in_words(self.seconds_left)} left"
+        if told := self._of_all():
+            line += f" here; {told}"
         if self._accuracy is not None and (said := self._accuracy.sentence()):
             line += f"; {said}"
         print(line, file=sys.stderr, flush=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from qkcore.asking.templates import Template
+    from qkcore.asking.templates import PromptTemplate, Template
     from qkcore.attention.load import CausalLM
 
 
@@ -22,6 +22,16 @@ class Recipe:
     template: str | None = None  # as typed: "\\n" is a new line
     chat: bool = False
 
+    def plain(self) -> "PromptTemplate | None":
+        """The template as plain text; None for the usual one.
+
+        Raises:
+            PromptError: when it is none.
+        """
+        from qkcore.asking.templates import PromptTemplate
+
+        return PromptTemplate(self.template.replace("\\n", "\n")) if self.template else None
+
     def load(self) -> "tuple[CausalLM, Template | None]":
         """The model, and the template or None.
 
@@ -30,11 +40,10 @@ class Recipe:
         """
         from transformers.utils import logging
 
-        from qkcore.asking.templates import Chat, PromptTemplate
+        from qkcore.asking.templates import Chat
         from qkcore.attention.load import load_model
 
         logging.set_verbosity_error()
-        text = self.template
-        plain = PromptTemplate(text.replace("\\n", "\n")) if text else None
+        plain = self.plain()
         lm = load_model(self.model, dtype=self.dtype, device=self.device, quantize=self.quantize)
         return lm, Chat(plain) if self.chat else plain

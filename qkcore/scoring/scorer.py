@@ -130,22 +130,13 @@ def described(
         "rope": rope,
         "template": template_name(template),
     }
-    names = {
-        "model": lm.name,
-        "puzzle_set": puzzle_set,
-        "version": NUMBERS,
-        "part_size": PART_SIZE,
-    }
-    if scores != "float32":
-        names["scores"] = scores
+    chat = None
     # A chat's words may lie in a file outside of the revision, or hold a date.
     if isinstance(template, Chat) and puzzles:
         text = template.prompt_text(lm.tokenizer, puzzles[0]).text
-        names["chat"] = f"{lm.tokenizer.chat_template} {text}"
-    key = hashlib.sha256(json.dumps(decisive | names, sort_keys=True).encode()).hexdigest()[:8]
-    slug = re.sub(r"[^A-Za-z0-9.]+", "-", f"{lm.name} {puzzle_set} {rope}").strip("-.").lower()
+        chat = f"{lm.tokenizer.chat_template} {text}"
     return Run(
-        run_id=f"{slug[:80]}-{key}",
+        run_id=run_id_of(decisive, lm.name, puzzle_set, scores, chat),
         model=lm.name,
         puzzle_set=puzzle_set,
         n_layers=lm.geometry.n_layers,
@@ -155,6 +146,29 @@ def described(
         head_layers=lm.geometry.head_layers if lm.geometry.has_absent_layers else None,
         **decisive,
     )
+
+
+def run_id_of(
+    decisive: dict[str, str], model: str, puzzle_set: str, scores: str, chat: str | None = None
+) -> str:
+    """The id of a run: a name to read, and a hash of all that changes its numbers.
+
+    Args:
+        decisive: model_revision, dtype, puzzle_set_sha256, rope and template of the run.
+        model: its name.
+        puzzle_set: its name.
+        scores: as what they are kept.
+        chat: template and first prompt, of a run that is asked as a chat.
+    """
+    names = {"model": model, "puzzle_set": puzzle_set, "version": NUMBERS, "part_size": PART_SIZE}
+    if scores != "float32":
+        names["scores"] = scores
+    if chat is not None:
+        names["chat"] = chat
+    key = hashlib.sha256(json.dumps(decisive | names, sort_keys=True).encode()).hexdigest()[:8]
+    words = f"{model} {puzzle_set} {decisive['rope']}"
+    slug = re.sub(r"[^A-Za-z0-9.]+", "-", words).strip("-.").lower()
+    return f"{slug[:80]}-{key}"
 
 
 def part_of(scores: Sequence[Scores], seconds: float) -> Part:

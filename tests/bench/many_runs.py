@@ -5,7 +5,8 @@ python -m tests.bench.many_runs STORE [N_MODELS N_SETS]
 Every model has a run on every set, each set with its twin, all with heads that guess, some with a
 planted one. One small run is scored and counted in earnest a set; the others are its copies under
 other names and dates, with evidence of their own made from its numbers, for a page reads of them
-what it reads of real ones. Prints what `summaries` and `matrix_of` take on the fresh store.
+what it reads of real ones. Prints what `summaries` and `matrix_of` take on the fresh store, and
+what each page takes there and on the demo store: its script when nothing is cached, and a rerun.
 """
 
 import json
@@ -23,8 +24,10 @@ from qkcore.results.matrix import matrix_of
 from qkcore.results.publish import keep_evidence
 from qkcore.results.store import ResultStore
 from qkcore.results.summaries import story, summaries
+from tests.bench.bench_app import DEMO, PAGES, page_times
 from tests.stores import planted_puzzles, planted_run, planted_scores, publish_parts, write_parts
 
+WORK = "script's work"
 SIZES = ("135M", "360M", "0.6B", "1.7B", "4B", "8B", "14B", "32B")
 FAMILIES = ("SmolLM2", "Qwen3", "Llama-3.2", "gemma-3", "OLMo-2")
 
@@ -122,6 +125,16 @@ def main() -> None:
         )
     print(*told)
     print(table["verdict"].value_counts().to_string())
+    for page in PAGES:
+        told = [f"{page}:"]
+        for name, store in (("demo", DEMO), (f"{len(table)} runs", path)):
+            times = page_times(store, page)
+            told.append(
+                f"{name}: script {times['script']:.0f} ms, of work {times[WORK]:.0f} ms "
+                f"({times['number of queries']} queries), "
+                f"rerun after a click {times['rerun after a click']:.0f} ms;"
+            )
+        print(*told, flush=True)
 
 
 if __name__ == "__main__":

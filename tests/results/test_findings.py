@@ -166,6 +166,9 @@ def test_the_gap_of_each_run_is_that_of_its_own_validation_choice(store, everyth
     assert set(table.index) == {"messy", "rival", "post", "two", "four"}
     assert store.measure("four") == "balanced_accuracy"
     for run_id, row in table.iterrows():
+        gap = head_gap(store, run_id, row["layer"], row["head"])
+        for name in ("n", "n_groups", "gap", "low", "high", "p"):
+            assert row[name] == pytest.approx(gap[name], rel=1e-9), name
         if run_id == "four":  # one of its answers is right far less often
             asked = ("four", "test", None, None, "balanced_accuracy")
             assert row["model_accuracy"] == store.model_accuracy(*asked)["accuracy"].item()

@@ -5,7 +5,7 @@ import pytest
 
 from qkcore import InputError
 from qkcore.results.parts import Part
-from qkcore.scoring.progress import Progress, RunningAccuracy
+from qkcore.scoring.progress import Among, Progress, RunningAccuracy
 from tests.scoring.test_precompute import several
 
 
@@ -30,6 +30,18 @@ def test_away_from_a_terminal_a_line_a_minute_is_said(capsys):
         "1,200 of 10,000 puzzles, 10.0 a second, 15 min left",
         "1,300 of 10,000 puzzles, 10.0 a second, 14 min left",
     ]
+
+
+def test_a_run_among_others_is_named_and_all_are_estimated(capsys):
+    clock = Clock()
+    among = Among("run 7 of 24: SmolLM2 on PARARULE-Plus", lambda speed: 72_000 / speed)
+    with Progress(872, 0, "puzzle", among=among, clock=clock) as progress:
+        clock.now += 60
+        progress.add(600)
+        assert capsys.readouterr().err.splitlines() == [
+            "run 7 of 24: SmolLM2 on PARARULE-Plus, 600 of 872 puzzles, 10.0 a second, 27 s left "
+            "here; about 2 h 0 min for all"
+        ]
 
 
 def test_the_time_left_is_from_the_speed_of_late():
