@@ -1,4 +1,5 @@
 import gc
+import logging
 import os
 from functools import cache
 
@@ -80,6 +81,31 @@ def pytest_collection_finish():
     """
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def bucket():
+    """The address of an empty bucket at an S3 server on this machine, which is in the environment.
+
+    What is started from here finds the server too.
+    """
+    server = pytest.importorskip("moto.server", reason="moto is not installed")
+    from pyarrow.fs import FileSystem
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    started = server.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    started.start()
+    host, port = started.get_host_and_port()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+        patched.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        patched.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+            patched.setenv(name, "of-the-tests")
+        files, name = FileSystem.from_uri("s3://kept?allow_bucket_creation=true")
+        files.create_dir(name)
+        yield "s3://kept"
+    started.stop()
 
 
 @pytest.fixture(scope="session")

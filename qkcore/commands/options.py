@@ -59,6 +59,12 @@ def engine_options(parser: argparse.ArgumentParser, engines: tuple[str, ...]) ->
         help="who does the work (default: this process); docs/scaling.md says how to start others",
     )
     parser.add_argument(
+        "--parts",
+        metavar="PLACE",
+        help="where finished parts are kept until all are there: a folder, or an object store's "
+        "address such as s3://bucket/parts (default: beside the store)",
+    )
+    parser.add_argument(
         "--log-file",
         "--log",  # torchrun takes this for an option of its own
         type=Path,

@@ -87,7 +87,7 @@ def precompute(options: Namespace) -> None:
     if options.status:
         from qkcore.scoring.status import status
 
-        for line in status(options.store):
+        for line in status(options.store, options.parts):
             print(line)
         return
     if options.model is None or options.puzzles is None:
@@ -103,7 +103,8 @@ def precompute(options: Namespace) -> None:
         "show_progress": not options.quiet,
         "with_texts": not options.without_texts,
     }
-    shown |= {"lens": options.lens, "log": options.log}
+    shown |= {"lens": options.lens, "log": options.log, "parts": options.parts}
+    _look_at(options.parts)
     if options.engine == "ray":
         run_id = _precompute_by_ray(options, puzzles, settings, shown)
     else:
@@ -161,8 +162,17 @@ def _verify(
     from qkcore.scoring.verify import verified
 
     worker = Scorer(lm, puzzles, template=template, **settings)
-    for line in verified(worker, puzzles, options.store, options.sample):
+    for line in verified(worker, puzzles, options.store, options.sample, options.parts):
         print(line)
+
+
+def _look_at(parts: str | None) -> None:
+    """An object store that cannot be listed is said at once, before the model is loaded."""
+    if parts is not None:
+        from qkcore.results.object_store import Address, folder_of
+
+        if isinstance(found := folder_of(parts, is_patient=False), Address):
+            found.listed(is_patient=False)
 
 
 def add_ablate(added: Added) -> None:
@@ -226,6 +236,7 @@ def ablate(options: Namespace) -> None:
     puzzles = load_puzzles(options.puzzles)
     with ResultStore.open(options.store):
         pass  # a store that cannot be read is said before the model is loaded
+    _look_at(options.parts)
     lm, template = model_of(options)
     from qkcore.scoring.ablate import ablate as run
 
@@ -244,6 +255,7 @@ def ablate(options: Namespace) -> None:
         show_progress=not options.quiet,
         engine=options.engine,
         log=options.log,
+        parts=options.parts,
     )
     if os.environ.get("RANK", "0") == "0":
         print(f"{options.store}: run {run_id}, heads switched off ({options.kind})")

@@ -12,10 +12,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from qkcore.results.object_store import Address, Folder, Unreachable
 
 PART_SIZE = 64  # puzzles
 
@@ -32,9 +35,22 @@ class Part:
     lens: np.ndarray | None = None
 
 
-def part_path(folder: Path, index: int) -> Path:
+@overload
+def part_path(folder: Path, index: int) -> Path: ...
+@overload
+def part_path(folder: Address, index: int) -> Address: ...
+def part_path(folder: Folder, index: int) -> Folder:
     """Where part `index` of a run lives."""
-    return folder / f"part-{index:05d}.parquet"
+    return folder / part_name(index)
+
+
+def part_name(index: int) -> str:
+    """What its file is called.
+
+    >>> part_name(12)
+    'part-00012.parquet'
+    """
+    return f"part-{index:05d}.parquet"
 
 
 def n_parts(n_puzzles: int) -> int:
@@ -46,19 +62,26 @@ def n_parts(n_puzzles: int) -> int:
     return -(-n_puzzles // PART_SIZE)
 
 
-def write_part(path: Path, part: Part) -> None:
+def write_part(path: Folder, part: Part) -> None:
     """Write a part: `score_rows`, lens (of all layers) where it has one, and the seconds.
 
-    What it holds is on the disk when the call returns. Nothing is left behind when it fails.
+    What it holds is on the disk when the call returns, or at the object store, which keeps no half
+    of an object. Nothing is left behind when it fails.
 
     Raises:
         OSError: when it cannot be written.
+        Unreachable: when an object store does not answer.
     """
     table = score_rows(part.puzzle_ids, part.qk, part.logits)
     if part.lens is not None:
         table = table.append_column("lens", _lists(part.lens, part.logits))
     metadata = {"seconds": repr(part.seconds), "sha256": content_sha256(table)}
     table = table.replace_schema_metadata(metadata | {"folder": path.parent.name})
+    if isinstance(path, Address):
+        written = pa.BufferOutputStream()
+        pq.write_table(table, written)
+        path.write_bytes(written.getvalue().to_pybytes())
+        return
     # Two machines may have processes of one number.
     temporary = path.with_suffix(f".{os.uname().nodename}.{os.getpid()}.tmp")
     try:
@@ -127,13 +150,18 @@ def _lists(values: np.ndarray, logits: np.ndarray) -> pa.Array:
     return lists.cast(pa.list_(pa.float32()))
 
 
-def read_part(path: Path) -> Part:
+def read_part(path: Folder) -> Part:
     """Read a part back.
 
     Raises:
         OSError, pyarrow.ArrowException, KeyError: when it is missing or damaged, or no part.
+        Unreachable: when an object store does not answer.
     """
-    return _part_of(pq.read_table(path))
+    return _part_of(_table_at(path))
+
+
+def _table_at(path: Folder) -> pa.Table:
+    return pq.read_table(pa.BufferReader(path.read_bytes()) if isinstance(path, Address) else path)
 
 
 def _part_of(table: pa.Table) -> Part:
@@ -157,12 +185,12 @@ def _part_of(table: pa.Table) -> Part:
     return Part(tuple(order), of_lists("qk"), logits, seconds, lens)
 
 
-def is_done(path: Path, puzzle_ids: Sequence[str], with_lens: bool = False) -> bool:
+def is_done(path: Folder, puzzle_ids: Sequence[str], with_lens: bool = False) -> bool:
     """Whether a whole part for exactly these puzzles lies at the path, with a lens if asked for."""
     return isinstance(checked(path, puzzle_ids, with_lens), Part)
 
 
-def checked(path: Path, puzzle_ids: Sequence[str] | None, with_lens: bool = False) -> Part | str:
+def checked(path: Folder, puzzle_ids: Sequence[str] | None, with_lens: bool = False) -> Part | str:
     """The part at the path, or why it will not do.
 
     Args:
@@ -172,14 +200,19 @@ def checked(path: Path, puzzle_ids: Sequence[str] | None, with_lens: bool = Fals
 
     Returns:
         The part; or what stands after its name in a sentence, "" where there is none.
+
+    Raises:
+        Unreachable: when an object store does not answer.
     """
     try:
-        table = pq.read_table(path)
+        table = _table_at(path)
         metadata = table.schema.metadata or {}
         is_whole = metadata[b"sha256"].decode() == content_sha256(table)
         part = _part_of(table)
     except FileNotFoundError:
         return ""
+    except Unreachable:
+        raise
     except (OSError, pa.ArrowException, LookupError, ValueError, TypeError, AttributeError):
         return "is damaged, or no part at all"
     if not is_whole:

@@ -22,6 +22,7 @@ from qkcore.puzzles.puzzle import Puzzle
 from qkcore.puzzles.twin import parent_of
 from qkcore.results import counting, layer_counting
 from qkcore.results.kept import kept, text_of
+from qkcore.results.object_store import Folder
 from qkcore.results.parts import keep_names, read_part
 from qkcore.results.reader import StoreError
 from qkcore.results.schema import ADDED, ADDED_TABLES, SCHEMA, SCHEMA_VERSION
@@ -104,7 +105,7 @@ def check_accepts(path: Path, puzzle_set: str, sha256: str) -> None:
         )
 
 
-def collect(run: Run, puzzles: Sequence[Puzzle], parts: Sequence[Path]) -> counting.Answers:
+def collect(run: Run, puzzles: Sequence[Puzzle], parts: Sequence[Folder]) -> counting.Answers:
     """All finished parts of a run together, each read once.
 
     Raises:
@@ -136,7 +137,7 @@ def collect(run: Run, puzzles: Sequence[Puzzle], parts: Sequence[Path]) -> count
     return replace(answers, lens=lens) if has_lens else answers
 
 
-def _foreign(part: Path) -> StoreError:
+def _foreign(part: Folder) -> StoreError:
     return StoreError(
         f"the finished parts in {part.parent} do not hold the puzzles of this run; delete them and "
         "start anew"

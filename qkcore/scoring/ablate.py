@@ -25,6 +25,7 @@ from qkcore.attention.load import CausalLM
 from qkcore.attention.switching import KINDS, Head
 from qkcore.puzzles.puzzle import Puzzle, puzzle_set_sha256
 from qkcore.results.counting import CHUNK
+from qkcore.results.object_store import Folder
 from qkcore.results.parts import PART_SIZE, Part, read_part
 from qkcore.results.publish import publish_ablations
 from qkcore.results.reader import StoreError
@@ -35,7 +36,7 @@ from qkcore.scoring.progress import Progress
 from qkcore.scoring.replacing import replacements_of
 from qkcore.scoring.score import budget_for, prompts_of
 from qkcore.scoring.scorer import States
-from qkcore.scoring.shards import Shards, remove
+from qkcore.scoring.shards import Shards, parts_folder, remove
 from qkcore.statistics.control_heads import control_heads
 from qkcore.wording import head_name
 
@@ -69,6 +70,7 @@ def ablate(
     show_progress: bool = True,
     engine: str = "local",
     log: str | Path | None = None,
+    parts: str | Path | None = None,
 ) -> str:
     """Ask a run's test puzzles with heads switched off; returns its run_id.
 
@@ -90,6 +92,8 @@ def ablate(
         show_progress: whether to show a bar, or a line a minute where there is no terminal.
         engine: "local", or "torchrun" to share the work with what torchrun started.
         log: a file that gets a line of JSON for what happens.
+        parts: a folder, or an address at an object store, where parts lie until all are there; by
+            default beside the store.
 
     Raises:
         InputError, StoreError, UnsupportedModelError: before anything is computed, where that can
@@ -120,7 +124,7 @@ def ablate(
     settings = {"kind": kind, "sets": [asdict(one) for one in sets], "places": places.tolist()}
     settings |= {"version": NUMBERS, "part_size": PART_SIZE}
     key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:8]
-    folder = store.with_name(store.name + ".parts") / f"{run_id}-{kind}-{key}"
+    folder = parts_folder(store, f"{run_id}-{kind}-{key}", parts)
     shards = Shards(folder, tuple(one.puzzle.puzzle_id for one in prompts), "answered")
     layers = {layer for one in sets for layer, _ in one.heads}
     answerer = _Answerer(prompts, [one.heads for one in sets])
@@ -328,7 +332,7 @@ def _fill(
 
 
 def _together(
-    paths: Sequence[Path], places: np.ndarray, n_puzzles: int, n_sets: int, n_candidates: int
+    paths: Sequence[Folder], places: np.ndarray, n_puzzles: int, n_sets: int, n_candidates: int
 ) -> np.ndarray:
     """(set, puzzle, candidate) answers of all parts; NaN for puzzles that were not asked."""
     logits = np.full((n_sets, n_puzzles, n_candidates), np.nan, dtype=np.float32)

@@ -1,8 +1,9 @@
 """Score a puzzle set into a store, shard by shard; an interrupted run goes on where it stopped.
 
-Parts lie in a folder beside the store, named by a hash of everything that changes the numbers, so a
-restart with the same settings finds them and one with others does not. Who works on the shards, and
-where, is the engine's; all else stands here once. Knows nothing of DuckDB: publishing does.
+Parts lie in a folder beside the store, or where one says, named by a hash of everything that
+changes the numbers, so a restart with the same settings finds them and one with others does not.
+Who works on the shards, and where, is the engine's; all else stands here once. Knows nothing of
+DuckDB: publishing does.
 """
 
 import sys
@@ -32,7 +33,7 @@ from qkcore.results.store import ResultStore
 from qkcore.scoring.engines import Engine, Worker, engine_of
 from qkcore.scoring.progress import Among, Progress, RunningAccuracy
 from qkcore.scoring.scorer import Scorer, States
-from qkcore.scoring.shards import Shards, remove, remove_leftovers
+from qkcore.scoring.shards import Shards, parts_folder, remove, remove_leftovers
 from qkcore.statistics.probes import probe_answers
 
 
@@ -51,6 +52,7 @@ def precompute(
     lens: bool = False,
     engine: str = "local",
     log: str | Path | None = None,
+    parts: str | Path | None = None,
 ) -> str:
     """Score every puzzle and publish the run; returns its run_id.
 
@@ -64,6 +66,9 @@ def precompute(
 
     The engine "torchrun" shares the work with the other processes that torchrun started, which make
     the same call; scores are the same bits. A log gets a line of JSON for what happens.
+
+    Parts of an unfinished run lie beside the store, or in the folder or at the object store's
+    address that `parts` names, such as "s3://bucket/parts".
 
     The same call again after an interruption scores only what is missing; after a finished run it
     does nothing.
@@ -97,7 +102,7 @@ def precompute(
     )
     with engine_of(engine, worker) as crew:
         log = None if log is None else Path(log)
-        job = _Job(crew, worker, puzzles, Path(store), show_progress, log)
+        job = _Job(crew, worker, puzzles, Path(store), show_progress, log, parts)
         return job.carried_out(lens, with_texts)
 
 
@@ -112,6 +117,7 @@ def precompute_by(
     with_texts: bool = True,
     lens: bool = False,
     log: Path | None = None,
+    parts: str | Path | None = None,
 ) -> str:
     """`precompute` by an engine that is there already.
 
@@ -120,13 +126,8 @@ def precompute_by(
     """
     _check_input(puzzles, None)
     worker = cast(Worker, engine) if worker is None else worker
-    job = _Job(engine, worker, puzzles, Path(store), show_progress, log, among)
+    job = _Job(engine, worker, puzzles, Path(store), show_progress, log, parts, among)
     return job.carried_out(lens, with_texts)
-
-
-def parts_folder(store: Path, run_id: str) -> Path:
-    """Where the parts of a run lie until it is published."""
-    return store.with_name(store.name + ".parts") / run_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +140,14 @@ class _Job:
     store: Path
     show_progress: bool
     log: Path | None
+    parts: str | Path | None = None  # where parts lie; None: beside the store
     among: Among | None = None  # where the run is one of many
 
     def carried_out(self, lens: bool, with_texts: bool) -> str:
         """Score what is missing and publish; returns the run's id."""
         run, engine = self.worker.run, self.engine
         check_accepts(self.store, run.puzzle_set, run.puzzle_set_sha256)
-        folder = parts_folder(self.store, run.run_id)
+        folder = parts_folder(self.store, run.run_id, self.parts)
         # Asked by one for all: the others may come when the run is published already.
         is_published, has_layers = engine.word(lambda: _published(self.store, run.run_id))
         probed = self._probed() if lens and not has_layers else None

@@ -1,8 +1,8 @@
 """The one unit of work: a shard is a slice of puzzles, and gives one part in a folder, or nothing.
 
 Says which shards are left, keeps the folder to one job at a time, writes parts and takes the folder
-away in the end. Scoring, lens and ablation share it. Knows nothing of models, of stores, or of who
-works on the shards.
+away in the end. The folder may be an object store's (`results/object_store`, `lease`). Scoring,
+lens and ablation share it. Knows nothing of models, of stores, or of who works on the shards.
 """
 
 import fcntl
@@ -17,9 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qkcore import InputError
-from qkcore.results.parts import PART_SIZE, Part, checked, part_path, write_part
+from qkcore.results.object_store import Address, Folder, Unreachable, folder_of
+from qkcore.results.parts import PART_SIZE, Part, checked, part_name, part_path, write_part
+from qkcore.scoring.lease import is_leased, leased, leases
 
 JOB, FAILED, LOCK = "job.json", "failed.jsonl", "lock"  # files beside the parts
+BESIDE = ".parts"  # what a store's name is followed by in that of the folder beside it
 
 
 class Interrupted(InputError):
@@ -30,7 +33,7 @@ class Interrupted(InputError):
 class Shards:
     """What is to be done, and where its parts lie."""
 
-    folder: Path
+    folder: Folder
     puzzle_ids: tuple[str, ...]  # of all puzzles, in order
     verb: str = "scored"  # what is done to a puzzle
     with_lens: bool = False  # whether a part has to have one
@@ -47,7 +50,7 @@ class Shards:
         """How many puzzles some shards have."""
         return sum(len(self.puzzle_ids[self.rows(index)]) for index in indices)
 
-    def paths(self) -> list[Path]:
+    def paths(self) -> list[Folder]:
         """Where each shard's part is, or will be."""
         return [part_path(self.folder, index) for index in range(len(self))]
 
@@ -59,9 +62,9 @@ class Shards:
 
     def missing(self) -> list[int]:
         """The shards without a whole part of their own; a part that will not do is named."""
-        found = []
+        found, there = [], names_in(self.folder)
         for index, path in enumerate(self.paths()):
-            part = self.checked(index)
+            part = self.checked(index) if path.name in there else ""
             if isinstance(part, str):
                 found.append(index)
                 if part:
@@ -75,7 +78,11 @@ class Shards:
     def stamps(self) -> list[tuple[int, int] | None]:
         """What tells each part's file from one that comes later; None where there is none."""
         found: list[tuple[int, int] | None] = []
-        for path in self.paths():
+        if isinstance(self.folder, Address):
+            listed = self.folder.listed()
+            there = [listed.get(part_name(index)) for index in range(len(self))]
+            return [None if one is None else (one.size, one.mtime_ns or 0) for one in there]
+        for path in (part_path(self.folder, index) for index in range(len(self))):
             try:
                 status = path.stat()
             except FileNotFoundError:
@@ -93,7 +100,8 @@ class Shards:
         """Write a shard's part.
 
         Raises:
-            InputError: when there is no room for it, or it may not be written.
+            InputError: when there is no room for it, or it may not be written; `Unreachable` when
+                an object store does not answer.
         """
         try:
             write_part(part_path(self.folder, index), part)
@@ -106,7 +114,11 @@ class Shards:
 
     def kept(self) -> str:
         """How much is done and kept, as a sentence. Parts are counted, not read."""
-        there = [index for index, path in enumerate(self.paths()) if path.exists()]
+        try:
+            names = names_in(self.folder, is_patient=False)
+        except Unreachable:
+            return f"All parts that were written are kept in {self.folder}."
+        there = [index for index in range(len(self)) if part_name(index) in names]
         return (
             f"{self.n_puzzles(there):,} of {len(self.puzzle_ids):,} puzzles are {self.verb} "
             f"and kept in {self.folder}."
@@ -118,9 +130,14 @@ class Shards:
 
     def note_failure(self, why: str, index: int | None = None) -> None:
         """Keep why something failed, for `--status`; said nowhere when it cannot be kept."""
-        row = {"time": time.time(), "part": index, "why": why}
+        row = json.dumps({"time": time.time(), "part": index, "why": why}) + "\n"
+        if isinstance(self.folder, Address):  # nothing is added to an object
+            one = self.folder / FAILED.replace(".", f"-{time.time_ns()}.")
+            with suppress(Unreachable):
+                one.write_text(row, is_patient=False)
+            return
         with suppress(OSError), (self.folder / FAILED).open("a") as file:
-            file.write(json.dumps(row) + "\n")
+            file.write(row)
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -146,8 +163,9 @@ class Shards:
         """
         try:
             with only_worker(self.folder):
-                for leftover in self.folder.glob("*.tmp"):  # of workers that were killed
-                    leftover.unlink(missing_ok=True)
+                if isinstance(self.folder, Path):
+                    for leftover in self.folder.glob("*.tmp"):  # of workers that were killed
+                        leftover.unlink(missing_ok=True)
                 self._note_job()
                 yield
         except OSError as error:
@@ -155,7 +173,8 @@ class Shards:
                 raise
             raise InputError(
                 f"{self.folder}: {error.strerror}. Parts of a run are kept beside its store; give "
-                "the store a folder that can be written to, with room in it"
+                "the store a folder that can be written to, with room in it, or name another with "
+                "--parts"
             ) from None
 
     def _note_job(self) -> None:
@@ -168,9 +187,41 @@ class Shards:
         (self.folder / JOB).write_text(json.dumps(row))
 
 
+def parts_folder(store: Path, name: str, parts: str | Path | None = None) -> Folder:
+    """Where the parts of a run lie until it is published: beside the store, or where one says.
+
+    >>> parts_folder(Path("s.duckdb"), "run-1"), parts_folder(Path("s.duckdb"), "run-1", "kept")
+    (PosixPath('s.duckdb.parts/run-1'), PosixPath('kept/run-1'))
+    """
+    return all_parts(store, parts) / name
+
+
+def all_parts(store: Path, parts: str | Path | None = None) -> Folder:
+    """Where the folders of all unfinished runs lie.
+
+    Raises:
+        InputError: when the address is none.
+    """
+    return store.with_name(store.name + BESIDE) if parts is None else folder_of(parts)
+
+
+def names_in(folder: Folder, is_patient: bool = True) -> set[str]:
+    """What lies in it; nothing where it is not there."""
+    if isinstance(folder, Address):
+        return set(folder.listed(is_patient))
+    try:
+        return set(os.listdir(folder))
+    except OSError:
+        return set()
+
+
 @contextmanager
-def only_worker(folder: Path) -> Iterator[None]:
+def only_worker(folder: Folder) -> Iterator[None]:
     """Hold the run's folder, which is made; a second process on the same run is turned away."""
+    if isinstance(folder, Address):
+        with leased(folder):
+            yield
+        return
     while (lock := _locked(folder)) is None:
         pass
     try:
@@ -200,8 +251,10 @@ def _locked(folder: Path) -> int | None:
     return None
 
 
-def is_held(folder: Path) -> bool:
+def is_held(folder: Folder) -> bool:
     """Whether a job is at work in the folder."""
+    if isinstance(folder, Address):
+        return is_leased(folder)
     try:
         lock = os.open(folder / LOCK, os.O_RDONLY)
     except FileNotFoundError:
@@ -215,24 +268,38 @@ def is_held(folder: Path) -> bool:
     return False
 
 
-def remove(folder: Path) -> None:
-    """Take a finished run's folder away, and the one around it if it was the last.
+def remove(folder: Folder) -> None:
+    """Take a finished run's folder away, and the one around it if it was the last beside its store.
 
-    The lock goes last: until then nobody else can begin there.
+    The lock goes last: until then nobody else can begin there. (A lease lies beside the folder, and
+    is given back by who holds it.)
     """
+    if isinstance(folder, Address):
+        folder.remove()
+        return
     for path in folder.iterdir():
         if path.name != LOCK:
             shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     (folder / LOCK).unlink(missing_ok=True)
-    for one in (folder, folder.parent):
-        with suppress(OSError):  # not empty: somebody else's parts are in it
-            one.rmdir()
+    _remove_empty(folder)
+    _remove_around(folder)
 
 
-def remove_leftovers(folder: Path) -> None:
+def remove_leftovers(folder: Folder) -> None:
     """Take away what a job left that was killed after its run was published."""
-    if folder.is_dir():
+    if folder.is_dir() or (isinstance(folder, Address) and leases(folder)):
         with suppress(InputError), only_worker(folder):
             remove(folder)
-    with suppress(OSError):
-        folder.parent.rmdir()
+    if isinstance(folder, Path):
+        _remove_around(folder)
+
+
+def _remove_around(folder: Path) -> None:
+    """Take away what is around a run's folder if it is ours: one that somebody named stays."""
+    if folder.parent.suffix == BESIDE:
+        _remove_empty(folder.parent)
+
+
+def _remove_empty(folder: Path) -> None:
+    with suppress(OSError):  # not empty: somebody else's parts are in it
+        folder.rmdir()

@@ -1,34 +1,42 @@
 """How far unfinished runs are: done, left, speed, time to go, and what failed.
 
-Reads the names and times of files only, so it is quick, needs no model and disturbs nobody; whether
-parts are whole is `verify`'s to say.
+Reads the names and times of files or objects only, so it is quick, needs no model and disturbs
+nobody; whether parts are whole is `verify`'s to say.
 """
 
 import json
+from contextlib import suppress
+from fnmatch import filter as matching
 from pathlib import Path
 from typing import Any
 
+from qkcore.results.object_store import Address, Folder
 from qkcore.results.parts import PART_SIZE, n_parts
 from qkcore.results.store import ResultStore
 from qkcore.scoring.progress import RECENT, in_words
-from qkcore.scoring.shards import FAILED, JOB, is_held
+from qkcore.scoring.shards import FAILED, JOB, all_parts, is_held, names_in
 
+PARTS = "part-*.parquet"
 MOST_FAILURES = 5  # that are listed, the last ones
 
 
-def status(store: Path) -> list[str]:
+def status(store: Path, parts: str | Path | None = None) -> list[str]:
     """What to say of every run whose parts lie beside the store, and how many are finished.
+
+    Args:
+        store: that holds finished runs; it may not exist yet.
+        parts: where else parts lie, a folder or an address.
 
     Raises:
         StoreError: when the store is there and cannot be read.
+        InputError: when an object store does not answer, or the address is none.
     """
     n_runs = 0
     if store.exists():
         with ResultStore.open(store) as opened:
             n_runs = len(opened.runs())
     runs = f"{n_runs:,} finished {'run' if n_runs == 1 else 'runs'}"
-    around = store.with_name(store.name + ".parts")
-    folders = sorted(one for one in around.iterdir() if one.is_dir()) if around.is_dir() else []
+    folders = _folders(all_parts(store, parts))
     if not folders:
         return [f"{store}: {runs}, none unfinished"]
     lines = [f"{store}: {runs}, {len(folders):,} unfinished"]
@@ -37,7 +45,16 @@ def status(store: Path) -> list[str]:
     return lines
 
 
-def _of(folder: Path) -> list[str]:
+def _folders(around: Folder) -> list[Folder]:
+    """Those of unfinished runs, in order."""
+    if isinstance(around, Address):
+        listed = around.listed()
+        return [around / name for name in sorted(listed) if listed[name].is_folder]
+    names = sorted(names_in(around))
+    return [around / name for name in names if (around / name).is_dir()]
+
+
+def _of(folder: Folder) -> list[str]:
     """What to say of one run."""
     job = _job(folder)
     if job is None:
@@ -60,7 +77,7 @@ def _of(folder: Path) -> list[str]:
     return [line, *shown]
 
 
-def _job(folder: Path) -> dict[str, Any] | None:
+def _job(folder: Folder) -> dict[str, Any] | None:
     try:
         row: dict[str, Any] = json.loads((folder / JOB).read_text())
     except (OSError, ValueError):
@@ -68,10 +85,14 @@ def _job(folder: Path) -> dict[str, Any] | None:
     return row
 
 
-def _times(folder: Path, n_most: int) -> list[float]:
+def _times(folder: Folder, n_most: int) -> list[float]:
     """When each part was done, in order, in seconds."""
     found = []
-    for path in sorted(folder.glob("part-*.parquet"))[:n_most]:
+    if isinstance(folder, Address):
+        listed = folder.listed()
+        names = sorted(matching(listed, PARTS))[:n_most]
+        return sorted((listed[name].mtime_ns or 0) / 1e9 for name in names)
+    for path in sorted(folder.glob(PARTS))[:n_most]:
         try:
             found.append(path.stat().st_mtime)
         except FileNotFoundError:  # just published
@@ -91,12 +112,13 @@ def _speed(times: list[float]) -> float:
     return (len(recent) - 1) * PART_SIZE / (recent[-1] - recent[0])
 
 
-def _failures(folder: Path) -> list[str]:
+def _failures(folder: Folder) -> list[str]:
     """What failed and why, oldest first."""
-    try:
-        lines = (folder / FAILED).read_text().splitlines()
-    except OSError:
-        return []
+    stem, _, kind = FAILED.partition(".")
+    lines = []
+    for name in sorted(matching(names_in(folder), f"{stem}*.{kind}")):
+        with suppress(OSError):
+            lines += (folder / name).read_text().splitlines()
     found = []
     for line in lines:
         try:

@@ -15,12 +15,17 @@ from qkcore.results.parts import Part
 from qkcore.results.publish import Run
 from qkcore.results.raw import head_scores, model_logits
 from qkcore.results.store import ResultStore
-from qkcore.scoring.precompute import parts_folder
 from qkcore.scoring.scorer import Scorer
-from qkcore.scoring.shards import Shards
+from qkcore.scoring.shards import Shards, parts_folder
 
 
-def verified(worker: Scorer, puzzles: Sequence[Puzzle], store: Path, sample: int) -> list[str]:
+def verified(
+    worker: Scorer,
+    puzzles: Sequence[Puzzle],
+    store: Path,
+    sample: int,
+    parts: str | Path | None = None,
+) -> list[str]:
     """Sentences that say what is right of a run, unfinished or in the store.
 
     Args:
@@ -28,6 +33,7 @@ def verified(worker: Scorer, puzzles: Sequence[Puzzle], store: Path, sample: int
         puzzles: of the run.
         store: that holds the run, or beside which its parts lie.
         sample: how many parts are scored again, spread over the run.
+        parts: where else its parts lie, a folder or an address.
 
     Raises:
         InputError: saying what is wrong, or that there is no such run.
@@ -36,7 +42,7 @@ def verified(worker: Scorer, puzzles: Sequence[Puzzle], store: Path, sample: int
         raise InputError(f"--sample {sample} asks for nothing; give 0 or more")
     run = worker.run
     ids = tuple(puzzle.puzzle_id for puzzle in puzzles)
-    shards = Shards(parts_folder(store, run.run_id), ids)
+    shards = Shards(parts_folder(store, run.run_id, parts), ids)
     if shards.folder.is_dir():
         return _of_parts(worker, shards, sample)
     if store.exists():

@@ -1,5 +1,7 @@
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import duckdb
 import numpy as np
@@ -47,6 +49,31 @@ def test_a_part_reads_back_as_it_was_written(tmp_path):
     assert part.seconds == 2.5
     np.testing.assert_array_equal(part.qk, qk)
     np.testing.assert_array_equal(part.logits, logits)
+
+
+def test_readers_see_the_old_store_or_the_new_one_while_it_is_published(tmp_path):
+    path = planted_store(tmp_path / "s.duckdb", 8)
+    puzzles = planted_puzzles(8)
+    parts = write_parts(tmp_path / "parts", puzzles, *planted_scores(puzzles))
+    expected = [f"run-{number}" for number in range(2)]
+    seen, is_over = [], threading.Event()
+
+    def read():
+        while not is_over.wait(0.05):
+            with ResultStore.open(path) as store:
+                runs = store.runs()["run_id"].tolist()
+                seen.append((len(runs), [len(store.head_accuracy(run, "test")) for run in runs]))
+
+    with ThreadPoolExecutor(1) as readers:
+        reading = readers.submit(read)
+        for run_id in expected:
+            publish_parts(path, planted_run(puzzles, run_id=run_id), puzzles, parts)
+        is_over.set()
+    reading.result()  # an error while reading is raised here
+    n_runs = [n for n, _ in seen]
+    assert n_runs == sorted(n_runs)  # a store that was replaced is not seen again
+    assert len(set(n_runs)) > 1
+    assert {n for _, rows in seen for n in rows} == {N_LAYERS * N_HEADS}
 
 
 def test_accuracies_equal_those_counted_from_the_scores_with_plain_duckdb(path, store):
