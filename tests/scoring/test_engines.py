@@ -68,7 +68,7 @@ def words(tiny_folder, tmp_path):
 
 
 def started(what, words):
-    """What torchrun makes of a command: (exit status, stderr)."""
+    """What torchrun makes of a command: (exit status, all that was said)."""
     environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [*TORCHRUN, *what, *words, "--engine", "torchrun"],
@@ -86,20 +86,15 @@ def test_a_rank_that_is_killed_loses_no_part_and_all_ranks_give_the_same_bits(
     assert status != 0
     assert "puzzles are scored and kept in" in said or "another worker of this job" in said
     (folder,) = (tmp_path / "out" / "s.duckdb.parts").iterdir()
-    kept = {path.name: path.stat().st_mtime_ns for path in folder.glob("part-*.parquet")}
-    assert "part-00001.parquet" in kept
+    assert (folder / "part-00001.parquet").exists()
     assert not (tmp_path / "out" / "s.duckdb").exists()
-    log = tmp_path / "in" / "log"
-    status, said = started(
-        ["-m", "qkcore"], ["precompute", *words, "--lens", "--log-file", str(log)]
-    )
+    status, said = started(["-m", "qkcore"], ["precompute", *words, "--lens"])
     assert status == 0, said
     assert f"of {N} puzzles were scored before; going on." in said
     assert f"{N} of {N} puzzles" in said
     assert said.count("s.duckdb: run ") == 1  # rank 0 alone says so
     assert left_in(tmp_path / "out") == ["s.duckdb"]
     assert_same_tables(tmp_path / "out" / "s.duckdb", whole)
-    assert started(["-m", "qkcore"], ["precompute", *words, "--lens"])[0] == 0  # nothing to do
 
     ablated = ["--kind", "zero", "--heads", "L1H2", "--controls", "2"]
     status, said = started(["-m", "qkcore"], ["ablate", *words, *ablated])
