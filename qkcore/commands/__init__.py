@@ -5,7 +5,7 @@ out. Torch and transformers are imported by the commands that score, when they r
 at once.
 """
 
-from qkcore.commands import one_prompt, puzzle_files, running, starting, stores
+from qkcore.commands import multiple_choice, one_prompt, puzzle_files, running, starting, stores
 
 # In the order in which help lists them.
 ADD = (
@@ -13,12 +13,14 @@ ADD = (
     puzzle_files.add_generate,
     puzzle_files.add_import,
     puzzle_files.add_balance,
+    multiple_choice.add_permute,
     running.add_precompute,
     running.add_ablate,
     stores.add_migrate,
     stores.add_bundle,
     stores.add_export,
     stores.add_report,
+    multiple_choice.add_permutations,
     one_prompt.add_score,
     one_prompt.add_check,
 )

@@ -21,6 +21,7 @@ class Recipe:
     quantize: str | None = None
     template: str | None = None  # as typed: "\\n" is a new line
     chat: bool = False
+    roles: str = "answer"  # who has the query: one of `asking.options.ROLES`
 
     def load(self) -> "tuple[CausalLM, Template | None]":
         """The model, and the template or None.
@@ -30,11 +31,28 @@ class Recipe:
         """
         from transformers.utils import logging
 
-        from qkcore.asking.templates import Chat, PromptTemplate
         from qkcore.attention.load import load_model
 
         logging.set_verbosity_error()
+        template = self.asked_by()
+        lm = load_model(self.model, dtype=self.dtype, device=self.device, quantize=self.quantize)
+        return lm, template
+
+    def asked_by(self) -> "Template | None":
+        """The template, or None for each puzzle's own.
+
+        Raises:
+            PromptError: for a text that is none, or is of other roles.
+        """
+        from qkcore.asking.templates import OPTIONS, Chat, PromptError, PromptTemplate
+
         text = self.template
         plain = PromptTemplate(text.replace("\\n", "\n")) if text else None
-        lm = load_model(self.model, dtype=self.dtype, device=self.device, quantize=self.quantize)
-        return lm, Chat(plain) if self.chat else plain
+        if self.roles == "options" and plain is None:
+            plain = OPTIONS
+        if plain is not None and plain.roles != self.roles:
+            raise PromptError(
+                f"template {plain.text!r} is of roles {plain.roles!r}, not {self.roles!r}: with "
+                "--roles options it lists {options} on a line of its own, without it does not"
+            )
+        return Chat(plain) if self.chat else plain
