@@ -13,7 +13,13 @@ __version__ = "0.2.0"
 
 if TYPE_CHECKING:
     from qkcore.asking.links import typed_puzzle
-    from qkcore.asking.templates import Chat, PromptError, PromptTemplate, template_named
+    from qkcore.asking.templates import (
+        Chat,
+        PromptError,
+        PromptTemplate,
+        options_template,
+        template_named,
+    )
     from qkcore.attention.geometry import UnsupportedModelError
     from qkcore.attention.load import CausalLM, load_model, vouch_for
     from qkcore.bundled import bundled_model, demo_store
@@ -27,6 +33,7 @@ if TYPE_CHECKING:
     from qkcore.charts.tokens import token_strip
     from qkcore.puzzles.balance import balance_puzzles
     from qkcore.puzzles.generate import generate_puzzles
+    from qkcore.puzzles.multiple_choice import generate_options, in_orders, with_never_right
     from qkcore.puzzles.public_sets import import_puzzles, read_set
     from qkcore.puzzles.puzzle import (
         Puzzle,
@@ -50,6 +57,7 @@ if TYPE_CHECKING:
     )
     from qkcore.results.layers import layer_curves, lost_on_the_way
     from qkcore.results.one_puzzle import grid_frame
+    from qkcore.results.orders import permutation_accuracy
     from qkcore.results.profile import head_profile
     from qkcore.results.reader import StoreError
     from qkcore.results.scores import Scores
@@ -76,7 +84,7 @@ if TYPE_CHECKING:
 # Where each public name lives: the same as above, for whoever does not check types.
 _HOMES = {
     "asking.links": "typed_puzzle",
-    "asking.templates": "Chat PromptError PromptTemplate template_named",
+    "asking.templates": "Chat PromptError PromptTemplate options_template template_named",
     "attention.geometry": "UnsupportedModelError",
     "attention.load": "CausalLM load_model vouch_for",
     "bundled": "bundled_model demo_store",
@@ -90,6 +98,7 @@ _HOMES = {
     "charts.tokens": "token_strip",
     "puzzles.balance": "balance_puzzles",
     "puzzles.generate": "generate_puzzles",
+    "puzzles.multiple_choice": "generate_options in_orders with_never_right",
     "puzzles.public_sets": "import_puzzles read_set",
     "puzzles.puzzle": "Puzzle PuzzleError assign_splits load_puzzles save_puzzles",
     "puzzles.surface": "surface_accuracy",
@@ -101,6 +110,7 @@ _HOMES = {
     "results.findings": "choices_reported head_gap measures run_gaps transfers",
     "results.layers": "layer_curves lost_on_the_way",
     "results.one_puzzle": "grid_frame",
+    "results.orders": "permutation_accuracy",
     "results.profile": "head_profile",
     "results.reader": "StoreError",
     "results.scores": "Scores",
@@ -156,12 +166,14 @@ __all__ = [
     "gap_chart",
     "gap_grid",
     "gaps",
+    "generate_options",
     "generate_puzzles",
     "grid_frame",
     "head_gap",
     "head_grid",
     "head_profile",
     "import_puzzles",
+    "in_orders",
     "layer_curves",
     "left_over",
     "load_model",
@@ -171,8 +183,10 @@ __all__ = [
     "margin_curves",
     "measures",
     "open_bundle",
+    "options_template",
     "paired_test",
     "paper_figure",
+    "permutation_accuracy",
     "precompute",
     "prompts_of",
     "puzzle_grid",
@@ -198,6 +212,7 @@ __all__ = [
     "verdict_of",
     "vouch_for",
     "what_is_left",
+    "with_never_right",
     "write_bundle",
     "write_report",
 ]

@@ -18,6 +18,7 @@ from pages.main.chosen import Chosen
 from pages.server.settings import ROOT, settings, told
 from qkcore import InputError
 from qkcore.asking.links import MAX_CANDIDATES, LinkError, Shared, decode, typed_puzzle
+from qkcore.asking.options import roles_named
 from qkcore.asking.readings import READINGS
 from qkcore.asking.templates import DEFAULT
 from qkcore.bundled import names_of
@@ -63,6 +64,8 @@ class Asked:
         """The puzzle to score, read as the run in the sidebar unless otherwise picked."""
         run = run_of(self.fields.model)
         rope, template = ("pre", DEFAULT) if run is None else (run["rope"], run["template"])
+        if roles_named(template) == "options":  # panels show candidates' queries
+            template = DEFAULT
         return Shared(self.puzzle, self.fields.model, self.rope or rope, self.template or template)
 
 

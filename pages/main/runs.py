@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from pages.main.stored import ask
+from qkcore.asking.options import roles_named
 from qkcore.asking.readings import READINGS
 from qkcore.results.findings import layers_with_heads
 from qkcore.results.matrix import ordered_sets, row_labels
@@ -115,6 +116,7 @@ def _about(run: pd.Series) -> str:
     told = [
         f"{escaped(full_name(run['model']))} on {escaped(run['puzzle_set'])}",
         f"queries and keys: {escaped(reading)}",
+        f"roles: {roles_named(run['template'])}",
         f"type: {escaped(run['dtype'])}",
         f"{layers} {run['n_heads']} heads",
         f"{run['n_puzzles']:,} puzzles",

@@ -9,6 +9,8 @@ from pages.main.chosen import Chosen
 from pages.main.stored import ask
 from pages.server.settings import ROOT, settings
 from qkcore.asking.links import LinkError, Shared, encode, typed_puzzle
+from qkcore.asking.options import roles_named
+from qkcore.asking.templates import DEFAULT
 from qkcore.results.answers import exam, texts
 from qkcore.wording import END_OF_IT, RIGHT_TO_LEFT, escaped, is_right_to_left, short_name
 
@@ -74,7 +76,8 @@ def _offer_to_try(it: Chosen, puzzle: pd.Series, answer: int) -> None:
         typed_puzzle(puzzle["context"], puzzle["statement"], tuple(puzzle["candidates"]), answer),
         model,
         rope=run["rope"],
-        template=run["template"],
+        # Its panels show candidates' queries, so a puzzle with options is asked as any other there.
+        template=run["template"] if roles_named(run["template"]) == "answer" else DEFAULT,
         layer=it.layer,
         head=it.head,
     )

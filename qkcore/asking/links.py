@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from qkcore import InputError
+from qkcore.asking.options import roles_named
 from qkcore.asking.readings import ROPES
 from qkcore.asking.templates import CHAT, DEFAULT, template_named
 from qkcore.puzzles.puzzle import Puzzle, PuzzleError
@@ -188,4 +189,5 @@ def shell_snippet(shared: Shared, quantize: str | None = None) -> str:
     template = shared.template.removeprefix(CHAT)
     words += [] if template == shared.template else ["--chat"]
     words += [] if template == DEFAULT else ["--template", template]
+    words += [] if roles_named(template) == "answer" else ["--roles", "options"]
     return f"{shlex.join(words)} --json <<'PUZZLE'\n{json.dumps(row)}\nPUZZLE\n"

@@ -25,9 +25,11 @@ class Prompt:
 
     `tokens` runs from the tokenizer's own opening tokens to the cue's last; each candidate's tokens
     follow it at the same position. The query is read at a candidate's last token, the key at
-    `tokens[key_at]`. The model's own answer is its next-token logits after `tokens[-1]`, or, where
-    all candidates begin with the same tokens, after those: `answer_tokens` are what is compared
-    there.
+    `tokens[key_at]`. Where the prompt lists options, it is the other way round: one query at the
+    cue's last token, keys at `option_ends`, and the candidates' tokens are those of letters.
+
+    The model's own answer is its next-token logits after `tokens[-1]`, or, where all candidates
+    begin with the same tokens, after those: `answer_tokens` are what is compared there.
     """
 
     puzzle: Puzzle
@@ -40,6 +42,8 @@ class Prompt:
     n_context: int = 0  # tokens before the statement: what statements about one context can share
     context_at: int = 0  # where in the text the context begins, in characters
     is_chat: bool = False  # the text holds turn markers and opening tokens already
+    # (option) indices into tokens: the last token of each option's line; () without options
+    option_ends: tuple[int, ...] = ()
     # (token) where in the text each ends, in characters
     ends: "array[int]" = field(default_factory=lambda: array("L"), repr=False)
 
@@ -77,9 +81,10 @@ def locate(tokenizer: "PreTrainedTokenizerBase", template: Template, puzzle: Puz
             changes the prompt's own tokens, or the tokenizer has no token for a word.
     """
     asked = template.prompt_text(tokenizer, puzzle)
-    splits = [_split(tokenizer, asked, candidate, puzzle) for candidate in puzzle.candidates]
+    spoken = asked.letters or puzzle.candidates
+    splits = [_split(tokenizer, asked, candidate, puzzle) for candidate in spoken]
     tokens, offsets, _ = splits[0]
-    for candidate, (others, _, _) in zip(puzzle.candidates, splits, strict=True):
+    for candidate, (others, _, _) in zip(spoken, splits, strict=True):
         if others != tokens:
             raise PromptError(
                 f"puzzle {puzzle.puzzle_id!r}: candidate {candidate!r} changes how the tokenizer "
@@ -93,10 +98,11 @@ def locate(tokenizer: "PreTrainedTokenizerBase", template: Template, puzzle: Puz
         tokens=tokens,
         candidates=candidates,
         key_at=_key_at(asked, offsets, puzzle),
-        n_shared=_n_shared(tokenizer, puzzle, candidates),
+        n_shared=_n_shared(tokenizer, puzzle, spoken, candidates),
         n_context=sum(end <= asked.statement_at for _, end in offsets),
         context_at=asked.context_at,
         is_chat=asked.is_chat,
+        option_ends=_option_ends(asked, offsets, puzzle),
         ends=array("L", (end for _, end in offsets)),
     )
 
@@ -117,6 +123,27 @@ def _key_at(asked: PromptText, offsets: Offsets, puzzle: Puzzle) -> int:
             f"{asked.text[asked.cue_at :]!r}"
         )
     return before[-1]
+
+
+def _option_ends(asked: PromptText, offsets: Offsets, puzzle: Puzzle) -> tuple[int, ...]:
+    """The last token of each option's line, the end of the line included.
+
+    For the last option that is the last token before the cue, as `_key_at` has it.
+    """
+    found = []
+    for option, (first, last) in zip(puzzle.candidates, asked.option_lines, strict=False):
+        inside = [
+            index
+            for index, (start, end) in enumerate(offsets)
+            if start < end <= last and start > first  # not the letter's token, nor any before it
+        ]
+        if not inside:
+            raise PromptError(
+                f"puzzle {puzzle.puzzle_id!r}: the tokenizer leaves no token of its own at the end "
+                f"of option {option!r}; use another template"
+            )
+        found.append(inside[-1])
+    return tuple(found)
 
 
 def _split(
@@ -182,6 +209,7 @@ def _check_known(
 def _n_shared(
     tokenizer: "PreTrainedTokenizerBase",
     puzzle: Puzzle,
+    spoken: tuple[str, ...],
     candidates: tuple[tuple[int, ...], ...],
 ) -> int:
     """How many tokens all candidates begin with.
@@ -193,12 +221,12 @@ def _n_shared(
         (index for index, column in enumerate(columns) if len(set(column)) > 1), len(columns)
     )
     seen: dict[tuple[int, ...], str] = {}
-    for candidate, ids in zip(puzzle.candidates, candidates, strict=True):
+    for candidate, ids in zip(spoken, candidates, strict=True):
         beginning = ids[: n_shared + 1]
         other = seen.setdefault(beginning, candidate)
         if other != candidate or len(beginning) == n_shared:
             if other == candidate:
-                other = next(one for one in puzzle.candidates if one != candidate)
+                other = next(one for one in spoken if one != candidate)
             raise PromptError(
                 f"puzzle {puzzle.puzzle_id!r}: candidates {other!r} and {candidate!r} both begin "
                 f"with the tokens {tokenizer.decode(list(beginning))!r} where others differ or one "

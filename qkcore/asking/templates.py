@@ -6,8 +6,9 @@ of a conversation in the words of the tokenizer's own chat template. Knows nothi
 
 import string
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from qkcore.asking.options import ends_of_lines, letters, listed, roles_named
 from qkcore.puzzles.puzzle import Puzzle, PuzzleError
 
 if TYPE_CHECKING:
@@ -44,11 +45,17 @@ class PromptText:
     statement_end: int
     cue_at: int
     is_chat: bool = False
+    # Of a prompt that lists its options: what names each, and where its line begins and ends
+    letters: tuple[str, ...] = ()
+    option_lines: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class PromptTemplate:
     """A plain format string with {context}, then {statement}, then the cue, such as "Answer:".
+
+    With {options} on lines of its own before the cue, it lists the candidates by letters, and
+    queries and keys change roles (see `roles`).
 
     Raises:
         PromptError: when a field is missing, stands twice or is unknown, or when the cue is empty
@@ -67,12 +74,17 @@ class PromptTemplate:
             names = [
                 name for _, name, _, _ in string.Formatter().parse(self.text) if name is not None
             ]
-            self.text.format(context="", statement="")
+            self.text.format(context="", statement="", options="")
         except (ValueError, LookupError, AttributeError) as error:
             raise PromptError(f"template {self.text!r} is not a format string: {error}") from None
-        if names != ["context", "statement"]:
+        if names not in (["context", "statement"], ["context", "statement", "options"]):
             raise PromptError(
                 f"template {self.text!r} must hold {{context}} once and then {{statement}} once"
+            )
+        if "options" in names and "\n{options}\n" not in self.text:
+            raise PromptError(
+                f"template {self.text!r} must have {{options}} on a line of its own, for the key "
+                "of each option is read at the end of its line"
             )
         if not self.cue or self.cue != self.cue.rstrip():
             raise PromptError(
@@ -87,11 +99,37 @@ class PromptTemplate:
         >>> TRUE_FALSE.cue
         'Answer:'
         """
-        return self.text.split("{statement}")[-1].replace("{{", "{").replace("}}", "}").lstrip()
+        last = "{options}" if self.roles == "options" else "{statement}"
+        return self.text.split(last)[-1].replace("{{", "{").replace("}}", "}").lstrip()
+
+    @property
+    def roles(self) -> str:
+        """Who has the query: "answer", the candidates after the cue, or "options", the cue itself.
+
+        >>> TRUE_FALSE.roles, OPTIONS.roles
+        ('answer', 'options')
+        """
+        return roles_named(self.text)
 
     def render(self, puzzle: Puzzle) -> str:
-        """The prompt's text, up to and with the cue."""
-        return self.text.format(context=puzzle.context, statement=puzzle.statement)
+        """The prompt's text, up to and with the cue.
+
+        Raises:
+            PromptError: when there are more options than letters.
+        """
+        return self.text.format(
+            context=puzzle.context, statement=puzzle.statement, options=self._listed(puzzle)
+        )
+
+    def _listed(self, puzzle: Puzzle) -> str:
+        if self.roles == "answer":
+            return ""
+        if len(letters(puzzle.candidates)) < len(puzzle.candidates):
+            raise PromptError(
+                f"puzzle {puzzle.puzzle_id!r} has {len(puzzle.candidates)} candidates, but options "
+                f"are named by {len(letters(puzzle.candidates))} letters; leave some out"
+            )
+        return listed(puzzle.candidates)
 
     def prompt_text(self, tokenizer: "PreTrainedTokenizerBase", puzzle: Puzzle) -> PromptText:
         """The text as it stands; the tokenizer has no say in it."""
@@ -104,7 +142,19 @@ class PromptTemplate:
             statement_at=statement_at,
             statement_end=statement_at + len(puzzle.statement),
             cue_at=len(text) - len(self.cue),
+            **self._options(puzzle),
         )
+
+    def _options(self, puzzle: Puzzle) -> dict[str, Any]:
+        """What a prompt's text knows of its options, if it lists them."""
+        if self.roles == "answer":
+            return {}
+        before, _, _ = self.text.partition("{options}")
+        start = len(before.format(context=puzzle.context, statement=puzzle.statement))
+        return {
+            "letters": letters(puzzle.candidates),
+            "option_lines": ends_of_lines(puzzle.candidates, start),
+        }
 
 
 TRUE_FALSE = PromptTemplate(
@@ -114,6 +164,28 @@ TRUE_FALSE = PromptTemplate(
 YES_NO = PromptTemplate(
     "Answer the question from the context.\nContext: {context}\nQuestion: {statement}\nAnswer:"
 )
+
+OPTIONS = PromptTemplate(
+    "Choose the option that follows from the context.\nContext: {context}\n"
+    "Question: {statement}\nOptions:\n{options}\nAnswer:"
+)
+
+
+def options_template() -> PromptTemplate:
+    """The usual template of multiple choice: it lists the options, and the cue has the query.
+
+    >>> from qkcore import options_template, typed_puzzle
+    >>> one = typed_puzzle("Max is a cat.", "Which of these is true of Max?", ("red", "a cat"))
+    >>> print(options_template().render(one))
+    Choose the option that follows from the context.
+    Context: Max is a cat.
+    Question: Which of these is true of Max?
+    Options:
+    A. red
+    B. a cat
+    Answer:
+    """
+    return OPTIONS
 
 
 def default_template(puzzle: Puzzle) -> PromptTemplate:
@@ -140,6 +212,13 @@ class Chat:
     """
 
     template: PromptTemplate | None = None  # None: each puzzle's default_template
+
+    def __post_init__(self) -> None:
+        if self.template is not None and self.template.roles == "options":
+            raise PromptError(
+                "options are not asked as a chat: the turn ends where the last option's line does, "
+                "so its key would be read at another kind of token; ask without --chat"
+            )
 
     def prompt_text(self, tokenizer: "PreTrainedTokenizerBase", puzzle: Puzzle) -> PromptText:
         """The whole conversation so far.

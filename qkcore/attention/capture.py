@@ -49,7 +49,7 @@ class Captured:
     """
 
     queries: dict[str, Tensor]  # (row, layer, head, query, dim) float32, at Rows.query_at
-    keys: dict[str, Tensor]  # (row, layer, kv_head, statement, dim) float32, at Rows.key_at
+    keys: dict[str, Tensor]  # (row, layer, kv_head, statement, dim) float32, at Rows.keys_at
     logits: Tensor  # (row, statement, vocabulary) the model's dtype and device, at Rows.logits_at
     recording: Recording
     states: HiddenStates | None = None  # after each layer, where they were asked for
@@ -247,7 +247,7 @@ def capture(
     projections = geometry.projections if "raw" in ropes else ()
     with (
         read_projections(model, projections),
-        recording(rows.key_at, rows.query_at, is_strict) as recorded,
+        recording(rows.keys_at, rows.query_at, is_strict) as recorded,
         read_states(layers, rows.logits_at, rows.key_at) as told,
     ):
         logits = logits_of(model, geometry, rows)

@@ -22,7 +22,7 @@ from qkcore.attention.geometry import Geometry, UnsupportedModelError, input_emb
 from qkcore.attention.hidden_states import HiddenStates, read_states
 from qkcore.attention.projections import read_projections
 from qkcore.attention.recording import recording
-from qkcore.attention.rows import n_shared_tokens, padded, separate_rows_of
+from qkcore.attention.rows import alone, n_shared_tokens, padded, separate_rows_of
 
 MAX_CHUNK = 2**20  # tokens: leaves chunks as they are
 MIN_CHUNK = 16  # tokens: the least that kernels take
@@ -86,17 +86,24 @@ def _rows(groups: Sequence[Sequence[Prompt]]) -> list[_Row]:
     numbered = [(number, prompt) for number, group in enumerate(groups) for prompt in group]
     return [
         _Row(
-            (*prompt.tokens, *ids),
-            prompt.key_at,
-            len(prompt.tokens) + len(ids) - 1,
+            (*prompt.tokens, *prompt.candidates[0]),
+            *_read_at(prompt),
             # What all candidates share is in each of them.
             len(prompt.tokens) - 1 + prompt.n_shared,
             group,
             number,
         )
-        for number, (group, prompt) in enumerate(numbered)
-        for ids in prompt.candidates
+        for number, (group, whole) in enumerate(numbered)
+        for prompt in alone(whole)
     ]
+
+
+def _read_at(prompt: Prompt) -> tuple[int, int]:
+    """Where the key and the query of a prompt with one candidate are read."""
+    n_tokens = len(prompt.tokens)
+    if prompt.option_ends:
+        return prompt.option_ends[0], n_tokens - 1
+    return prompt.key_at, n_tokens + len(prompt.candidates[0]) - 1
 
 
 def _stretches(rows: Sequence[_Row], n_shared: int, n_prompt: int, n_steps: int) -> list[_Stretch]:

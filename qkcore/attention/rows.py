@@ -34,9 +34,17 @@ class Rows:
     # (row, token, token) bool: query token sees key token; None: the model's own causal mask
     visible: Tensor | None
     key_at: Tensor  # (row, statement) int64 indices into token
-    query_at: Tensor  # (row, statement * candidate) int64 indices into token
+    # (row, statement * candidate) int64 indices into token; with options, (row, statement): the cue
+    query_at: Tensor
     # (row, statement) int64 indices into token: after it the model gives its own answer
     logits_at: Tensor
+    # (row, statement * option) int64 indices into token: where prompts that list options have keys
+    option_at: Tensor | None = None
+
+    @property
+    def keys_at(self) -> Tensor:
+        """(row, n) int64 indices into token: wherever a key is read."""
+        return self.key_at if self.option_at is None else self.option_at
 
     def taken(self, of_row: Tensor) -> "Rows":
         """The rows of these (row,) indices, each as often as it is named."""
@@ -48,6 +56,7 @@ class Rows:
             key_at=self.key_at[of_row],
             query_at=self.query_at[of_row],
             logits_at=self.logits_at[of_row],
+            option_at=None if self.option_at is None else self.option_at[of_row],
         )
 
 
@@ -62,6 +71,7 @@ class _Row:
         self.key_at: list[int] = []
         self.query_at: list[int] = []
         self.logits_at: list[int] = []
+        self.option_at: list[int] = []
 
     def add(self, tokens: Sequence[int], first_position: int, owner: tuple[int, int]) -> int:
         """Append tokens; returns where the first of them stands."""
@@ -74,14 +84,22 @@ class _Row:
     def add_prompt(self, prompt: Prompt, n_shared: int, statement: int) -> None:
         """Append what follows the first `n_shared` tokens of a prompt, and its candidates."""
         start = self.add(prompt.tokens[n_shared:], n_shared, (statement, 0)) - n_shared
-        self.key_at.append(prompt.key_at if prompt.key_at < n_shared else start + prompt.key_at)
+
+        def placed(at: int) -> int:
+            return at if at < n_shared else start + at
+
+        self.key_at.append(placed(prompt.key_at))
+        self.option_at += map(placed, prompt.option_ends)
         end = start + len(prompt.tokens)
         # Tokens that all candidates share are read in the first one's copy, which follows the
         # prompt at once.
         self.logits_at.append(end - 1 + prompt.n_shared)
         for candidate, ids in enumerate(prompt.candidates, start=1):
             first = self.add(ids, len(prompt.tokens), (statement, candidate))
-            self.query_at.append(first + len(ids) - 1)
+            if not prompt.option_ends:
+                self.query_at.append(first + len(ids) - 1)
+        if prompt.option_ends:
+            self.query_at.append(end - 1)
 
 
 def n_shared_tokens(group: Sequence[Prompt]) -> int:
@@ -99,7 +117,11 @@ def n_row_tokens(group: Sequence[Prompt]) -> int:
 
 
 def rows_of(groups: Sequence[Sequence[Prompt]], pad_token: int = 0) -> Rows:
-    """One row a group; all prompts of one call must have the same number of candidates."""
+    """One row a group.
+
+    All prompts of one call must have the same number of candidates, and list them as options or
+    not.
+    """
     made = []
     for group in groups:
         row, n_shared = _Row(), n_shared_tokens(group)
@@ -117,6 +139,7 @@ def rows_of(groups: Sequence[Sequence[Prompt]], pad_token: int = 0) -> Rows:
         key_at=padded([row.key_at for row in made], 0),
         query_at=padded([row.query_at for row in made], 0),
         logits_at=padded([row.logits_at for row in made], 0),
+        option_at=padded([row.option_at for row in made], 0) if made[0].option_at else None,
     )
 
 
@@ -137,9 +160,16 @@ def separate_rows_of(prompts: Sequence[Prompt], pad_token: int = 0) -> Rows:
 
     For models in which candidates cannot share a row.
     """
-    alone = (replace(prompt, candidates=(ids,)) for prompt in prompts for ids in prompt.candidates)
-    groups = [[prompt] for prompt in alone]
+    groups = [[prompt] for one in prompts for prompt in alone(one)]
     return replace(rows_of(groups, pad_token), visible=None)
+
+
+def alone(prompt: Prompt) -> list[Prompt]:
+    """A prompt with each of its candidates by itself, and that option's key if it lists options."""
+    return [
+        replace(prompt, candidates=(ids,), option_ends=prompt.option_ends[place : place + 1])
+        for place, ids in enumerate(prompt.candidates)
+    ]
 
 
 def padded(lists: list[list[int]], fill: int) -> Tensor:

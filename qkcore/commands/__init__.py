@@ -6,6 +6,7 @@ at once.
 """
 
 from qkcore.commands import (
+    multiple_choice,
     one_prompt,
     publishing,
     puzzle_files,
@@ -22,6 +23,7 @@ ADD = (
     publishing.add_get_sets,
     puzzle_files.add_import,
     puzzle_files.add_balance,
+    multiple_choice.add_permute,
     running.add_precompute,
     sweeping.add_sweep,
     running.add_ablate,
@@ -30,6 +32,7 @@ ADD = (
     publishing.add_push,
     stores.add_export,
     stores.add_report,
+    multiple_choice.add_permutations,
     one_prompt.add_score,
     one_prompt.add_check,
 )

@@ -13,6 +13,13 @@ from qkcore.wording import head_name
 if TYPE_CHECKING:
     from qkcore.attention.load import CausalLM
 
+# What `check` shows tokens of: a text as `score` reads it, and its candidates
+EXAMPLE = "Context: Max is a cat. Every cat is happy.\nStatement: Max is happy.", None
+EXAMPLE_WITH_OPTIONS = (
+    "Context: Max is a cat. Every cat is happy.\nQuestion: Which of these is true of Max?",
+    "Max is sad.,Max is happy.",
+)
+
 
 def add_score(added: Added) -> None:
     """Options of `score`."""
@@ -64,7 +71,9 @@ def score(options: Namespace) -> None:
         "heads": heads,
         "rope": options.rope,
         "template": template_name(template),
+        "roles": options.roles,
         "key_token": lm.tokenizer.decode([prompt.tokens[prompt.key_at]]),
+        "option_tokens": [lm.tokenizer.decode([prompt.tokens[at]]) for at in prompt.option_ends],
         "model_id": lm.name,
     }
     print(json.dumps(result))
@@ -124,12 +133,13 @@ def check(options: Namespace) -> None:
     from qkcore.attention.english_check import english_check
     from qkcore.scoring.score import prompts_of
 
-    puzzle = read_puzzle(
-        "Context: Max is a cat. Every cat is happy.\nStatement: Max is happy.", None
-    )
+    puzzle = read_puzzle(*(EXAMPLE if options.roles == "answer" else EXAMPLE_WITH_OPTIONS))
     prompt = prompts_of(lm, [puzzle], template)[0]
     geometry, check, most = lm.geometry, lm.check, lm.geometry.max_positions
     place, asked_as = "the last before the cue", "plain text"
+    if prompt.option_ends:
+        place = "the last of the last option's line"
+        asked_as = "multiple choice: options by letters, the query at the cue's last token"
     if prompt.is_chat:
         place = "the statement's last; the chat's turn markers follow it"
         asked_as = "a chat, in the words of the tokenizer's template"
@@ -158,6 +168,9 @@ def check(options: Namespace) -> None:
         "asked as": asked_as,
         "prompt": repr([lm.tokenizer.decode([token]) for token in prompt.tokens]),
         "key token": f"{lm.tokenizer.decode([prompt.tokens[prompt.key_at]])!r}, {place}",
+        "keys of options": repr(
+            [lm.tokenizer.decode([prompt.tokens[at]]) for at in prompt.option_ends]
+        ),
         "candidates": repr(
             [[lm.tokenizer.decode([token]) for token in ids] for ids in prompt.candidates]
         ),
@@ -169,6 +182,8 @@ def check(options: Namespace) -> None:
         "  projections": raw,
         "  rows of a batch": f"{check.rows:.1e}",
     }
+    if not prompt.option_ends:
+        del lines["keys of options"]
     for name, value in lines.items():
         print(f"{name}: {value}")
 

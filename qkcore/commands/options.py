@@ -5,6 +5,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from qkcore.asking.options import ROLES
 from qkcore.asking.readings import ROPES
 
 if TYPE_CHECKING:
@@ -36,6 +37,13 @@ def model_options(parser: argparse.ArgumentParser, is_needed: bool = True) -> No
         "--chat",
         action="store_true",
         help="ask through the tokenizer's chat template (default: plain text)",
+    )
+    parser.add_argument(
+        "--roles",
+        choices=ROLES,
+        default="answer",
+        help="who has the query: each candidate after the cue (answer), or the cue, with a key at "
+        "the end of each option that the prompt lists by letters (options: multiple choice)",
     )
     parser.add_argument(
         "--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps or auto (default: cuda if there)"
@@ -106,4 +114,5 @@ def model_of(options: Namespace) -> "tuple[CausalLM, Template | None]":
         options.quantize,
         options.template,
         options.chat,
+        options.roles,
     ).load()

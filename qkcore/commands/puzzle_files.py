@@ -27,6 +27,12 @@ def add_generate(added: Added) -> None:
         "--n", type=int, default=100, help="puzzles for each pair of steps and distractors"
     )
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--options",
+        type=int,
+        metavar="K",
+        help="multiple choice: K options (2 to 8), one of which follows (default: true or false)",
+    )
     parser.add_argument("--style", choices=("made-up", "everyday"), default="made-up")
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.jsonl")
     parser.set_defaults(run=generate)
@@ -49,11 +55,16 @@ def _whole_range(text: str) -> tuple[int, int]:
 def generate(options: Namespace) -> None:
     """Make new puzzles and save them."""
     from qkcore.puzzles.generate import generate_puzzles
+    from qkcore.puzzles.multiple_choice import generate_options
 
     steps, distractors = (
         range(first, last + 1) for first, last in (options.steps, options.distractors)
     )
-    puzzles = generate_puzzles(steps, distractors, options.n, options.seed, options.style)
+    if options.options is None:
+        puzzles = generate_puzzles(steps, distractors, options.n, options.seed, options.style)
+    else:
+        drawn = {"seed": options.seed, "style": options.style}
+        puzzles = generate_options(steps, distractors, options.n, options=options.options, **drawn)
     _save(puzzles, options.out)
 
 

@@ -137,7 +137,13 @@ def _precompute_by_ray(
 
     device = options.device or ("auto" if options.gpus_per_model > 1 else None)
     recipe = Recipe(
-        options.model, options.dtype, device, options.quantize, options.template, options.chat
+        options.model,
+        options.dtype,
+        device,
+        options.quantize,
+        options.template,
+        options.chat,
+        options.roles,
     )
     with ray_engine(
         recipe,

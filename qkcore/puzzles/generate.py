@@ -184,8 +184,8 @@ def generate_puzzles(
     >>> puzzles[0].statement, puzzles[0].candidates[puzzles[0].answer]
     ('Eli is not blue.', 'false')
     """
-    all_steps = _counts("steps", steps, MAX_STEPS)
-    all_distractors = _counts("distractors", distractors, MAX_DISTRACTORS)
+    all_steps = counts("steps", steps, MAX_STEPS)
+    all_distractors = counts("distractors", distractors, MAX_DISTRACTORS)
     if not _is_whole(n) or n < 1:
         raise PuzzleError(f"n is {n!r}; ask for a whole number of puzzles, 1 or more")
     if not _is_whole(seed):
@@ -253,7 +253,7 @@ def mirrored_premises(
     The premises are shuffled; the statements are the two ends of the chains, each followed or
     preceded by its denial.
     """
-    words = _FreshWords(rng, style)
+    words = FreshWords(rng, style)
     goal = words.adjective()
     chains = ([words.name()], [words.name()])
     for _ in range(steps):
@@ -274,7 +274,7 @@ def mirrored_premises(
 
 
 def _distractor_pair(
-    rng: random.Random, words: "_FreshWords", chains: tuple[list[str], list[str]]
+    rng: random.Random, words: "FreshWords", chains: tuple[list[str], list[str]]
 ) -> list[Premise]:
     """The same dead end on both chains.
 
@@ -295,14 +295,14 @@ def _distractor_pair(
     ]
 
 
-def _lone_distractor(rng: random.Random, words: "_FreshWords") -> Premise:
+def _lone_distractor(rng: random.Random, words: "FreshWords") -> Premise:
     """A rule between words that occur nowhere else."""
     if rng.random() < 0.5:
         return Premise(*words.alike())
     return Premise(words.noun(), words.adjective(), rng.random() < 0.5)
 
 
-class _FreshWords:
+class FreshWords:
     """Hands out a style's words in random order, each once."""
 
     def __init__(self, rng: random.Random, style: Style) -> None:
@@ -313,12 +313,15 @@ class _FreshWords:
         )
 
     def name(self) -> str:
+        """A name."""
         return self._names.pop()
 
     def noun(self) -> str:
+        """A class."""
         return self._nouns.pop()
 
     def adjective(self) -> str:
+        """A property."""
         return self._adjectives.pop()
 
     def alike(self) -> tuple[str, str]:
@@ -328,10 +331,10 @@ class _FreshWords:
         return take(), take()
 
 
-def _counts(name: str, value: int | Iterable[int], highest: int) -> list[int]:
+def counts(name: str, value: int | Iterable[int], highest: int) -> list[int]:
     """The distinct numbers asked for, in the order given.
 
-    >>> _counts("steps", range(1, 4), 6), _counts("steps", 2, 6)
+    >>> counts("steps", range(1, 4), 6), counts("steps", 2, 6)
     ([1, 2, 3], [2])
     """
     given: Iterable[object] = [value]

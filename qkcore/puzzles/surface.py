@@ -70,8 +70,14 @@ def surface_choices(puzzles: Sequence[Puzzle]) -> np.ndarray:
     is_turned = 2 * is_wrong.sum(axis=0) > is_judged[rows].sum(axis=0)
     choices = np.where(is_judged & is_turned, 1 - opinions, opinions)
 
-    seen = Counter(candidates[answer] for _, candidates, answer in known)
-    majority = _column(_majority(p.candidates, seen) for p in puzzles)
+    is_own = _have_own_candidates(puzzles)
+    seen: Counter[str | int] = Counter(
+        answer if is_own[row] else candidates[answer] for row, candidates, answer in known
+    )
+    majority = _column(
+        _majority(range(len(p.candidates)) if own else p.candidates, seen)
+        for p, own in zip(puzzles, is_own, strict=True)
+    )
     return np.where(choices == NO_OPINION, majority, choices).astype(np.int8)
 
 
@@ -118,13 +124,28 @@ def _is_verdict(candidates: tuple[str, ...]) -> bool:
     return any(sorted(pair) == sorted(map(str.lower, candidates)) for pair in VERDICTS)
 
 
-def _majority(candidates: tuple[str, ...], seen: Counter[str]) -> int:
-    """The candidate that is most often the answer, the first of equals.
+def _have_own_candidates(puzzles: Sequence[Puzzle]) -> list[bool]:
+    """Whether each puzzle's candidates are those of no other group: options, not verdicts.
+
+    Their texts tell nothing of another group's puzzles, and to count them would be to learn the
+    validation puzzles by heart; what can be commonest is a place.
+    """
+    groups: dict[frozenset[str], set[str]] = {}
+    for puzzle in puzzles:
+        groups.setdefault(frozenset(puzzle.candidates), set()).add(puzzle.group)
+    return [
+        not _is_verdict(p.candidates) and len(groups[frozenset(p.candidates)]) == 1 for p in puzzles
+    ]
+
+
+def _majority(candidates: Sequence[str] | range, seen: Counter[str | int]) -> int:
+    """The candidate (or place) that is most often the answer, the first of equals.
 
     >>> _majority(("true", "false"), Counter(false=3, true=2))
     1
     """
-    return candidates.index(max(candidates, key=lambda text: seen[text]))
+    times = [seen[one] for one in candidates]
+    return times.index(max(times))
 
 
 # Words

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from qkcore.asking.options import roles_named
 from qkcore.asking.readings import READINGS
+from qkcore.asking.templates import OPTIONS
 
 ORDERS = ("newest first", "name", "most is left")
 
@@ -82,7 +84,9 @@ def row_labels(table: pd.DataFrame) -> list[str]:
 
 
 def _asked_as(template: str) -> str:
-    named = {"default": "plain", "{chat}default": "chat"}
+    named = {"default": "plain", "{chat}default": "chat", OPTIONS.text: "options"}
+    if roles_named(template) == "options":
+        return named.get(template, "options, own words")
     return named.get(template, "chat, own words" if "{chat}" in template else "own words")
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from qkcore.asking.prompts import Prompt
-from qkcore.asking.templates import Template
+from qkcore.asking.templates import PromptError, Template
 from qkcore.attention.capture import capture
 from qkcore.attention.load import CausalLM
 from qkcore.attention.rows import rows_of, separate_rows_of
@@ -103,6 +103,11 @@ def align_prompt(
 ) -> Alignment:
     """`align` of a puzzle that has been located, by `prompts_of`."""
     geometry, n_tokens = lm.geometry, len(prompt.tokens)
+    if prompt.option_ends:
+        raise PromptError(
+            f"puzzle {prompt.puzzle.puzzle_id!r} lists its options, so candidates have no queries "
+            "of their own to align; ask it by a template without {options}"
+        )
     rows = rows_of([[prompt]]) if geometry.is_side_by_side else separate_rows_of([prompt])
     n_layers = len(geometry.head_layers)
     per_token = n_layers * geometry.n_kv_heads * geometry.head_size * len(rows.tokens)

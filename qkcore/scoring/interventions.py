@@ -237,10 +237,15 @@ def check_heads(lm: CausalLM, switched_off: Sequence[Sequence[Head]]) -> None:
 def _check_paths(
     geometry: Geometry, prompts: Sequence[Prompt], switched_off: Sequence[Sequence[Head]]
 ) -> None:
-    """Refuse to cut a path that a sliding window or a chunk has cut already."""
+    """Refuse to cut a path that a window or a chunk has cut already, or one of several."""
     kinds = geometry.layer_kinds
     layers = sorted({layer for off in switched_off for layer, _ in off})
     for prompt in prompts:
+        if prompt.option_ends:
+            raise InputError(
+                f"puzzle {prompt.puzzle.puzzle_id!r} lists its options, so the cue has a path to "
+                "each of them and not one to the statement's end; use kind 'mean'"
+            )
         answer_at = len(prompt.tokens) - 1 + prompt.n_shared
         for layer in layers:
             kind = "sliding_attention" if kinds is None else kinds[layer]

@@ -16,6 +16,7 @@ from typing import cast
 import numpy as np
 
 from qkcore import InputError
+from qkcore.asking.options import roles_named
 from qkcore.asking.templates import Template
 from qkcore.attention.geometry import UnsupportedModelError
 from qkcore.attention.load import CausalLM
@@ -243,7 +244,9 @@ class _Job:
             _say(f"{effect}.")
         has_test = any(puzzle.split == "test" for puzzle in self.puzzles)
         example = None
-        if with_texts and has_test and (best := answers.best_head):
+        # The example shows one key and a query a candidate.
+        is_shown = with_texts and has_test and roles_named(run.template) == "answer"
+        if is_shown and (best := answers.best_head):
             example = self.worker.example(*best)
         publish(self.store, run, self.puzzles, answers, with_texts, example)
 

@@ -21,16 +21,33 @@ class Recipe:
     quantize: str | None = None
     template: str | None = None  # as typed: "\\n" is a new line
     chat: bool = False
+    roles: str = "answer"  # who has the query: one of `asking.options.ROLES`
 
     def plain(self) -> "PromptTemplate | None":
-        """The template as plain text; None for the usual one.
+        """The template as plain text; None for each puzzle's own.
 
         Raises:
-            PromptError: when it is none.
+            PromptError: for a text that is none, or is of other roles.
         """
-        from qkcore.asking.templates import PromptTemplate
+        from qkcore.asking.templates import OPTIONS, PromptError, PromptTemplate
 
-        return PromptTemplate(self.template.replace("\\n", "\n")) if self.template else None
+        text = self.template
+        plain = PromptTemplate(text.replace("\\n", "\n")) if text else None
+        if self.roles == "options" and plain is None:
+            plain = OPTIONS
+        if plain is not None and plain.roles != self.roles:
+            raise PromptError(
+                f"template {plain.text!r} is of roles {plain.roles!r}, not {self.roles!r}: with "
+                "--roles options it lists {options} on a line of its own, without it does not"
+            )
+        return plain
+
+    def asked_by(self) -> "Template | None":
+        """The template, as a chat where that is asked for; raises as `plain` does."""
+        from qkcore.asking.templates import Chat
+
+        plain = self.plain()
+        return Chat(plain) if self.chat else plain
 
     def load(self) -> "tuple[CausalLM, Template | None]":
         """The model, and the template or None.
@@ -40,10 +57,9 @@ class Recipe:
         """
         from transformers.utils import logging
 
-        from qkcore.asking.templates import Chat
         from qkcore.attention.load import load_model
 
         logging.set_verbosity_error()
-        plain = self.plain()
+        template = self.asked_by()
         lm = load_model(self.model, dtype=self.dtype, device=self.device, quantize=self.quantize)
-        return lm, Chat(plain) if self.chat else plain
+        return lm, template

@@ -27,8 +27,8 @@ from qkcore.attention.rows import (
 )
 from qkcore.puzzles.puzzle import Puzzle
 from qkcore.results.scores import Scores
-from qkcore.scoring.arithmetic import qk_scores
 from qkcore.scoring.layer_reading import LayerReader, agreeing
+from qkcore.scoring.products import scores_of
 
 # Tokens a pass, by device: on a CPU small batches stay in its caches, a GPU wants many
 # (tests/bench/bench_batches.py). Fixed, not timed: the same run gives the same bits again.
@@ -136,7 +136,8 @@ def score_puzzles(
         rope: "pre" for queries and keys before rotary position embedding, "post" for after, "raw"
             for what the projections give: before QK-norm too, and "pre" where a model has none.
         template: the prompt for all of them; by default each puzzle's `default_template`. A `Chat`
-            asks through the tokenizer's chat template.
+            asks through the tokenizer's chat template; one that lists {options} scores by the
+            query at the cue and the key at the end of each option's line (arXiv 2410.02343).
         max_batch_tokens: padded tokens in one forward pass, or a `Budget` of them that several
             calls share; by default what suits the device. Decides speed and memory only.
 
@@ -250,18 +251,13 @@ def _score_batch(
     if lm.geometry.is_side_by_side:
         captured = capture(lm.model, lm.geometry, rows_of(groups), (rope,), layers=layers)
         places = [(row, place) for row, group in enumerate(groups) for place in range(len(group))]
-        # (row, layer, head, statement, candidate, dim)
-        queries = captured.queries[rope].unflatten(-2, (-1, n_candidates))
     else:
         captured = capture_apart(lm.model, lm.geometry, groups, (rope,), layers)
-        # The rows of one prompt follow each other; its key and logits are the same in all of them.
+        # The rows of one prompt follow each other; what is read once is the same in all of them.
         places = [(row * n_candidates, 0) for row in range(len(prompts))]
-        rows = captured.queries[rope].unflatten(0, (-1, n_candidates)).movedim(1, -2)
-        queries = rows.repeat_interleave(n_candidates, dim=0)
     results = []
     for (row, place), prompt in zip(places, prompts, strict=True):
-        keys = lm.geometry.keys_by_head(captured.keys[rope][row, :, :, place], axis=-2)
-        qk = qk_scores(queries[row, :, :, place], keys)
+        qk = scores_of(lm.geometry, captured, rope, prompt, (row, place))
         logits = captured.logits[row, place, list(prompt.answer_tokens)].float().cpu()
         _check_finite(lm, prompt, qk, logits)
         scores = Scores(prompt.puzzle, qk.numpy(), logits.numpy(), lm.geometry.head_layers)

@@ -141,6 +141,20 @@ def test_the_majority_is_an_answer_s_text_not_its_place():
     assert chosen("majority", [*seen, puzzle("A.", "B.", candidates=("red", "blue"))]) == [1, 0]
 
 
+def test_where_each_context_has_options_of_its_own_the_majority_is_a_place():
+    seen = [
+        puzzle(
+            f"{n}.", "B.", split="validation", candidates=(f"a{n}", f"b{n}"), answer=1, group=str(n)
+        )
+        for n in range(3)
+    ]
+    asked = puzzle("A.", "B.", candidates=("c", "d"), group="asked")
+    assert chosen("majority", [*seen, asked]) == [1] * 4
+    # ... and not the text that was right in another place of the same group
+    again = puzzle("0.", "B.", split="validation", candidates=("b0", "a0"), answer=0, group="0")
+    assert chosen("majority", [*seen, again, asked])[3] == 1
+
+
 def test_a_rule_without_an_opinion_answers_with_the_majority():
     seen = [puzzle("A.", "B.", 1, split="validation")]
     undecided = puzzle("Wumpuses are red. Impuses are not red.", "Max is red.")
