@@ -54,9 +54,16 @@ def gap_text(gap: float, low: float, high: float, p: float) -> str:
     '−2.0 points (−5.0 to +1.0, p = 0.400)'
     """
     chance = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
-    return f"{100 * gap:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f}, {chance})".replace(
-        "-", "−"
-    )
+    return with_minus(f"{100 * gap:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f}, {chance})")
+
+
+def with_minus(number: str) -> str:
+    """A number as Python writes it, with a minus for its hyphen.
+
+    >>> with_minus(f"{-0.25:.2f}")
+    '−0.25'
+    """
+    return number.replace("-", "−")
 
 
 def texts_of(frame: "pd.DataFrame", wording: Callable[..., str], *columns: str) -> list[str]:

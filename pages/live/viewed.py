@@ -43,6 +43,11 @@ class View:
         return self.shared.layer, self.shared.head
 
     @property
+    def about(self) -> str:
+        """What stands below the title of a figure: the model, and on what."""
+        return f"{short_name(self.result.model)} on one puzzle"
+
+    @property
     def name(self) -> str:
         """The head's name."""
         return head_name(*self.place)

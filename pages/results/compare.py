@@ -13,7 +13,7 @@ from qkcore.results.agreement import agreement
 from qkcore.results.answers import exam
 from qkcore.results.findings import compared, compared_runs, measures, rivals, same_answers
 from qkcore.results.store import ResultStore
-from qkcore.wording import gap_text, head_name, percent
+from qkcore.wording import gap_text, head_name, percent, with_minus
 
 it = chosen()
 st.title("Compare two runs")
@@ -71,7 +71,7 @@ def show_agreement(other: str) -> None:
         return
     ranks = "no rank correlation, for in one of the runs all are equal"
     if found.rank is not None:
-        ranks = f"a rank correlation of **{found.rank:.2f}**".replace("-", "−")
+        ranks = f"a rank correlation of **{with_minus(f'{found.rank:.2f}')}**"
     all_puzzles = "" if found.n == found.n_one else f" of {found.n_one:,}, those that both have"
     st.markdown(
         f"From one run to the other, the accuracies of the {found.n_heads:,} heads have {ranks}, "

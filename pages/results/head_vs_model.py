@@ -17,8 +17,9 @@ from qkcore.charts.curves import agreement_bars, gap_chart
 from qkcore.results.answers import exam
 from qkcore.results.findings import near_runs, run_gaps
 from qkcore.results.store import ResultStore
+from qkcore.results.summaries import run_titles
 from qkcore.statistics.exams import DIFFICULTY, agreement, gaps, kappa
-from qkcore.wording import gap_text, head_name, percent, short_names, texts_of
+from qkcore.wording import gap_text, percent, with_minus
 
 it = chosen()
 st.title("Head vs. model")
@@ -42,6 +43,7 @@ def show_headline() -> None:
     columns = ["gap", "low", "high", "p"]
     same = ((marks["head"] == marks["model"]) & (marks["head"] >= 0)).mean()
     alike = kappa(marks)
+    alike_text = with_minus(f"{alike:.2f}")
     st.markdown(
         f"Of {len(marks):,} test puzzles, both are right on {percent(shares['both'])}, only "
         f"{it.name} on **{percent(shares['only head'])}**, only the model on "
@@ -56,7 +58,7 @@ def show_headline() -> None:
             "One of them is always right or never, so it cannot be said whether they are right on "
             "the same puzzles."
             if math.isnan(alike)
-            else f"Cohen's kappa of being right is {alike:.2f} (0: right independently of each "
+            else f"Cohen's kappa of being right is {alike_text} (0: right independently of each "
             "other, 1: right on the same puzzles)."
         )
     )
@@ -103,13 +105,8 @@ def show_runs() -> None:
         return
     whole = table
     table = near_runs(whole, it.run, MOST_RUNS)
-    heads = texts_of(table, head_name, "layer", "head")
-    table["model"] = table["model"].map(short_names(whole["model"]))
-    named = zip(table[["puzzle_set", "rope", "model"]].itertuples(index=False), heads, strict=True)
-    table["run"] = [
-        f"{run.puzzle_set}{'' if run.rope == 'pre' else f' ({run.rope})'},\n{run.model}: {head}"
-        for run, head in named
-    ]
+    titles = ask(run_titles)
+    table["run"] = [titles[run_id] for run_id in table["run_id"]]
     chart = drawn(gap_chart, table, "run", "Chosen head minus model as it is, points")
     show_chart(
         chart,

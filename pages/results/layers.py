@@ -129,15 +129,15 @@ def reading_line(value: str, whose: str) -> str:
     lens = "Triangles: the lens, what the model would have answered had it stopped after that layer"
     if value == "auc":
         return (
-            f"{heads}{lens}. The line with a square: the model. AUC asks how well puzzles are "
-            f"ordered, whatever the offset.{missing}"
+            f"{heads}{lens}. The line with a square: the model. Thin grey line: chance. AUC asks "
+            f"how well puzzles are ordered, whatever the offset.{missing}"
         )
     return (
         f"{heads}{lens}, with one offset a candidate; thin: without. Diamonds: a probe, fitted to "
         "the state at the statement's end on validation puzzles; thin: its control, fitted on "
         "shuffled answers. The line with a square: the model, with one offset a candidate. Dashed: "
-        "the surface rule that is best on validation puzzles. Dotted: the luck line. Bands are "
-        f"95 % intervals.{missing}"
+        "the surface rule that is best on validation puzzles. Dotted: the luck line. Thin grey "
+        f"line: chance. Bands are 95 % intervals.{missing}"
     )
 
 

@@ -1,5 +1,6 @@
 """Is a head that is good on one puzzle set good on another?"""
 
+import pandas as pd
 import streamlit as st
 
 from pages.main.chosen import chosen
@@ -17,6 +18,7 @@ from qkcore.results.findings import (
     transfers,
 )
 from qkcore.results.store import ResultStore
+from qkcore.results.summaries import named_runs
 from qkcore.wording import accuracy_text, escaped, head_name, percent, texts_of
 
 it = chosen()
@@ -28,15 +30,22 @@ st.markdown(
 )
 runs = ask(comparable_runs, it.run_id)
 run_ids = tuple(runs["run_id"])
+named = ask(named_runs)
+SETS = dict(zip(named["puzzle_set"], named["set_name"], strict=True))
+
+
+def with_names(table: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """A table whose columns of puzzle sets have the sets' short names."""
+    return table.assign(**{column: table[column].map(SETS) for column in columns})
 
 
 def show_matrix() -> None:
     """Chosen on the row, tested on the column."""
     table = ask(transfers, run_ids)
     chances = [ask_known(ResultStore.chance, run_id, "test") for run_id in run_ids]
-    named = zip(chances, runs["puzzle_set"], strict=True)
-    listed = ", ".join(f"{percent(chance)} on {name}" for chance, name in named)
-    chart = drawn(transfer_matrix, table, max(chances))
+    of_sets = zip(chances, runs["puzzle_set"], strict=True)
+    listed = ", ".join(f"{percent(chance)} on {escaped(SETS[name])}" for chance, name in of_sets)
+    chart = drawn(transfer_matrix, with_names(table, "chosen_on", "tested_on"), max(chances))
     show_chart(
         chart,
         width="stretch",
@@ -58,7 +67,8 @@ def show_overlap() -> None:
     shared = ask(overlaps, run_ids)
     n_all = len(layers_with_heads(it.run)) * int(it.run["n_heads"])
     n_top = min(N_TOP, n_all)
-    square = shared.pivot(index="puzzle_set", columns="other", values="n_shared")
+    told = with_names(shared, "puzzle_set", "other")
+    square = told.pivot(index="puzzle_set", columns="other", values="n_shared")
     st.dataframe(
         square.rename_axis(index="Puzzle set"),
         width="stretch",
@@ -97,17 +107,18 @@ def show_good_everywhere() -> None:
     ]
     table["name"] = texts_of(table, head_name, "layer", "head")
     order = list(dict.fromkeys(table["name"]))
-    by_set = table.pivot(index="name", columns="puzzle_set", values="text").loc[order]
+    told = with_names(table, "puzzle_set")
+    by_set = told.pivot(index="name", columns="puzzle_set", values="text").loc[order]
     st.dataframe(
         by_set.rename_axis(index="Head"),
         width="stretch",
         alt="Heads with the best worst-case lead over trivial rivals, and their test accuracy on "
         "each set",
     )
-    of_set = table.drop_duplicates("puzzle_set")
-    named = zip(of_set["puzzle_set"], of_set["rival"], of_set["rival_accuracy"], strict=True)
+    of_set = told.drop_duplicates("puzzle_set")
+    rivals = zip(of_set["puzzle_set"], of_set["rival"], of_set["rival_accuracy"], strict=True)
     listed = ", ".join(
-        f"{rival} {percent(share)} on {escaped(puzzle_set)}" for puzzle_set, rival, share in named
+        f"{rival} {percent(share)} on {escaped(puzzle_set)}" for puzzle_set, rival, share in rivals
     )
     st.caption(
         "Chosen by the worst of their validation leads over the best trivial rival of each set "

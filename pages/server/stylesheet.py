@@ -12,6 +12,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 BEFORE = "live before"  # key of the container that holds a result of the puzzle before
 TYPED = ("live context", "live statement", "live own")  # keys of the fields that hold people's text
+WIDE_ONLY, NARROW_ONLY = "wide only", "narrow only"  # keys of containers of two looks of one thing
+NARROW = "(max-width: 640px)"  # where Streamlit's own columns stand one below the other
 RUN = "run"  # key of the box that lists runs by id
 
 CONDITIONS = (b"if-none-match", b"if-modified-since")  # headers of a request: "send what is newer"
@@ -34,6 +36,12 @@ RULES = "\n".join(
         f"{_of(RUN)} input {{ font-size: 0.8rem; text-overflow: ellipsis; }}",
         f"{_of(RUN)} input:not(:focus) {{ direction: rtl; text-align: left; }}",
         "[role=option] > div { white-space: normal; overflow-wrap: anywhere; height: auto; }",
+        "/* Whoever goes by keyboard sees where: a ring round links of the menu. */",
+        ":is(a[data-testid^=stPageLink], a[data-testid=stSidebarNavLink]):focus-visible "
+        "{ outline: 2px solid; outline-offset: -2px; }",
+        "/* Where two columns of sets have no room, runs stand in a list instead of a matrix. */",
+        f"@media {NARROW} {{ div{_of(WIDE_ONLY)} {{ display: none; }} }}",
+        f"@media not all and {NARROW} {{ div{_of(NARROW_ONLY)} {{ display: none; }} }}",
         "/* Dimmed, and still legible: text less than what is drawn. */",
         f"{_of(BEFORE)} {{ filter: grayscale(1); }}",
         f"{_of(BEFORE)} :is([data-testid=stVegaLiteChart], [data-testid=stDataFrame]) "
@@ -47,8 +55,11 @@ RULES = "\n".join(
 class Stylesheet:
     """ASGI middleware: the rules in the head of the start page; any other answer as it is."""
 
+    is_there = False  # whether this process serves pages with the rules
+
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
+        Stylesheet.is_there = True
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

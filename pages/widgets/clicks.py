@@ -17,7 +17,7 @@ from qkcore.results.matrix import Matrix
 
 LISTED = "listed puzzles"  # session key: the ids in the table on show, row by row
 RANKED = "ranked heads"  # session key: (layer, head) in the ranking on show, row by row
-RUNS = "runs in the matrix"  # session key: the matrix on show
+RUNS = "runs in"  # begins a session key that ends in a table's: the matrix that it shows
 OPENED = "a run was opened"  # session key: whether a click asks for another page
 
 
@@ -75,7 +75,7 @@ def _take_puzzle(key: str) -> None:
 
 def opening_run(key: str, matrix: Matrix) -> Callable[[], None]:
     """For the `on_select` of this matrix: shows the run whose cell was clicked, on its own page."""
-    st.session_state[RUNS] = matrix
+    st.session_state[f"{RUNS} {key}"] = matrix
     return partial(_open_run, key)
 
 
@@ -84,7 +84,7 @@ def _open_run(key: str) -> None:
     if not cells:
         return
     row, column = cells[0]
-    matrix: Matrix = st.session_state[RUNS]
+    matrix: Matrix = st.session_state[f"{RUNS} {key}"]
     run_id = matrix.run_ids[row][matrix.sets.index(column)] if column in matrix.sets else None
     if run_id is not None:
         show_run(run_id)

@@ -79,17 +79,26 @@ def offer(
                     on_click="ignore",
                 )
         if make is not None:
-            _offer_for_paper(name, make)
+            it: Chosen | None = st.session_state.get("chosen")
+            about, note = "", ""
+            if it is not None:
+                about = run_text(it.run["model_name"], it.run["set_name"], it.run["rope"])
+                note = ask(rival_line, it.run_id)
+            offer_for_paper(name, make, about, note)
         st.code(code, language="python", wrap_lines=True)
 
 
-def _offer_for_paper(name: str, make: Callable[[], alt.TopLevelMixin]) -> None:
-    """The chart at a column's width and at a page's, in three formats; drawn when asked for."""
-    it: Chosen | None = st.session_state.get("chosen")
-    about, note = "", ""
-    if it is not None:
-        about = run_text(it.run["model_name"], it.run["set_name"], it.run["rope"])
-        note = ask(rival_line, it.run_id)
+def offer_for_paper(
+    name: str, make: Callable[[], alt.TopLevelMixin], about: str, note: str = ""
+) -> None:
+    """The chart at a column's width and at a page's, in three formats; drawn when asked for.
+
+    Args:
+        name: part of the files' names, without spaces.
+        make: makes the chart.
+        about: below the figure's title: model and puzzles.
+        note: below its key.
+    """
     st.caption(
         f"Figure for a paper, in 8-point type and colours that print in grey: one column wide "
         f"({COLUMN} inches), or two ({PAGE} inches)."

@@ -12,16 +12,9 @@ from pages.server.settings import told
 from pages.widgets.drawing import drawn, show_chart
 from pages.widgets.exports import offer, python_for
 from qkcore.charts.effects import effect_chart
-from qkcore.results.effects import BEST, NAMED, ablated, ablation_effects, control_changes, usage_of
+from qkcore.results.effect_words import WHOSE, how_to_read, of_measure
+from qkcore.results.effects import ablated, ablation_effects, control_changes, usage_of
 from qkcore.statistics.effects import MEASURES
-
-INSTEAD = {
-    "mean": "its mean over the tokens of validation puzzles takes its place",
-    "zero": "nothing takes its place",
-    "resample": "its output at tokens of other puzzles, drawn at random, takes its place",
-    "knock-out": "only its look from the answer's place at the statement's end is cut",
-}
-WHOSE = {BEST: "the best on validation puzzles", NAMED: "named by hand"}
 
 
 def show_usage(it: Chosen) -> None:
@@ -57,14 +50,8 @@ def _show_chart(it: Chosen, table: pd.DataFrame, kind: str, heads_of: str) -> No
     names = {MEASURES[name]: name for name in table["measure"].unique()}
     shown = pick(st, "Effect on", "effect", list(names))
     measure = names[shown]
-    own = table[table["measure"] == measure].drop(columns="measure")
     controls = ask(control_changes, it.run_id, measure, kind, heads_of)
-    title = f"Change of {shown}"
-    if "accuracy" in measure:
-        title += ", points"
-        scaled = [name for name in own if name.startswith(("change", "control_"))]
-        own = own.assign(**{name: 100 * own[name] for name in scaled})
-        controls = controls.assign(change=100 * controls["change"])
+    own, controls, title = of_measure(table, controls, measure)
     chart = drawn(effect_chart, own, controls, title)
     show_chart(
         chart,
@@ -73,20 +60,9 @@ def _show_chart(it: Chosen, table: pd.DataFrame, kind: str, heads_of: str) -> No
         alt=f"Change of the model's {shown} with heads switched off, beside as many random heads "
         "of the same layers; the table below has the numbers",
     )
-    first = own.iloc[0]
-    draws = ", ".join(
-        f"{n} of {k} {'head' if k == 1 else 'heads'}"
-        for k, n in zip(own["k"], own["n_controls"], strict=True)
-    )
     is_among = any(it.name in heads.split(", ") for heads in own["heads"])
     left_out = "" if is_among else f" {it.name}, {it.how}, is not among them."
-    st.caption(
-        f"Diamonds: the heads ({WHOSE[heads_of]}) switched off, with 95 % interval; each grey tick "
-        f"is a draw of as many random heads of the same layers ({draws}), the "
-        "grey bar their 5th to 95th percentile. Left of zero the model does worse. Where a head is "
-        f"off, {INSTEAD[kind]}. {first['n']:,} test puzzles in {first['n_groups']:,} contexts."
-        f"{left_out}"
-    )
+    st.caption(f"{how_to_read(own, kind, heads_of)}{left_out}")
     code = python_for(ablation_effects, it.run_id, kind, heads_of)
     offer("effects-of-heads", table, code, chart.make)
 

@@ -9,6 +9,7 @@ from pages.widgets.drawing import drawn, show_chart
 from pages.widgets.exports import offer, python_for
 from qkcore.charts.left_over import what_is_left
 from qkcore.results.store import ResultStore
+from qkcore.results.summaries import named_runs
 from qkcore.results.verdicts import left_over, parent_run, twin_run, verdict_of
 from qkcore.wording import escaped, head_name, percent
 
@@ -49,15 +50,15 @@ def show_what_is_left(it: Chosen) -> None:
 
 def _twin_sentence(it: Chosen) -> str:
     """Where the same head was asked what no surface rule can answer."""
-    runs = ask(ResultStore.runs).set_index("run_id")["puzzle_set"]
+    sets = ask(named_runs).set_index("run_id")["set_name"]
     if twin := ask(twin_run, it.run_id):
         return (
-            f"Last, the same head on the balanced twin of the set, {escaped(runs[twin])}, beside "
+            f"Last, the same head on the balanced twin of the set, {escaped(sets[twin])}, beside "
             "the better of guessing and the model there."
         )
     if parent := ask(parent_run, it.run_id):
         return (
-            f"This set is itself the balanced twin of {escaped(runs[parent])}, on which no surface "
+            f"This set is itself the balanced twin of {escaped(sets[parent])}, on which no surface "
             "rule works."
         )
     if not pd.isna(it.run["twin_of"]):

@@ -4,7 +4,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from qkcore.charts.theme import GREY, LINES, SMALL_FONT, legible, print_words
+from qkcore.charts.theme import GREY, LINES, SMALL_FONT, legible, print_words, title_lines
 from qkcore.wording import accuracy_text, gap_text, percent, texts_of
 
 RULE = "surface rule"
@@ -162,7 +162,7 @@ def gap_chart(gaps: pd.DataFrame, by: str, title: str) -> alt.LayerChart:
         alt.Tooltip("n:Q", title="Puzzles", format=","),
     ]
     base = alt.Chart(frame).encode(color=colour, tooltip=tooltip)
-    axis = alt.Axis(title=title, format="+d", titleAnchor="middle" if is_number else "end")
+    axis = alt.Axis(title=title if is_number else title_lines(title), format="+d")
     if is_number:
         x = _whole_numbers(frame, by)
         bars = base.encode(x=x, y=alt.Y("low:Q", axis=axis), y2=alt.Y2("high:Q"))

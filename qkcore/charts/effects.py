@@ -121,7 +121,8 @@ def switched_off_strip(leads: pd.DataFrame, title: str) -> alt.LayerChart:
         .mark_text(align="left", dx=9, dy=-11, color=GREY, fontSize=SMALL_FONT)
         .encode(text="text:N"),
     ]
-    return alt.LayerChart(layer=layers, height=160)
+    words = print_words("The model on one puzzle, with heads switched off one at a time")
+    return alt.LayerChart(layer=layers, height=160, usermeta=words)
 
 
 def _named(counts: pd.Series) -> list[str]:

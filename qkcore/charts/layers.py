@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from qkcore.charts.theme import GREY, SMALL_FONT, print_words
+from qkcore.charts.theme import GREY, print_words
 from qkcore.wording import accuracy_text, head_name, texts_of
 
 # What the legend says, by who it is in `layer_curves`. Thin: the lens without its offset, and the
@@ -173,18 +173,16 @@ def _lines_across(
     frame: pd.DataFrame, chance: float, luck: float | None, value: str
 ) -> list[alt.Chart]:
     """Chance, the luck line and the surface rule, from side to side."""
-    lines = [*_line(chance if value == "accuracy" else 0.5, "chance", strokeWidth=1)]
+    # Without words beside it: where curves begin they are at chance, and would run through them
+    lines = [_line(chance if value == "accuracy" else 0.5, strokeWidth=1)]
     rule = frame[frame["who"] == "surface rule"]
     if len(rule):
-        lines += _line(float(rule[value].iloc[0]), "", strokeWidth=2, strokeDash=[7, 4])
+        lines.append(_line(float(rule[value].iloc[0]), strokeWidth=2, strokeDash=[7, 4]))
     if luck is not None and value == "accuracy":
-        lines += _line(luck, "", strokeWidth=2, strokeDash=[2, 3])
+        lines.append(_line(luck, strokeWidth=2, strokeDash=[2, 3]))
     return lines
 
 
-def _line(at: float, label: str, **how: Any) -> list[alt.Chart]:
+def _line(at: float, **how: Any) -> alt.Chart:
     line = alt.Chart(pd.DataFrame({"at": [at]})).encode(y=alt.Y("at:Q"))
-    text = line.mark_text(
-        color=GREY, align="left", dx=4, dy=7, x=0, text=label, fontSize=SMALL_FONT
-    )
-    return [line.mark_rule(color=GREY, **how), *([text] if label else [])]
+    return line.mark_rule(color=GREY, **how)

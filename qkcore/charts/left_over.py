@@ -6,7 +6,7 @@ What all charts share is in `theme`.
 import altair as alt
 import pandas as pd
 
-from qkcore.charts.theme import GREY, print_words
+from qkcore.charts.theme import GREY, print_words, title_lines
 from qkcore.wording import percent
 
 ROW = 40  # pixels
@@ -43,8 +43,7 @@ def what_is_left(steps: pd.DataFrame) -> alt.LayerChart:
         alt.Tooltip("beside:N", title="Best rival so far"),
     ]
     y = alt.Y("step:N", sort=None, title=None, axis=alt.Axis(labelLimit=0))
-    # Ends where the axis ends: on a phone it is wider than the axis, and would be cut on the right.
-    axis = alt.Axis(title="Head ahead of its best rival, points", format="+d", titleAnchor="end")
+    axis = alt.Axis(title=title_lines("Head ahead of its best rival, points"), format="+d")
     base = alt.Chart(frame).encode(y=y, tooltip=tooltip)
     colour = alt.Color("who:N", scale=alt.Scale(domain=["head", "model"]), legend=None)
     end = alt.X("left:Q", axis=axis, scale=alt.Scale(zero=True, nice=True))

@@ -11,8 +11,17 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from qkcore.charts.theme import CELL, GREY, READABLE, grid_height, rows_without_heads, swatches
+from qkcore.charts.theme import (
+    CELL,
+    GREY,
+    READABLE,
+    grid_height,
+    print_words,
+    rows_without_heads,
+    swatches,
+)
 from qkcore.charts.tokens import visible_signs
+from qkcore.wording import head_name
 
 MAX_SIGNED = 1_100  # cells with a sign in them; smaller cells show it in the tooltip only
 
@@ -74,7 +83,11 @@ def puzzle_grid(
     )
     colour = alt.Stroke("who:N", scale=alt.Scale(domain=["chosen head"]), legend=None)
     layers.append(ring.encode(x=x, y=y, stroke=colour, tooltip=tooltip))
-    return alt.LayerChart(layer=layers, height=160 + grid_height(n_layers))
+    keys = [("ring", head_name(*chosen))]
+    if frame["is_known_good"].any():
+        keys.append(("outline", "heads that vote"))
+    words = print_words("Margins of every head on one puzzle", *keys)
+    return alt.LayerChart(layer=layers, height=160 + grid_height(n_layers), usermeta=words)
 
 
 def premise_bars(frame: pd.DataFrame, legend: str) -> alt.LayerChart:
@@ -102,7 +115,7 @@ def premise_bars(frame: pd.DataFrame, legend: str) -> alt.LayerChart:
         "value:Q",
         title=legend,
         scale=alt.Scale(domain=[-reach * 1.1, reach * 1.1], nice=False),
-        axis=alt.Axis(tickCount=4, format=READABLE, titleAnchor="end"),
+        axis=alt.Axis(tickCount=4, format=READABLE),
     )
     bars = alt.Chart(frame).mark_bar(height=10, color=GREY).encode(x=x, y=y, tooltip=tooltip)
     proof = (
@@ -116,7 +129,10 @@ def premise_bars(frame: pd.DataFrame, legend: str) -> alt.LayerChart:
         )
     )
     zero = alt.Chart(pd.DataFrame({"value": [0]})).mark_rule(color=GREY).encode(x=alt.X("value:Q"))
-    return alt.LayerChart(layer=[zero, bars, proof], height=60 + 24 * len(frame))
+    keys = [("diamond", "premises of the proof")] if len(proof.data) else []
+    words = print_words("What a head's query matches, by premise", *keys)
+    height = 60 + 24 * len(frame)
+    return alt.LayerChart(layer=[zero, bars, proof], height=height, usermeta=words)
 
 
 def _short(text: str, n: int = 34) -> str:
@@ -166,4 +182,5 @@ def own_curve_chart(frame: pd.DataFrame, names: dict[str, str]) -> alt.LayerChar
             ),
         )
     )
-    return alt.LayerChart(layer=[base.mark_line(opacity=0.7), marks], height=260)
+    words = print_words("Draws answered right, by distractors added")
+    return alt.LayerChart(layer=[base.mark_line(opacity=0.7), marks], height=260, usermeta=words)

@@ -244,6 +244,7 @@ MARKS = {
     'stroke-width="1.3"/>',
     "hatch": f'<path d="M5,3L11,-3" stroke="{LINES}" stroke-width="0.8"/>',
     "constant": f'<path d="M5,-1.5H11M5,1.5H11" stroke="{INK}" stroke-width="0.9"/>',
+    "diamond": f'<path d="M8,-4L12,0L8,4L4,0Z" fill="{CATEGORICAL[0]}"/>',
     "divider": f'<path d="M8,-4V4" stroke="{LINES}" stroke-width="1"/>',
 }
 

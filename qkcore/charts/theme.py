@@ -9,6 +9,7 @@ elsewhere `themed` does.
 import tomllib
 from collections.abc import Sequence
 from functools import cache
+from textwrap import wrap
 from typing import Any
 
 import altair as alt
@@ -25,6 +26,7 @@ FONT = 13  # pixels: labels on marks
 SMALL_FONT = 12  # labels beside lines
 CELL_HEIGHT = 30  # pixels a layer of a grid, while there is room
 MAX_GRID_HEIGHT = 900
+TITLE = 20  # letters of an axis's title that have room beside long labels on a phone
 WIDTH = 640  # pixels, outside of the dashboard, where nothing stretches a chart
 
 
@@ -53,6 +55,15 @@ def rows_without_heads(absent: Sequence[int], n_layers: int) -> alt.Chart:
             tooltip=alt.Tooltip("name:N", title="Layer"),
         )
     )
+
+
+def title_lines(title: str) -> list[str]:
+    """An axis's title in lines that are no wider than a phone leaves to an axis beside long labels.
+
+    >>> title_lines("Head ahead of its best rival, points")
+    ['Head ahead of its best', 'rival, points']
+    """
+    return wrap(title, max(len(title) // 2 + 4, TITLE), break_long_words=False)
 
 
 def swatches(**legend: Any) -> alt.Legend:

@@ -17,6 +17,7 @@ from qkcore.reports.reported import Reported, points
 from qkcore.results.answers import exam
 from qkcore.results.findings import BOUNDS, choices_reported, layers_without_heads, measures
 from qkcore.results.rival_line import MEASURES, rival_line
+from qkcore.results.summaries import named_runs
 from qkcore.results.verdicts import left_over, parent_run, three_gaps, twin_run, verdict_of
 from qkcore.statistics.exams import DIFFICULTY, accuracy_by, agreement, gaps
 from qkcore.wording import accuracy_text, gap_text, head_name, percent
@@ -220,7 +221,7 @@ def stability_section(of: Reported) -> Section | None:
 
 def twin_section(of: Reported) -> Section | None:
     """The same head where no surface rule works."""
-    sets = of.store.runs().set_index("run_id")["puzzle_set"]
+    sets = named_runs(of.store).set_index("run_id")["set_name"]
     twin, parent = twin_run(of.store, of.run_id), parent_run(of.store, of.run_id)
     if twin is None:
         text = "The store has no run of this model on a balanced twin of this puzzle set."

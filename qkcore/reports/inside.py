@@ -3,13 +3,12 @@
 Sections that the store has nothing for are left out, as in `reports/findings`.
 """
 
-import pandas as pd
-
 from qkcore.charts.effects import effect_chart
-from qkcore.charts.layers import layer_chart
-from qkcore.reports.contents import Section, Table, Text, table_of
+from qkcore.charts.layers import layer_chart, loss_chart
+from qkcore.reports.contents import Figure, Section, Table, Text, table_of
 from qkcore.reports.reported import Reported, points
-from qkcore.results.effects import ablation_effects, control_changes, usage_of
+from qkcore.results.effect_words import how_to_read, of_measure
+from qkcore.results.effects import BEST, ablation_effects, control_changes, usage_of
 from qkcore.results.layers import layer_curves, lost_on_the_way, passage_of
 from qkcore.results.rival_line import MEASURES
 from qkcore.results.verdicts import twin_run
@@ -47,23 +46,28 @@ def layers_section(of: Reported) -> Section | None:
     if of_twin is not None:
         there = whereabouts(of_twin, with_head=False)
         said.append(f"On the balanced twin {there[0].lower()}{there[1:]}")
-    is_told = passage.is_middle_readable
-    losses = _losses(lost_on_the_way(of.store, of.run_id)) if is_told else []
+    losses = _losses(of) if passage.is_middle_readable else []
     return Section("Through the layers", (Text(" ".join(said)), of.figure(chart, CAPTION), *losses))
 
 
-def _losses(losses: pd.DataFrame) -> list[Table]:
+def _losses(of: Reported) -> list[Figure | Table]:
     """Lost and found by steps, where steps are known."""
+    losses = lost_on_the_way(of.store, of.run_id)
     known = losses.dropna(subset=["steps"]) if "steps" in losses else losses
     if known.empty:
         return []
+    caption = (
+        f"Right at layer {losses['layer'].iloc[0]:.0f}, whose lens is the best before the last on "
+        "validation puzzles, and wrong at the output; and the other way round. Grey: what two "
+        "would lose that are as often right, but independently. Bars are 95 % intervals."
+    )
     columns = {
         "Steps": lambda row: f"{row['steps']:.0f}",
         "Right in the middle, wrong at the output": lambda row: percent(row["lost"]),
         "The other way round": lambda row: percent(row["found"]),
         "Lost less found, points": lambda row: points(row["net"], row["net_low"], row["net_high"]),
     }
-    return [table_of(known, columns)]
+    return [of.figure(loss_chart(losses), caption), table_of(known, columns)]
 
 
 def usage_section(of: Reported) -> Section | None:
@@ -72,17 +76,8 @@ def usage_section(of: Reported) -> Section | None:
     if found is None:
         return None
     table = ablation_effects(of.store, of.run_id)
-    own = table[table["measure"] == "auc"]
-    if own.empty:
-        own = table[table["measure"] == "calibrated_accuracy"]
-    measure = str(own["measure"].iloc[0])
+    measure = "auc" if (table["measure"] == "auc").any() else "calibrated_accuracy"
     controls = control_changes(of.store, of.run_id, measure)
-    chart = effect_chart(
-        own.drop(columns="measure"), controls, f"Change of {measure.replace('auc', 'AUC')}"
-    )
-    caption = (
-        "The best heads on validation puzzles switched off (their output replaced by its mean), "
-        "with 95 % interval, beside as many random heads of the same layers (grey). "
-        f"{own['n'].iloc[0]:,} test puzzles in {own['n_groups'].iloc[0]:,} contexts."
-    )
-    return Section("Does the model use it?", (Text(found.sentence), of.figure(chart, caption)))
+    own, controls, title = of_measure(table, controls, measure)
+    figure = of.figure(effect_chart(own, controls, title), how_to_read(own, "mean", BEST))
+    return Section("Does the model use it?", (Text(found.sentence), figure))

@@ -69,7 +69,7 @@ def write_report(
     >>> run = store.runs()["run_id"].iloc[0]
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_report(store, run, f"{folder}/run.html").read_text().count("<figure>")
-    8
+    9
     """
     path = Path(path)
     ending = path.suffix.lower()

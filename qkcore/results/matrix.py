@@ -13,6 +13,7 @@ from qkcore.asking.options import roles_named
 from qkcore.asking.readings import READINGS
 from qkcore.asking.templates import OPTIONS
 
+LISTED = ("Run", "Result")  # columns of a matrix as a list
 ORDERS = ("newest first", "name", "most is left")
 
 
@@ -23,6 +24,22 @@ class Matrix:
     models: tuple[str, ...]  # rows: short names, with settings where they tell rows apart
     sets: tuple[str, ...]  # columns: short names
     run_ids: tuple[tuple[str | None, ...], ...]  # (model, set)
+
+    def listed(self) -> "Matrix":
+        """The same runs one below the other, a set's together: a row a run, however many sets.
+
+        >>> Matrix(("m", "n"), ("a", "b"), (("1", None), ("2", "3"))).listed().run_ids
+        (('1', '1'), ('2', '2'), ('3', '3'))
+        """
+        rows = [
+            (f"{name}:\n{model}", of_model[place])
+            for place, name in enumerate(self.sets)
+            for model, of_model in zip(self.models, self.run_ids, strict=True)
+            if of_model[place] is not None
+        ]
+        return Matrix(
+            tuple(label for label, _ in rows), LISTED, tuple((run_id,) * 2 for _, run_id in rows)
+        )
 
 
 def matrix_of(table: pd.DataFrame, order: str = ORDERS[0], find: str = "") -> Matrix:

@@ -15,7 +15,7 @@ from qkcore.results.verdicts import SAME_MODEL, twin_runs, worked_out
 from qkcore.statistics.evidence import Evidence
 from qkcore.statistics.rivals import best_rival
 from qkcore.statistics.verdicts import verdict
-from qkcore.wording import set_names, short_names
+from qkcore.wording import head_name, run_text, set_names, short_names
 
 AT_MOST = 24  # runs that are worked out while somebody waits: three seconds
 LEFT = "something is left"
@@ -49,6 +49,27 @@ def named_runs(store: ResultStore) -> pd.DataFrame:
         model_name=runs["model"].map(short_names(runs["model"])),
         set_name=runs["puzzle_set"].map(set_names(runs)),
     )
+
+
+def run_titles(store: ResultStore) -> dict[str, str]:
+    r"""What each run is called beside a chart, in two lines, all of them different: id to title.
+
+    >>> from qkcore import ResultStore, demo_store
+    >>> next(iter(run_titles(ResultStore.kept(demo_store())).values()))
+    'SmolLM2-135M-Instruct L15 H7\non PARARULE-Plus'
+    """
+    runs = named_runs(store)
+    titles = {}
+    for run in runs.to_dict("records"):
+        best = store.best_head(run["run_id"])
+        head = "" if best is None else f" {head_name(*best)}"
+        named = run_text(f"{run['model_name']}{head}\n", run["set_name"], run["rope"])
+        titles[run["run_id"]] = named.replace("\n on ", "\non ", 1)
+    n_so_called = Counter(titles.values())
+    return {
+        run_id: title if n_so_called[title] == 1 else f"{title}\n({run_id})"
+        for run_id, title in titles.items()
+    }
 
 
 def summaries(store: ResultStore, at_most: int = AT_MOST) -> pd.DataFrame:

@@ -28,6 +28,7 @@ from qkcore.results.counting import CHUNK
 from qkcore.results.object_store import Folder
 from qkcore.results.parts import PART_SIZE, Part, read_part
 from qkcore.results.publish import publish_ablations
+from qkcore.results.raw import ablation_logits
 from qkcore.results.reader import StoreError
 from qkcore.results.store import ResultStore
 from qkcore.scoring.engines import Engine, engine_of
@@ -36,7 +37,7 @@ from qkcore.scoring.progress import Progress
 from qkcore.scoring.replacing import replacements_of
 from qkcore.scoring.score import budget_for, prompts_of
 from qkcore.scoring.scorer import States
-from qkcore.scoring.shards import Shards, parts_folder, remove
+from qkcore.scoring.shards import Shards, parts_folder, remove, remove_leftovers
 from qkcore.statistics.control_heads import control_heads
 from qkcore.wording import head_name
 
@@ -73,6 +74,9 @@ def ablate(
     parts: str | Path | None = None,
 ) -> str:
     """Ask a run's test puzzles with heads switched off; returns its run_id.
+
+    The same call again after an interruption asks only what is missing; where the store holds all
+    of it, it does nothing and says so.
 
     Args:
         lm: the model of the run.
@@ -115,7 +119,7 @@ def ablate(
     (True, True)
     """
     store = Path(store)
-    _check_input(kind, controls, limit, max_batch_tokens)
+    _check_input(kind, controls, ks, limit, max_batch_tokens)
     run_id, n_candidates = _run_of(lm, puzzles, store, rope, template)
     sets = _sets_of(lm, run_id, store, heads, controls, ks)
     validation = [puzzle for puzzle in puzzles if puzzle.split == "validation"]
@@ -128,27 +132,44 @@ def ablate(
     shards = Shards(folder, tuple(one.puzzle.puzzle_id for one in prompts), "answered")
     layers = {layer for one in sets for layer, _ in one.heads}
     answerer = _Answerer(prompts, [one.heads for one in sets])
-    with (
-        engine_of(engine, answerer) as crew,
-        shards.held() if crew.is_lead else nullcontext(),
-    ):
-        with shards.watched():
-            changed = replacements_of(lm, validation, kind, template=template, layers=layers)
-            answerer.asked = Interventions(lm, changed, budget_for(lm, max_batch_tokens))
-            _fill(crew, answerer, shards, show_progress, None if log is None else Path(log))
-            if not crew.is_lead:
-                return run_id
-            logits = _together(shards.paths(), places, len(puzzles), len(sets), n_candidates)
-            publish_ablations(store, run_id, _table(kind, sets, logits))
-        remove(folder)
+    with engine_of(engine, answerer) as crew:
+        # Asked by one for all: the others may come when the answers are published already.
+        if crew.word(lambda: [int(_is_there(store, run_id, kind, sets, places))]) == [1]:
+            if crew.is_lead:
+                remove_leftovers(folder)
+                print(
+                    f"{store} holds the answers with these heads switched off already; nothing to "
+                    "do.",
+                    file=sys.stderr,
+                )
+            return run_id
+        with shards.held() if crew.is_lead else nullcontext():
+            with shards.watched():
+                changed = replacements_of(lm, validation, kind, template=template, layers=layers)
+                answerer.asked = Interventions(lm, changed, budget_for(lm, max_batch_tokens))
+                _fill(crew, answerer, shards, show_progress, None if log is None else Path(log))
+                if not crew.is_lead:
+                    return run_id
+                logits = _together(shards.paths(), places, len(puzzles), len(sets), n_candidates)
+                publish_ablations(store, run_id, _table(kind, sets, logits))
+            remove(folder)
     return run_id
 
 
-def _check_input(kind: str, controls: int, limit: int | None, max_batch_tokens: int | None) -> None:
+def _check_input(
+    kind: str,
+    controls: int,
+    ks: Sequence[int] | None,
+    limit: int | None,
+    max_batch_tokens: int | None,
+) -> None:
     if kind not in KINDS:
         raise InputError(f"kind {kind!r} is not known; use one of {', '.join(KINDS)}")
     if controls < 1:
         raise InputError(f"{controls} control sets say nothing of an effect; give 1 or more")
+    for k in set(ks or ()):
+        if list(ks or ()).count(k) > 1:
+            raise InputError(f"k = {k} is asked for twice; name each number of heads once")
     if limit is not None and limit < 1:
         raise InputError(f"a limit of {limit} leaves no puzzle; give 1 or more")
     if max_batch_tokens is not None and max_batch_tokens < 1:
@@ -223,7 +244,7 @@ def _picked(
         raise InputError(f"--k goes with --heads chosen; heads {heads!r} are so many already")
     if heads != "chosen" and top is None:
         return [("named", named_heads(heads))]
-    numbers = [int(top[1])] if top is not None else list(dict.fromkeys(ks or KS))
+    numbers = [int(top[1])] if top is not None else list(ks or KS)
     n_all = len(lm.geometry.head_layers) * lm.geometry.n_heads
     if ks is None and top is None:
         numbers = [k for k in numbers if k <= n_all]
@@ -285,6 +306,25 @@ def _asked(puzzles: Sequence[Puzzle], limit: int | None) -> np.ndarray:
         if limit is None or len(chosen) <= limit or n == 1:
             return np.array(chosen)
         n -= 1
+
+
+def _is_there(
+    store: Path, run_id: str, kind: str, sets: Sequence[HeadSet], places: np.ndarray
+) -> bool:
+    """Whether the store holds the answers to these puzzles with just these heads switched off."""
+    with ResultStore.open(store) as opened:
+        there = ablation_logits(opened, run_id, kind)
+    asked = {(one.chosen_by, one.k) for one in sets}
+    found = {
+        HeadSet(one.chosen_by, one.k, one.draw, one.heads): np.flatnonzero(
+            ~np.isnan(one.logits).all(axis=-1)
+        )
+        for one in there
+        if (one.chosen_by, one.k) in asked
+    }
+    return found.keys() == set(sets) and all(
+        np.array_equal(answered, places) for answered in found.values()
+    )
 
 
 class _Answerer:

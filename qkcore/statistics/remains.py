@@ -61,10 +61,17 @@ def is_passed(rival: Rival) -> bool:
     return rival.lead.value > 0 if rival.name == BEST_GUESS else rival.lead.low > 0
 
 
-def first_failing(evidence: Evidence, steps: tuple[Step, ...]) -> Step | None:
-    """The first step that the head does not pass; a twin stands for the surface rule."""
-    for step in steps:
-        is_asked = step.label != RULE or not evidence.twin
-        if is_asked and not is_passed(step.own):
-            return step
-    return None
+def failing(evidence: Evidence, steps: tuple[Step, ...]) -> Step | None:
+    """The step that speaks against the head; None where it passes all of them.
+
+    Of the steps that it does not pass, the first after which surely no more than half of the gap
+    is left, for what is sure is not held up by what is not; else the first. A twin stands for the
+    surface rule.
+    """
+    found = [
+        step
+        for step in steps
+        if not is_passed(step.own) and (step.label != RULE or not evidence.twin)
+    ]
+    sure = (step for step in found if step.own.lead.high <= steps[0].left.value / 2)
+    return next(sure, next(iter(found), None))

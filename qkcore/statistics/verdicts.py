@@ -15,7 +15,7 @@ from qkcore.statistics.remains import (
     RULE,
     TWIN,
     Step,
-    first_failing,
+    failing,
     is_passed,
     what_is_left,
 )
@@ -104,51 +104,51 @@ def _no_gap(evidence: Evidence, steps: tuple[Step, ...]) -> str | None:
 
 
 def _undecided(evidence: Evidence, steps: tuple[Step, ...]) -> str | None:
-    """The first step that the head does not pass may yet leave more than half of the gap."""
-    failing = first_failing(evidence, steps)
-    if failing is None:
+    """What speaks against the head may yet leave more than half of the gap: nothing is sure."""
+    against = failing(evidence, steps)
+    if against is None:
         return None
-    lead, gap = failing.own.lead, steps[0].left
+    lead, gap = against.own.lead, steps[0].left
     if lead.value <= 0 or lead.high <= gap.value / 2:
         return None
     return (
-        f"Too few puzzles to say: {failing.label} {_points(lead)} are left of a gap of "
+        f"Too few puzzles to say: {against.label} {_points(lead)} are left of a gap of "
         f"{_points(gap)}."
     )
 
 
 def _calibration(evidence: Evidence, steps: tuple[Step, ...]) -> str | None:
     """The calibrated model is as good as the head, on the set or where words say nothing."""
-    failing, twin = first_failing(evidence, steps), evidence.twin
-    if failing and failing.label == TWIN and twin and failing.own.name != GUESSING:
+    against, twin = failing(evidence, steps), evidence.twin
+    if against and against.label == TWIN and twin and against.own.name != GUESSING:
         return (
             f"Calibration and words explain it: on the balanced twin {evidence.head_name} gets "
-            f"{_text(twin.head, twin.n)}, {_ahead(failing.own.lead)} {failing.own.name}."
+            f"{_text(twin.head, twin.n)}, {_ahead(against.own.lead)} {against.own.name}."
         )
-    if failing is None or failing.label != CALIBRATION:
+    if against is None or against.label != CALIBRATION:
         return None
     both = evidence.calibrated_lead
     return (
         f"Calibration explains it: with one offset a candidate the model gets "
-        f"{percent(failing.own.accuracy.value)}, and of the gap of {_points(steps[0].left)} "
-        f"{_points(failing.own.lead)} are left"
+        f"{percent(against.own.accuracy.value)}, and of the gap of {_points(steps[0].left)} "
+        f"{_points(against.own.lead)} are left"
         + (f"; with the head calibrated too {_points(both)}." if both else ".")
     )
 
 
 def _trivial(evidence: Evidence, steps: tuple[Step, ...]) -> str | None:
     """The commonest answer or a surface rule is as good as the head, or the twin says so."""
-    failing, head, twin = first_failing(evidence, steps), evidence.head_name, evidence.twin
-    if failing is None:
+    against, head, twin = failing(evidence, steps), evidence.head_name, evidence.twin
+    if against is None:
         return None
-    ahead = f"{_ahead(failing.own.lead)} {failing.own.name}"
-    if failing.label == TWIN and twin:
+    ahead = f"{_ahead(against.own.lead)} {against.own.name}"
+    if against.label == TWIN and twin:
         return (
             f"A surface rule explains it: {head} is {_plain(steps[0].left)} points ahead of the "
             f"model and {_plain(evidence.calibrated_model.lead)} of the calibrated model, but on "
             f"the balanced twin it gets {_text(twin.head, twin.n)}, {ahead}."
         )
-    if failing.label == RULE:
+    if against.label == RULE:
         return (
             f"A surface rule does as well: {head} is {ahead}. Make a balanced twin to tell whether "
             "it does more than that."

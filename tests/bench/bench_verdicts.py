@@ -24,6 +24,8 @@ RUNS = {
     "constant": {},
     "guess": {"rule_works": False},
     "calibration": {"rule_works": False},
+    "word, model knows half as much": {"strength": 0.8},
+    "word, model knows half as much, 30 groups": {"strength": 0.8, "n_groups": 30},
 }
 
 

@@ -45,6 +45,8 @@ def test_the_strip_of_one_puzzle_has_the_model_the_head_and_the_others():
             "answer": ["true", "false", "true", "true"],
         }
     )
-    rows = rows_of(switched_off_strip(leads, "Lead of true"), "lead")
+    strip = switched_off_strip(leads, "Lead of true")
+    assert "with heads switched off one at a time" in strip.usermeta["print"]["title"]
+    rows = rows_of(strip, "lead")
     assert rows["row"].tolist() == ["as it is", "this head off", *["other heads off"] * 2]
     assert rows["text"].tolist() == ["+1.5", "−0.2", "+1.4", "+1.6"]

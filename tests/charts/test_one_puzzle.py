@@ -10,6 +10,7 @@ from qkcore.charts.one_puzzle import (
     premise_bars,
     puzzle_grid,
 )
+from qkcore.charts.paper import paper_figure
 from qkcore.charts.theme import CELL
 from qkcore.results.one_puzzle import grid_frame
 from qkcore.results.scores import Scores
@@ -43,6 +44,15 @@ def test_a_grid_of_a_large_model_has_no_signs_and_a_bounded_height():
     assert chart.height <= 1_060
 
 
+def test_on_paper_the_grid_names_its_head_and_who_votes(grid):
+    svg = paper_figure(puzzle_grid(grid, (2, 3), "Margin"), about="tiny on one puzzle")
+    for words in ("Margins of every head on one puzzle", "L2 H3", "heads that vote"):
+        assert words in svg
+    assert "heads that vote" not in paper_figure(
+        puzzle_grid(grid.assign(is_known_good=False), (2, 3), "Margin")
+    )
+
+
 def test_premises_of_the_proof_are_marked_by_shape():
     frame = pd.DataFrame(
         {
@@ -52,7 +62,9 @@ def test_premises_of_the_proof_are_marked_by_shape():
             "role": ["in the proof", "not in it"],
         }
     )
-    spec = premise_bars(frame, "Sum").to_dict()
+    chart = premise_bars(frame, "Sum")
+    assert "premises of the proof" in paper_figure(chart)
+    spec = chart.to_dict()
     points = next(layer for layer in spec["layer"] if layer["mark"]["type"] == "point")
     assert points["mark"]["shape"] == "diamond"
     assert [row["premise"] for row in spec["datasets"][points["data"]["name"]]] == [1]

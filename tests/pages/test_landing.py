@@ -7,6 +7,7 @@ import pytest
 import streamlit as st
 
 from pages.main.runs import run_labels
+from pages.server.stylesheet import Stylesheet
 from pages.widgets.clicks import OPENED, opening_run
 from pages.widgets.matrix import cell_text
 from qkcore.results.matrix import Matrix
@@ -42,6 +43,26 @@ def test_the_store_is_told_in_two_sentences_and_every_run_has_a_cell(store_path,
     assert table.loc["planted", "run-set"] == cell_text(rows["run"])
     assert table.loc["other, after rotary", "planted-set"] == cell_text(rows["other-post"])
     assert table.loc["planted", "planted-set"] == ""
+
+
+def test_on_a_narrow_screen_every_run_is_a_row_that_a_click_opens(store_path, monkeypatch):
+    monkeypatch.setattr(Stylesheet, "is_there", False)
+    monkeypatch.setattr("pages.widgets.matrix.is_phone", lambda: True)
+    at = opened(monkeypatch, store_path)
+    assert not at.exception
+    table = at.dataframe[0].value
+    assert [one.replace("\xa0", " ") for one in table["Run"]] == [
+        "run-set: planted",
+        "run-set, twin: planted",
+        "planted-set: other, before rotary",
+        "planted-set: other, after rotary",
+    ]
+    listed = at.session_state["runs in matrix list"]
+    assert [ids[0] for ids in listed.run_ids] == ["run", "twin", "other-pre", "other-post"]
+    assert all(first == second for first, second in listed.run_ids)
+    monkeypatch.setattr(Stylesheet, "is_there", True)  # which hides one of the two
+    shapes = [one.value.shape for one in opened(monkeypatch, store_path).dataframe[:2]]
+    assert shapes == [(3, 3), (4, 2)]
 
 
 def test_no_folder_of_a_models_file_is_shown_in_the_pickers(store_path, monkeypatch):

@@ -88,6 +88,8 @@ def test_the_page_opens_with_an_example_that_is_scored(open_page):
     assert "The right answer is **false** (2 steps)" in said(at)
     assert answers(at).index.tolist() == ["the model", "L6 H1", "the vote of 5 heads"]
     assert all(len(chart.proto.alt) > 20 for chart in at.get("vega_lite_chart"))
+    files = [one.proto.label for one in at.get("download_button")]
+    assert files.count("1 column, PDF") == 2  # the grid, and sums of premises
 
 
 def test_every_example_is_scored(open_page):

@@ -409,13 +409,13 @@ def test_every_chart_of_a_page_has_a_figure_for_papers(page, family_path, monkey
     from pages.widgets import exports
 
     made = []
-    offer_for_paper = exports._offer_for_paper
+    offer_for_paper = exports.offer_for_paper
 
-    def noted(name, make):
+    def noted(name, make, *about):
         made.append((name, 'font-weight="bold"' in exports.paper_figure(make())))
-        offer_for_paper(name, make)
+        offer_for_paper(name, make, *about)
 
-    monkeypatch.setattr(exports, "_offer_for_paper", noted)
+    monkeypatch.setattr(exports, "offer_for_paper", noted)
     at = opened(monkeypatch, family_path, PAGE[page], run="planted-1")
     assert not at.exception
     n_charts = len(at.get("vega_lite_chart"))

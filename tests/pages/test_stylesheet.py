@@ -64,6 +64,14 @@ def test_a_copy_of_the_page_from_before_is_not_taken_for_it():
     assert list(seen["headers"]) == asked
 
 
+def test_of_two_looks_of_one_thing_a_width_shows_just_one():
+    hidden = re.findall(r"@media (.*?) \{ (\S+) \{ display: none", RULES)
+    assert hidden == [
+        ("(max-width: 640px)", "div.st-key-wide-only"),
+        ("not all and (max-width: 640px)", "div.st-key-narrow-only"),
+    ]
+
+
 def test_the_rules_name_no_colour_and_fetch_nothing():
     plain = re.sub(r"/\*.*?\*/", "", RULES)
     assert not re.search(r"url\(|@import|#[0-9a-f]{3}|rgb|hsl|color", plain)

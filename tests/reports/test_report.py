@@ -103,7 +103,7 @@ def test_its_python_runs(report, monkeypatch, capsys):
 def test_the_page_holds_no_address_and_no_script(report):
     page = html_of(report)
     assert not re.findall(r"(?i)https?:|//\w|<script|<link|@import|\bsrc=", page)
-    assert page.count("<svg role") == 8
+    assert page.count("<svg role") == 9
     names = re.findall(r'\bid="([^"]+)"', page)
     assert len(names) == len(set(names))
 

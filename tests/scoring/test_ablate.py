@@ -110,7 +110,7 @@ def test_a_limit_asks_whole_groups_spread_over_the_set(store):
     assert contexts[-1] > 70
 
 
-def test_it_goes_on_where_it_was_interrupted(store, monkeypatch, capsys):
+def test_it_goes_on_where_it_was_interrupted(scored, store, monkeypatch, capsys):
     lm, asked, usual = built("carried"), [], Interventions.answers
 
     def interrupted(self, prompts, *others):
@@ -130,9 +130,24 @@ def test_it_goes_on_where_it_was_interrupted(store, monkeypatch, capsys):
     assert [path.name for path in store.parent.iterdir()] == ["s.duckdb"]
     first = switched(store)
     monkeypatch.undo()
+    shutil.copy(scored[0], store)
     ablate(lm, puzzles(), store, ks=[1], controls=2, show_progress=False)
     for one, again in zip(first, switched(store), strict=True):
         np.testing.assert_array_equal(one.logits, again.logits)
+
+
+def test_what_the_store_holds_is_not_asked_again_and_a_sentence_says_so(store, monkeypatch, capsys):
+    lm = built("carried")
+    run_id = ablate(lm, puzzles(), store, ks=[1], controls=2, show_progress=False)
+    before = store.read_bytes()
+    with monkeypatch.context() as patched:
+        patched.setattr(Interventions, "answers", lambda *_: pytest.fail("asked again"))
+        assert ablate(lm, puzzles(), store, ks=[1], controls=2, show_progress=False) == run_id
+    assert "holds the answers with these heads switched off already" in capsys.readouterr().err
+    assert store.read_bytes() == before
+    # Fewer puzzles are another question
+    ablate(lm, puzzles(), store, ks=[1], controls=2, limit=42, show_progress=False)
+    assert (~np.isnan(switched(store)[0].logits[:, 0])).sum() == 40
 
 
 def test_answers_travel_with_their_run(store, tmp_path):
@@ -154,6 +169,7 @@ def test_answers_travel_with_their_run(store, tmp_path):
         (dict(heads="top99"), "carried has 32 heads, so there are no 99 best of them"),
         (dict(heads="top5", ks=[1]), "--k goes with --heads chosen; heads 'top5' are so many"),
         (dict(ks=[0]), "so there are no 0 best"),
+        (dict(ks=[1, 3, 1]), "k = 1 is asked for twice; name each number of heads once"),
         (dict(heads="L1H0,L1H1,L1H2,L1H3,L1H4"), "layer 1 has 8 heads; with 5 of them switched"),
         (dict(controls=0), "0 control sets say nothing"),
         (dict(limit=0), "a limit of 0 leaves no puzzle"),

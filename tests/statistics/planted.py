@@ -56,7 +56,14 @@ def head_scores(kind: str, rng, own: Puzzles) -> np.ndarray:
     return heads
 
 
-def evidence_on(kind: str, rng, n_groups: int = 120, rule_works: bool = True, twin: bool = False):
+def evidence_on(
+    kind: str,
+    rng,
+    n_groups: int = 120,
+    rule_works: bool = True,
+    twin: bool = False,
+    strength: float = 0.3,
+):
     """The evidence on a made-up run: its best head is logical, reads a word, and so on.
 
     Args:
@@ -65,10 +72,11 @@ def evidence_on(kind: str, rng, n_groups: int = 120, rule_works: bool = True, tw
         n_groups: of either split, and of the twin.
         rule_works: the word gives the answer away on the set.
         twin: the set has a balanced twin.
+        strength: how much the model knows; a head that knows has 1.5.
     """
     share = 0.72 if kind == "constant" else 0.5
     validation, test = (puzzles(rng, n_groups, share, rule_works) for _ in range(2))
-    strength = 1.5 if kind == "calibration" else 0.3
+    strength = 1.5 if kind == "calibration" else strength
     model, heads = [], []
     for own in (validation, test):
         model.append(scores(own.answer, rng, own, strength, lean=4.0))

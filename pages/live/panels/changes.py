@@ -9,6 +9,7 @@ import streamlit as st
 from pages.live.scoring import what_if
 from pages.live.viewed import View
 from pages.widgets.drawing import drawn_once, show_chart
+from pages.widgets.exports import offer_for_paper
 from qkcore.charts.one_puzzle import own_curve_chart
 from qkcore.puzzles.puzzle import Puzzle
 from qkcore.puzzles.variants import KINDS, truth
@@ -127,8 +128,9 @@ def _show_curve(view: View, table: pd.DataFrame) -> None:
     if curve["n_added"].nunique() < 2:
         return
     names = _names(view, table)
+    chart = drawn_once(own_curve_chart, curve, names)
     show_chart(
-        drawn_once(own_curve_chart, curve, names),
+        chart,
         width="stretch",
         key="live curve",
         alt="Share of draws that model, head and vote answer right as distractors are added; the "
@@ -138,7 +140,8 @@ def _show_curve(view: View, table: pd.DataFrame) -> None:
         f"This puzzle's own difficulty curve, coarse: {int(curve['n'].max())} draws for each "
         "number of distractors."
     )
-    with st.expander("Table of this chart"):
+    with st.expander("Table and paper figure of this chart"):
         st.dataframe(curve.assign(who=curve["who"].map(names)), hide_index=True, width="stretch")
         rows = table[table["kind"] == "distractors"]
         _show_table(view, rows)
+        offer_for_paper("distractors-added", chart.make, view.about)

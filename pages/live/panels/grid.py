@@ -5,6 +5,7 @@ import streamlit as st
 from pages.live.viewed import View
 from pages.widgets.clicks import taking_head
 from pages.widgets.drawing import drawn_once, show_chart
+from pages.widgets.exports import offer_for_paper
 from qkcore.charts.one_puzzle import puzzle_grid
 from qkcore.charts.theme import CELL
 from qkcore.results.one_puzzle import grid_frame
@@ -26,8 +27,9 @@ def show_grid(view: View) -> None:
     )
     key, absent = f"live grid {view.keys} {frame.shape[0]}", view.result.absent
     legend = "Margin, in usual sizes of each head"
+    chart = drawn_once(puzzle_grid, frame, view.place, legend, absent)
     show_chart(
-        drawn_once(puzzle_grid, frame, view.place, legend, absent),
+        chart,
         width="stretch",
         key=key,
         on_select=taking_head(key, view.keys),
@@ -43,9 +45,10 @@ def show_grid(view: View) -> None:
         f"Blue and +: the head's margin is for {towards}. Orange and −: against it. Paler is less "
         f"certain: each margin is divided by {usual}. Solid: the head in view.{good}"
     )
-    with st.expander("Table of this grid"):
+    with st.expander("Table and paper figure of this grid"):
         table = frame.sort_values("scaled", ascending=False)
         table = table[
             ["name", "layer", "head", "answer", "verdict", "margin", "scaled", "is_known_good"]
         ]
         st.dataframe(table, hide_index=True, width="stretch")
+        offer_for_paper("heads-on-a-puzzle", chart.make, view.about)

@@ -7,10 +7,11 @@ from pages.live.switching import N_MEAN, Without, without
 from pages.live.viewed import View
 from pages.main.controls import linked
 from pages.widgets.drawing import drawn_once, show_chart
+from pages.widgets.exports import offer_for_paper
 from qkcore.charts.effects import switched_off_strip
 from qkcore.results.one_puzzle import n_as_moving, without_rows
 from qkcore.results.scores import RIGHT, WRONG
-from qkcore.wording import escaped
+from qkcore.wording import escaped, with_minus
 
 OFF = "off"  # in the address
 SIGNS = {RIGHT: "✓ right", WRONG: "✗ wrong", "": "?"}
@@ -32,15 +33,16 @@ def show_switch_off(view: View) -> None:
     rows = without_rows(view.puzzle, found.heads, found.logits)
     st.markdown(f"{_sentence(view, rows)} {_stands_out(view, rows)}")
     towards = escaped(str(rows["towards"].iloc[0]))
+    chart = drawn_once(switched_off_strip, rows, f"Lead of {rows['towards'].iloc[0]} (logits)")
     show_chart(
-        drawn_once(switched_off_strip, rows, f"Lead of {rows['towards'].iloc[0]} (logits)"),
+        chart,
         width="stretch",
         key="live off strip",
         alt=f"The model's lead of {towards} as it is, with {view.name} off, and with each of some "
         "other heads of its layer off; the table below has the numbers",
     )
     st.caption(_how(view, found))
-    with st.expander("Table of this chart"):
+    with st.expander("Table and paper figure of this chart"):
         st.dataframe(
             pd.DataFrame(
                 {
@@ -54,6 +56,7 @@ def show_switch_off(view: View) -> None:
             hide_index=True,
             width="stretch",
         )
+        offer_for_paper("a-head-off", chart.make, view.about)
 
 
 def _sentence(view: View, rows: pd.DataFrame) -> str:
@@ -96,4 +99,4 @@ def _how(view: View, found: Without) -> str:
 
 
 def _logits(lead: float) -> str:
-    return f"{lead:+.3g}".replace("-", "−")
+    return with_minus(f"{lead:+.3g}")

@@ -10,10 +10,11 @@ import streamlit as st
 from pages.live.leaving_out import leaving_out_clicked, leaving_out_picked, left_out, put_back
 from pages.live.viewed import View
 from pages.widgets.drawing import drawn_once, show_chart
+from pages.widgets.exports import offer_for_paper
 from qkcore.charts.one_puzzle import premise_bars
 from qkcore.charts.theme import CELL
 from qkcore.charts.tokens import MAX_TOKENS, token_strip
-from qkcore.wording import escaped
+from qkcore.wording import escaped, with_minus
 
 SINK = (
     "Queries of nearly all heads are far apart from the first token's key, or close to it, "
@@ -27,25 +28,29 @@ def show_why(view: View) -> None:
     st.header(f"What the query of {view.name} matches", anchor=False)
     values, shown, has_sink = _picked(view)
     frame, premises = _tokens(view, values, has_sink), _premises(view, values)
+    at_key = with_minus(f"{values[view.result.alignment.key_at]:.3g}")
     st.markdown(
         "The ringed token is where the key is read: its value, "
-        f"**{values[view.result.alignment.key_at]:.3g}**, is what the head answers by "
+        f"**{at_key}**, is what the head answers by "
         f"({escaped(shown)}). The others show what else the query resembles."
     )
     _show_strip(view, frame, shown)
     _offer_to_leave_out(view)
-    if len(premises):
+    chart = drawn_once(premise_bars, premises, "Sum over its tokens") if len(premises) else None
+    if chart:
         show_chart(
-            drawn_once(premise_bars, premises, "Sum over its tokens"),
+            chart,
             width="stretch",
             key="live premises",
             alt="Sum of the products over each premise's tokens, those of the proof marked; the "
             "table below has them",
         )
         st.caption("Diamonds: premises of the proof.")
-    with st.expander("Tables of these charts"):
+    with st.expander("Tables of these charts, and a paper figure"):
         st.dataframe(premises, hide_index=True, width="stretch")
         st.dataframe(frame, hide_index=True, width="stretch")
+        if chart:
+            offer_for_paper("premises", chart.make, f"{view.about}, {view.name}, {shown}")
 
 
 def _key_of(view: View, what: str) -> str:
