@@ -5,7 +5,7 @@ out. Torch and transformers are imported by the commands that score, when they r
 at once.
 """
 
-from qkcore.commands import one_prompt, puzzle_files, running, starting, stores
+from qkcore.commands import one_prompt, puzzle_files, reproducing, running, starting, stores
 
 # In the order in which help lists them.
 ADD = (
@@ -15,6 +15,7 @@ ADD = (
     puzzle_files.add_balance,
     running.add_precompute,
     running.add_ablate,
+    reproducing.add_reproduce,
     stores.add_migrate,
     stores.add_bundle,
     stores.add_export,

@@ -122,23 +122,24 @@ def _ablations(
             continue
         if crew.is_lead:
             say(f"{one.name}: the chosen head switched off, beside control heads")
-        if why := _ablated(protocol, one, store, crew):
+        if why := _ablated(protocol, one, store, crew, crew.lm):
             left_out.append(f"{one.name}: no heads were switched off: {why}.")
     return tuple(left_out)
 
 
-def _ablated(protocol: Protocol, one: PuzzleSet, store: Path, crew: Crew) -> str | None:
+def _ablated(
+    protocol: Protocol, one: PuzzleSet, store: Path, crew: Crew, lm: "CausalLM"
+) -> str | None:
     """Why not, where the model does not let its heads be switched off."""
     from qkcore.attention.geometry import UnsupportedModelError
     from qkcore.scoring.ablate import ablate
 
     asked = protocol.ablation
-    assert_lm = crew.lm
-    if assert_lm is None:
-        return "the model is elsewhere"
+    if lm.geometry.n_heads <= asked.n_heads:
+        return "a layer has no other heads to compare with"
     try:
         ablate(
-            assert_lm,
+            lm,
             one.puzzles,
             store,
             kind=asked.kind,

@@ -6,7 +6,7 @@ run's validation puzzles chose; what is measured is of test puzzles. `leads` has
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from qkcore.protocol.frozen import ClaimRules
 from qkcore.protocol.leads import (
@@ -150,9 +150,7 @@ def _accuracy(store: ResultStore, run: _Run, where: Where) -> Lead | None:
     return accuracy_of(store, run.run_id, run.head, where)
 
 
-def _change(
-    store: ResultStore, run: _Run, before: Where, after: Where, told: _Told
-) -> Lead | None:
+def _change(store: ResultStore, run: _Run, before: Where, after: Where, told: _Told) -> Lead | None:
     """What is told of the later puzzles less what is told of the earlier ones."""
     first, last = told(store, run, before), told(store, run, after)
     if first is None or last is None:
@@ -221,8 +219,7 @@ def _on(found: Judged, name: str) -> Judged:
     """The same, saying where."""
     if found.lead is None:
         return found
-    one = found.lead
-    return Judged(found.outcome, Lead(f"{one.over}, {name}", one.found, one.n, one.n_groups), found.why)
+    return replace(found, lead=replace(found.lead, over=f"{found.lead.over}, {name}"))
 
 
 def _carried(store: ResultStore, runs: list[_Run], rules: ClaimRules) -> list[Claim]:

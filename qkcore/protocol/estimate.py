@@ -8,6 +8,7 @@ import resource
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -109,10 +110,8 @@ def _spent(
         lm, sample, puzzle_set=one.name, rope=protocol.reading, max_batch_tokens=batch_tokens
     )
     if one.has_lens:
-        try:
+        with suppress(UnsupportedModelError):  # it is scored without, and precompute says why
             scorer.read_layers()
-        except UnsupportedModelError:
-            pass  # it is scored without, and precompute says why
     return scorer.shard(0)[0].seconds
 
 

@@ -2,8 +2,8 @@
 
 Raw is the paper's own comparison, with the model's plain answers. Fair is ahead of all of these:
 the model with one offset a candidate, the commonest answer, and on the balanced twin of the set the
-calibrated model and chance; where it has none of such puzzles, the best surface rule stands for it. Offsets,
-rule and commonest answer were chosen on validation puzzles. Counts nothing itself.
+calibrated model and chance; where there are no such puzzles, the best surface rule stands for it.
+Offsets, rule and commonest answer were chosen on validation puzzles. Counts nothing itself.
 """
 
 from dataclasses import dataclass
@@ -62,7 +62,9 @@ def fair_leads(store: ResultStore, run_id: str, head: Head, where: Where = ALL) 
 def accuracy_of(store: ResultStore, run_id: str, head: Head, where: Where = ALL) -> Lead | None:
     """The head's accuracy, by the run's measure, told as a lead over nothing."""
     marks = _marks(store, run_id, head, where)
-    return None if marks.empty else _accuracy(marks, store.measure(run_id), "its own accuracy before")
+    return (
+        None if marks.empty else _accuracy(marks, store.measure(run_id), "its own accuracy before")
+    )
 
 
 def _on_twin(store: ResultStore, twin: str, head: Head, where: Where) -> list[Lead]:

@@ -68,9 +68,7 @@ def sets_of(protocol: Protocol, folder: Path) -> Sets:
     return Sets((*sets, *_generated(protocol)), tuple(notes))
 
 
-def _published(
-    protocol: Protocol, one: Published, folder: Path
-) -> tuple[PuzzleSet | None, str]:
+def _published(protocol: Protocol, one: Published, folder: Path) -> tuple[PuzzleSet | None, str]:
     """A published set, and the sentence on it."""
     called = NAMES[one.format]
     if not any(path.is_file() for path in folder.rglob(one.files)):
@@ -87,9 +85,7 @@ def _twin(protocol: Protocol, parent: PuzzleSet) -> tuple[PuzzleSet | None, str]
     if not protocol.has_twins:
         return None, ""
     try:
-        twin = balance_puzzles(
-            parent.puzzles, per_context=protocol.per_context, seed=protocol.seed
-        )
+        twin = balance_puzzles(parent.puzzles, per_context=protocol.per_context, seed=protocol.seed)
     except PuzzleError as error:
         why = str(error).partition(";")[0]
         return None, f"{parent.name}: it has no balanced twin here ({why})."
