@@ -130,8 +130,19 @@ def _wider(store: ResultStore, run: _Run, rules: ClaimRules) -> list[Claim]:
         if raw is None or fair is None:
             continue
         text = f"The gap widens from {low} to {high} {by}"
-        both = judged(raw, rules.matters), judged(fair, rules.matters)
+        both = (
+            _grown(raw, _model_lead(store, run, hard), rules.matters),
+            _grown(fair, _calibrated_lead(store, run, hard), rules.matters),
+        )
         found.append(Claim(key, text, POST, run.name, *both))
+    return found
+
+
+def _grown(change: Lead, at_last: Lead | None, matters: float) -> Judged:
+    """The lead grows, and is one in the end: who is only less far behind has no gap to widen."""
+    found = judged(change, matters)
+    if found.outcome == HOLDS and at_last and judged(at_last, matters).outcome != HOLDS:
+        return Judged(OPEN, change, f"it grows, but the head is not ahead of {at_last.over} there")
     return found
 
 
@@ -211,7 +222,7 @@ def _up_to(store: ResultStore, runs: list[_Run], rules: ClaimRules) -> list[Clai
         every = [judged(one, rules.matters, **more) for one in _fair(store, run, ALL)]
         fairs.append(_on(all_of(every), run.name))
     text = f"Heads are better than the model by up to {100 * rules.up_to:.0f} points"
-    on = f"the best of {len(raws)} sets"
+    on = "its only set" if len(raws) == 1 else f"the best of {len(raws)} sets"
     return [Claim("up_to", text, ABSTRACT, on, any_of(raws), any_of(fairs))] if raws else []
 
 

@@ -10,8 +10,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from qkcore import InputError, __version__
 from qkcore.protocol.claims import Claim
 from qkcore.protocol.frozen import Protocol
@@ -25,6 +23,7 @@ from qkcore.statistics.evidence import Evidence, Measured
 from qkcore.statistics.holds import Judged
 from qkcore.statistics.passage import outcome
 from qkcore.statistics.verdicts import verdict
+from qkcore.wording import head_name
 
 PACKAGES = ("torch", "transformers", "numpy", "scipy", "duckdb")
 DIGITS = 5
@@ -144,26 +143,27 @@ def _judged(one: Judged) -> dict[str, Any]:
     return row | ({"why": one.why} if one.why else {})
 
 
-def _transfers(store: ResultStore, run_ids: Sequence[str]) -> list[list[object]]:
-    """[chosen on, tested on, layer, head, accuracy, low, high] of each pair of sets."""
+def _transfers(store: ResultStore, run_ids: Sequence[str]) -> list[dict[str, Any]]:
+    """A line a set: its head's accuracy, low and high on every set."""
     reported = with_heads(store, run_ids)
     if not reported:
         return []
     table = transfers(store, tuple(reported))
-    names = ["chosen_on", "tested_on", "layer", "head", "accuracy", "low", "high"]
-    return [
-        [round(float(one), DIGITS) if isinstance(one, float) else _plain(one) for one in row]
-        for row in table[names].itertuples(index=False)
-    ]
+    rows = []
+    for name, own in table.groupby("chosen_on", sort=False):
+        first = own.iloc[0]
+        told = {
+            str(row["tested_on"]): _ends(Measured(row["accuracy"], row["low"], row["high"]))
+            for row in own.to_dict("records")
+        }
+        head = head_name(int(first["layer"]), int(first["head"]))
+        rows.append({"chosen_on": name, "head": head, "tested_on": told})
+    return rows
 
 
 def with_heads(store: ResultStore, run_ids: Sequence[str]) -> list[str]:
     """Those of the runs that have validation puzzles to choose a head on."""
     return [run_id for run_id in run_ids if store.best_head(run_id) is not None]
-
-
-def _plain(one: object) -> object:
-    return one if isinstance(one, str) or pd.isna(one) else int(str(one))
 
 
 def written(summary: dict[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from qkcore.protocol.claims import claims_of
+from qkcore.protocol.claims import _grown, claims_of
 from qkcore.puzzles.puzzle import puzzle_set_sha256
 from qkcore.results.store import ResultStore
 from qkcore.statistics.evidence import Measured
@@ -14,87 +14,80 @@ def always(share):
     return lambda puzzle: share
 
 
-def outcomes(path, *run_ids):
-    """(key, set) to (raw, fair) outcome."""
-    with ResultStore.open(path) as store:
-        found = claims_of(store, run_ids)
-        return {(one.key, one.on): (one.raw.outcome, one.fair.outcome) for one in found}
-
-
-def by_key(path, *run_ids):
-    return {key: both for (key, _), both in outcomes(path, *run_ids).items()}
+def easy(high, low):
+    """One share of puzzles of one step without distractors, another of all others."""
+    return lambda puzzle: high if puzzle.steps == 1 and not puzzle.distractors else low
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("claims")
+def store(tmp_path_factory):
+    """Runs that are named for what they are."""
+    path = tmp_path_factory.mktemp("claims") / "planted.duckdb"
+    asked = puzzles_of("read")
+    twin = puzzles_of("twin", 40, parent=puzzle_set_sha256(asked))
+    plant(path, "good", puzzles_of("good", 60), {HEAD: always(1.0)}, easy(0.9, 0.5))
+    plant(path, "bad", puzzles_of("bad"), {HEAD: easy(1.0, 0.6)}, always(0.9))
+    plant(path, "leaning", puzzles_of("leaning"), {HEAD: always(0.8)}, always(1.0), lean=5.0)
+    plant(path, "twin", twin, {HEAD: always(0.4)}, always(0.5))
+    plant(path, "read", asked, {HEAD: always(0.95)}, always(0.6))
+    plant(path, "alike", puzzles_of("alike"), {HEAD: always(0.95)}, always(0.75))
+    plant(path, "other", puzzles_of("other"), {OTHER: always(1.0)}, always(0.85))
+    with ResultStore.open(path) as opened:
+        yield opened
 
 
-def test_a_head_that_is_right_where_a_model_fails_on_hard_puzzles_makes_claims_hold(folder):
-    path = folder / "good.duckdb"
-    run = plant(
-        path,
-        "good",
-        puzzles_of("good"),
-        {HEAD: always(1.0)},
-        lambda puzzle: 0.9 if puzzle.steps == 1 and not puzzle.distractors else 0.5,
-    )
-    found = by_key(path, run)
+def by_key(store, *run_ids):
+    """The claims of these runs: raw and fair outcome."""
+    return {one.key: (one.raw.outcome, one.fair.outcome) for one in claims_of(store, run_ids)}
+
+
+def test_a_head_that_is_right_where_the_model_fails_on_hard_puzzles_makes_claims_hold(store):
+    found = by_key(store, "good")
     for key in ("hard_steps", "hard_distractors", "hard_both", "wider_steps", "robust", "up_to"):
         assert found[key] == (HOLDS, HOLDS), key
 
 
-def test_a_head_that_falls_where_the_model_stays_makes_claims_fail(folder):
-    path = folder / "bad.duckdb"
-    run = plant(
-        path,
-        "bad",
-        puzzles_of("bad"),
-        {HEAD: lambda puzzle: 1.0 if puzzle.steps == 1 and not puzzle.distractors else 0.6},
-        always(0.9),
-    )
-    found = by_key(path, run)
+def test_a_head_that_falls_where_the_model_stays_makes_claims_fail(store):
+    found = by_key(store, "bad")
     for key in ("hard_steps", "hard_distractors", "hard_both", "wider_steps", "up_to"):
         assert found[key] == (FAILS, FAILS), key
-    # The calibrated model is at 90 % without distractors, the head at 80 %: nothing to lose.
+    # Without distractors the head is at 80 %, the model at 90 %: it has no lead to lose.
     assert found["robust"] == (FAILS, OPEN)
 
 
-def test_a_model_that_only_leans_makes_a_claim_hold_raw_and_not_fair(folder):
-    path = folder / "lean.duckdb"
-    run = plant(path, "lean", puzzles_of("lean"), {HEAD: always(0.8)}, always(1.0), lean=5.0)
-    found = by_key(path, run)
-    assert found["hard_steps"] == found["hard_distractors"] == (HOLDS, FAILS)
-    assert found["up_to"] == (HOLDS, FAILS)
+def test_a_model_that_only_leans_makes_a_claim_hold_raw_and_not_fair(store):
+    found = by_key(store, "leaning")
+    for key in ("hard_steps", "hard_distractors", "up_to"):
+        assert found[key] == (HOLDS, FAILS), key
 
 
-def test_a_head_that_guesses_on_the_twin_makes_a_claim_hold_raw_and_not_fair(folder):
-    path, puzzles = folder / "twin.duckdb", puzzles_of("set")
-    twins = puzzles_of("set-twin", parent=puzzle_set_sha256(puzzles))
-    plant(path, "set-twin", twins, {HEAD: always(0.5)}, always(0.5))
-    run = plant(path, "set", puzzles, {HEAD: always(0.95)}, always(0.6))
-    found = outcomes(path, run, "set-twin")
-    assert found["hard_steps", "set"] == (HOLDS, FAILS)
-    assert {on for _, on in found if on.startswith("set")} == {"set"}  # a twin is no set of its own
+def test_a_head_that_is_not_good_on_the_twin_makes_a_claim_hold_raw_and_not_fair(store):
+    claims = claims_of(store, ["read", "twin"])
+    assert {one.on for one in claims} == {"read", "its only set"}  # a twin is no set
+    found = by_key(store, "read", "twin")
+    assert found["hard_steps"] == found["up_to"] == (HOLDS, FAILS)
+    hard = next(one for one in claims if one.key == "hard_steps")
+    assert hard.fair.lead.over.endswith("on the balanced twin")
 
 
-def test_heads_that_are_good_elsewhere_carry_over_and_others_do_not(folder):
-    carried, stuck = folder / "carried.duckdb", folder / "stuck.duckdb"
-    for path, own in ((carried, HEAD), (stuck, OTHER)):
-        plant(path, "first", puzzles_of("first"), {HEAD: always(0.95)}, always(0.75))
-        plant(path, "second", puzzles_of("second"), {own: always(0.95)}, always(0.75))
-    assert by_key(carried, "first", "second")["carried"] == (HOLDS, HOLDS)
-    assert by_key(stuck, "first", "second")["carried"] == (FAILS, FAILS)
+def test_heads_that_are_good_elsewhere_carry_over_and_others_do_not(store):
+    assert by_key(store, "good", "alike")["carried"] == (HOLDS, HOLDS)
+    assert by_key(store, "alike", "other")["carried"] == (FAILS, FAILS)
 
 
-def test_where_no_head_is_ahead_nothing_can_be_carried_over(folder):
-    path = folder / "behind.duckdb"
-    for name in ("one", "two"):
-        plant(path, name, puzzles_of(name, 24), {HEAD: always(0.7)}, always(0.9))
-    with ResultStore.open(path) as store:
-        (claim,) = (one for one in claims_of(store, ["one", "two"]) if one.key == "carried")
+def test_where_no_head_is_ahead_none_can_be_carried_over(store):
+    (claim,) = (one for one in claims_of(store, ["bad", "bad"]) if one.key == "carried")
     assert claim.raw.outcome == claim.fair.outcome == OPEN
     assert "no head is ahead" in claim.raw.why
+
+
+def test_a_gap_that_only_shrinks_below_zero_does_not_widen():
+    behind, there = (
+        Lead("the model", Measured(value, value - 0.1, value + 0.1), 400, 100)
+        for value in (0.3, -0.1)
+    )
+    assert _grown(behind, there, 0.05).outcome == OPEN
+    assert _grown(behind, behind, 0.05).outcome == HOLDS
 
 
 def test_too_few_groups_are_never_ruled_on():

@@ -37,8 +37,15 @@ def few():
 @pytest.fixture(scope="module")
 def out(command, few, tmp_path_factory):
     folder = tmp_path_factory.mktemp("reproduced") / "out"
-    assert main([*command, "--out", str(folder), "--quiet"]) == 0
+    with pytest.MonkeyPatch.context() as patch:  # a run's own report has its own tests
+        patch.setattr("qkcore.protocol.report.write_report", written_quickly)
+        assert main([*command, "--out", str(folder), "--quiet"]) == 0
     return folder
+
+
+def written_quickly(store, run_id, path, store_name):
+    path.write_text(f"{run_id} of {store_name}")
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +97,7 @@ def test_the_summary_s_numbers_are_the_store_s(out, summary):
             assert usage[name] == usage_of(store, run).sentence
     assert summary["protocol"]["sha256"] == frozen.the_protocol().sha256
     assert set(summary["times"]) == {row["run"] for row in summary["sets"]}
-    assert len(summary["transfers"]) == 9
+    assert [len(row["tested_on"]) for row in summary["transfers"]] == [3, 3, 3]
 
 
 def test_the_report_says_claims_sets_and_protocol_in_both_forms(out, summary):

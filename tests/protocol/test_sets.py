@@ -38,7 +38,9 @@ def small(**changes):
     """The protocol with hardly any puzzles."""
     fields = {"n_validation": 8, "n_published": 8, "steps": (1, 2), "distractors": (0, 1)}
     fields |= {"n_generated": 16, "styles": ("made-up",)}
-    return replace(the_protocol(is_quick=True), **fields | changes)
+    quick = the_protocol(is_quick=True)
+    fields["ablation"] = replace(quick.ablation, n_controls=2)
+    return replace(quick, **fields | changes)
 
 
 def test_the_protocol_is_the_one_that_was_frozen():
