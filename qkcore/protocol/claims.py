@@ -9,13 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from qkcore.protocol.frozen import ClaimRules
-from qkcore.protocol.leads import (
-    ALL,
-    Where,
-    accuracy_of,
-    fair_leads,
-    raw_lead,
-)
+from qkcore.protocol.leads import ALL, Head, Leads, Where
 from qkcore.results.store import ResultStore
 from qkcore.results.verdicts import parent_run
 from qkcore.statistics.holds import (
@@ -51,7 +45,7 @@ class _Run:
 
     run_id: str
     name: str  # of its set
-    head: tuple[int, int]
+    head: Head
 
 
 def claims_of(
@@ -65,15 +59,16 @@ def claims_of(
         rules: what the claims are held against.
     """
     rules = rules or ClaimRules()
-    runs = _runs(store, run_ids)
+    runs, leads = _runs(store, run_ids), Leads(store)
     claims = [
         claim
         for make in (_harder, _wider, _robust)
         for run in runs
-        for claim in make(store, run, rules)
+        for claim in make(leads, run, rules)
     ]
-    best, carried = _up_to(store, runs, rules), _carried(store, runs, rules)
-    return (*claims, *best, *carried)
+    claims += [*_up_to(leads, runs, rules), *_carried(leads, runs, rules)]
+    keys = list(dict.fromkeys(one.key for one in claims))
+    return tuple(sorted(claims, key=lambda one: keys.index(one.key)))  # a claim's sets together
 
 
 def _runs(store: ResultStore, run_ids: Sequence[str]) -> list[_Run]:
@@ -89,7 +84,7 @@ def _runs(store: ResultStore, run_ids: Sequence[str]) -> list[_Run]:
     return found
 
 
-def _harder(store: ResultStore, run: _Run, rules: ClaimRules) -> list[Claim]:
+def _harder(leads: Leads, run: _Run, rules: ClaimRules) -> list[Claim]:
     """Heads beat the model where puzzles are hard."""
     steps, distractors = rules.hard_steps, rules.hard_distractors
     found = []
@@ -102,21 +97,21 @@ def _harder(store: ResultStore, run: _Run, rules: ClaimRules) -> list[Claim]:
             Where(steps, distractors),
         ),
     ):
-        raw = raw_lead(store, run.run_id, run.head, where)
+        raw = leads.raw(run.run_id, run.head, where)
         if raw is None:
             continue
-        fair = [judged(one, rules.matters) for one in _fair(store, run, where)]
+        fair = [judged(one, rules.matters) for one in _fair(leads, run, where)]
         text = f"The head beats the model at {said}"
         claim = Claim(key, text, POST, run.name, judged(raw, rules.matters), all_of(fair))
         found.append(claim)
     return found
 
 
-def _fair(store: ResultStore, run: _Run, where: Where) -> list[Lead]:
-    return fair_leads(store, run.run_id, run.head, where)
+def _fair(leads: Leads, run: _Run, where: Where) -> list[Lead]:
+    return leads.fair(run.run_id, run.head, where)
 
 
-def _wider(store: ResultStore, run: _Run, rules: ClaimRules) -> list[Claim]:
+def _wider(leads: Leads, run: _Run, rules: ClaimRules) -> list[Claim]:
     """Harder puzzles widen the gap."""
     pairs = (
         ("wider_steps", "steps", Where(1), Where(rules.hard_steps)),
@@ -125,14 +120,14 @@ def _wider(store: ResultStore, run: _Run, rules: ClaimRules) -> list[Claim]:
     found = []
     for key, by, easy, hard in pairs:
         low, high = (getattr(one, by) for one in (easy, hard))
-        raw = _change(store, run, easy, hard, _model_lead)
-        fair = _change(store, run, easy, hard, _calibrated_lead)
+        raw = _change(leads, run, easy, hard, _model_lead)
+        fair = _change(leads, run, easy, hard, _calibrated_lead)
         if raw is None or fair is None:
             continue
         text = f"The gap widens from {low} to {high} {by}"
         both = (
-            _grown(raw, _model_lead(store, run, hard), rules.matters),
-            _grown(fair, _calibrated_lead(store, run, hard), rules.matters),
+            _grown(raw, _model_lead(leads, run, hard), rules.matters),
+            _grown(fair, _calibrated_lead(leads, run, hard), rules.matters),
         )
         found.append(Claim(key, text, POST, run.name, *both))
     return found
@@ -146,39 +141,39 @@ def _grown(change: Lead, at_last: Lead | None, matters: float) -> Judged:
     return found
 
 
-_Told = Callable[[ResultStore, _Run, Where], Lead | None]
+_Told = Callable[[Leads, _Run, Where], Lead | None]
 
 
-def _model_lead(store: ResultStore, run: _Run, where: Where) -> Lead | None:
-    return raw_lead(store, run.run_id, run.head, where)
+def _model_lead(leads: Leads, run: _Run, where: Where) -> Lead | None:
+    return leads.raw(run.run_id, run.head, where)
 
 
-def _calibrated_lead(store: ResultStore, run: _Run, where: Where) -> Lead | None:
-    return next(iter(_fair(store, run, where)), None)
+def _calibrated_lead(leads: Leads, run: _Run, where: Where) -> Lead | None:
+    return leads.calibrated(run.run_id, run.head, where)
 
 
-def _accuracy(store: ResultStore, run: _Run, where: Where) -> Lead | None:
-    return accuracy_of(store, run.run_id, run.head, where)
+def _accuracy(leads: Leads, run: _Run, where: Where) -> Lead | None:
+    return leads.accuracy(run.run_id, run.head, where)
 
 
-def _change(store: ResultStore, run: _Run, before: Where, after: Where, told: _Told) -> Lead | None:
+def _change(leads: Leads, run: _Run, before: Where, after: Where, told: _Told) -> Lead | None:
     """What is told of the later puzzles less what is told of the earlier ones."""
-    first, last = told(store, run, before), told(store, run, after)
+    first, last = told(leads, run, before), told(leads, run, after)
     if first is None or last is None:
         return None
     fewer = min(first, last, key=lambda one: one.n_groups)
     return Lead(last.over, last.found.minus(first.found), fewer.n, fewer.n_groups)
 
 
-def _robust(store: ResultStore, run: _Run, rules: ClaimRules) -> list[Claim]:
+def _robust(leads: Leads, run: _Run, rules: ClaimRules) -> list[Claim]:
     """Heads keep their accuracy as distractors are added."""
     none, many = Where(None, 0), Where(None, rules.hard_distractors)
-    raw = _change(store, run, none, many, _accuracy)
-    fair = _change(store, run, none, many, _calibrated_lead)
-    at_first = _accuracy(store, run, none), _calibrated_lead(store, run, none)
+    raw = _change(leads, run, none, many, _accuracy)
+    fair = _change(leads, run, none, many, _calibrated_lead)
+    at_first = _accuracy(leads, run, none), _calibrated_lead(leads, run, none)
     if raw is None or fair is None or at_first[0] is None or at_first[1] is None:
         return []
-    chance = store.chance(run.run_id, "test", distractors=0) or 0.0
+    chance = leads.store.chance(run.run_id, "test", distractors=0) or 0.0
     above = Lead("chance", at_first[0].found.less(chance), at_first[0].n, at_first[0].n_groups)
     less = f"loses less than {100 * rules.matters:.0f} points"
     text = f"The head is robust: it {less} from 0 to {rules.hard_distractors} distractors"
@@ -208,18 +203,18 @@ def _kept(change: Lead, at_first: Lead, matters: float) -> Judged:
     return Judged(OPEN, change, "the interval allows for both")
 
 
-def _up_to(store: ResultStore, runs: list[_Run], rules: ClaimRules) -> list[Claim]:
+def _up_to(leads: Leads, runs: list[_Run], rules: ClaimRules) -> list[Claim]:
     """The largest gap of all sets."""
     if not runs:
         return []
     raws, fairs = [], []
     for run in runs:
-        raw = raw_lead(store, run.run_id, run.head, ALL)
+        raw = leads.raw(run.run_id, run.head, ALL)
         if raw is None:
             continue
         more = {"at_least": rules.up_to, "n_looked_at": len(runs)}
         raws.append(_on(judged(raw, rules.matters, **more), run.name))
-        every = [judged(one, rules.matters, **more) for one in _fair(store, run, ALL)]
+        every = [judged(one, rules.matters, **more) for one in _fair(leads, run, ALL)]
         fairs.append(_on(all_of(every), run.name))
     text = f"Heads are better than the model by up to {100 * rules.up_to:.0f} points"
     on = "its only set" if len(raws) == 1 else f"the best of {len(raws)} sets"
@@ -233,14 +228,14 @@ def _on(found: Judged, name: str) -> Judged:
     return replace(found, lead=replace(found.lead, over=f"{found.lead.over}, {name}"))
 
 
-def _carried(store: ResultStore, runs: list[_Run], rules: ClaimRules) -> list[Claim]:
+def _carried(leads: Leads, runs: list[_Run], rules: ClaimRules) -> list[Claim]:
     """Some heads that are good on the set they were chosen on stay good on another."""
     if len(runs) < 2:
         return []
     text = "A head that is ahead where it was chosen stays ahead on another set"
     n = len(runs) * (len(runs) - 1)
-    raw = _stays(store, runs, rules, lambda one, run_id: _listed(raw_lead(store, run_id, one)))
-    fair = _stays(store, runs, rules, lambda one, run_id: fair_leads(store, run_id, one))
+    raw = _stays(runs, rules, lambda one, run_id: _listed(leads.raw(run_id, one)))
+    fair = _stays(runs, rules, lambda one, run_id: leads.fair(run_id, one))
     return [Claim("carried", text, POST, f"the best of {n} pairs of sets", raw, fair)]
 
 
@@ -248,12 +243,7 @@ def _listed(lead: Lead | None) -> list[Lead]:
     return [] if lead is None else [lead]
 
 
-def _stays(
-    store: ResultStore,
-    runs: list[_Run],
-    rules: ClaimRules,
-    leads: Callable[[tuple[int, int], str], list[Lead]],
-) -> Judged:
+def _stays(runs: list[_Run], rules: ClaimRules, leads: Callable[[Head, str], list[Lead]]) -> Judged:
     """The best of all pairs of sets; the head must hold where it was chosen."""
     good = []
     for run in runs:

@@ -34,55 +34,69 @@ class Where:
 ALL = Where()
 
 
-def raw_lead(store: ResultStore, run_id: str, head: Head, where: Where = ALL) -> Lead | None:
-    """The head minus the model, as in the paper; None without such puzzles."""
-    marks = _marks(store, run_id, head, where)
-    return None if marks.empty else _lead(marks, "model", MODEL, store.measure(run_id))
+class Leads:
+    """Leads on the runs of one store; who answers what is read once a run and head."""
 
+    def __init__(self, store: ResultStore) -> None:
+        self.store = store
+        self._exams: dict[tuple[str, Head], pd.DataFrame] = {}
+        self._twins: dict[str, str | None] = {}
 
-def fair_leads(store: ResultStore, run_id: str, head: Head, where: Where = ALL) -> list[Lead]:
-    """The head minus each of its fair rivals; none without such puzzles."""
-    marks, measure = _marks(store, run_id, head, where), store.measure(run_id)
-    if marks.empty:
-        return []
-    leads = [
-        _lead(marks, "calibrated_model", CALIBRATED, measure),
-        _lead(marks, "majority", MAJORITY, measure),
-    ]
-    twin = twin_run(store, run_id)
-    there = [] if twin is None else _on_twin(store, twin, head, where)
-    if there:
-        return leads + there
-    rule = store.best_rule(run_id, measure)
-    if rule not in (None, "majority"):
-        leads.append(_lead(marks, "rule", f'"{rule}"', measure))
-    return leads
+    def raw(self, run_id: str, head: Head, where: Where = ALL) -> Lead | None:
+        """The head minus the model, as in the paper; None without such puzzles."""
+        marks = self._marks(run_id, head, where)
+        return None if marks.empty else _lead(marks, "model", MODEL, self.store.measure(run_id))
 
+    def calibrated(self, run_id: str, head: Head, where: Where = ALL) -> Lead | None:
+        """The head minus the model with one offset a candidate; None without such puzzles."""
+        marks, measure = self._marks(run_id, head, where), self.store.measure(run_id)
+        return None if marks.empty else _lead(marks, "calibrated_model", CALIBRATED, measure)
 
-def accuracy_of(store: ResultStore, run_id: str, head: Head, where: Where = ALL) -> Lead | None:
-    """The head's accuracy, by the run's measure, told as a lead over nothing."""
-    marks = _marks(store, run_id, head, where)
-    return (
-        None if marks.empty else _accuracy(marks, store.measure(run_id), "its own accuracy before")
-    )
+    def fair(self, run_id: str, head: Head, where: Where = ALL) -> list[Lead]:
+        """The head minus each fair rival, the calibrated model first; none without such puzzles."""
+        marks, measure = self._marks(run_id, head, where), self.store.measure(run_id)
+        if marks.empty:
+            return []
+        leads = [
+            _lead(marks, "calibrated_model", CALIBRATED, measure),
+            _lead(marks, "majority", MAJORITY, measure),
+        ]
+        if run_id not in self._twins:
+            self._twins[run_id] = twin_run(self.store, run_id)
+        twin = self._twins[run_id]
+        there = [] if twin is None else self._on_twin(twin, head, where)
+        if there:
+            return leads + there
+        rule = self.store.best_rule(run_id, measure)
+        if rule not in (None, "majority"):
+            leads.append(_lead(marks, "rule", f'"{rule}"', measure))
+        return leads
 
+    def accuracy(self, run_id: str, head: Head, where: Where = ALL) -> Lead | None:
+        """The head's accuracy, by the run's measure, told as a lead over nothing."""
+        marks = self._marks(run_id, head, where)
+        if marks.empty:
+            return None
+        return _accuracy(marks, self.store.measure(run_id), "its own accuracy before")
 
-def _on_twin(store: ResultStore, twin: str, head: Head, where: Where) -> list[Lead]:
-    """The twin's puzzles of these steps; its distractors are unknown where its parent's are."""
-    marks, measure = _marks(store, twin, head, where), store.measure(twin)
-    if marks.empty:
-        return []
-    own = _accuracy(marks, measure, f"chance {ON_TWIN}")
-    chance = store.chance(twin, "test") or 0.0
-    return [
-        Lead(own.over, own.found.less(chance), own.n, own.n_groups),
-        _lead(marks, "calibrated_model", f"{CALIBRATED} {ON_TWIN}", measure),
-    ]
+    def _on_twin(self, twin: str, head: Head, where: Where) -> list[Lead]:
+        """The twin's puzzles of these steps; its distractors are unknown where its parent's are."""
+        marks, measure = self._marks(twin, head, where), self.store.measure(twin)
+        if marks.empty:
+            return []
+        own = _accuracy(marks, measure, f"chance {ON_TWIN}")
+        chance = self.store.chance(twin, "test") or 0.0
+        return [
+            Lead(own.over, own.found.less(chance), own.n, own.n_groups),
+            _lead(marks, "calibrated_model", f"{CALIBRATED} {ON_TWIN}", measure),
+        ]
 
-
-def _marks(store: ResultStore, run_id: str, head: Head, where: Where) -> pd.DataFrame:
-    marks = exam(store, run_id, *head)
-    return marks[is_among(marks, None, where.steps, where.distractors)]
+    def _marks(self, run_id: str, head: Head, where: Where) -> pd.DataFrame:
+        key = run_id, head
+        if key not in self._exams:
+            self._exams[key] = exam(self.store, run_id, *head)
+        marks = self._exams[key]
+        return marks[is_among(marks, None, where.steps, where.distractors)]
 
 
 def _lead(marks: pd.DataFrame, than: str, over: str, measure: str) -> Lead:

@@ -105,7 +105,7 @@ def _claims(claims: Sequence[Claim]) -> Section:
     """What the paper claims, beside what was found."""
     table = pd.DataFrame({"claim": list(claims)})
     columns = {
-        "Claim": lambda row: row["claim"].text,
+        "Claim": lambda row: f"{row['claim'].text} ({row['claim'].source})",
         "Measured on": lambda row: row["claim"].on,
         "Raw, points": lambda row: _figure(row["claim"].raw),
         "Raw": lambda row: _outcome(row["claim"].raw),
