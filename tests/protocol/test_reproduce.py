@@ -15,6 +15,8 @@ from qkcore.results.store import ResultStore
 from qkcore.results.verdicts import three_gaps, verdict_of
 from tests.protocol.test_sets import published, small
 
+FIGURE = '<svg xmlns="x" width="1in" height="1in" viewBox="0 0 72 72"></svg>'
+
 
 @pytest.fixture(scope="module")
 def public_sets(tmp_path_factory):
@@ -37,8 +39,10 @@ def few():
 @pytest.fixture(scope="module")
 def out(command, few, tmp_path_factory):
     folder = tmp_path_factory.mktemp("reproduced") / "out"
-    with pytest.MonkeyPatch.context() as patch:  # a run's own report has its own tests
+    with pytest.MonkeyPatch.context() as patch:  # figures and a run's own report have own tests
         patch.setattr("qkcore.protocol.report.write_report", written_quickly)
+        for name in ("qkcore.protocol.report", "qkcore.reports.reported"):
+            patch.setattr(f"{name}.paper_figure", lambda *arguments: FIGURE)
         assert main([*command, "--out", str(folder), "--quiet"]) == 0
     return folder
 
@@ -91,10 +95,10 @@ def test_the_summary_s_numbers_are_the_store_s(out, summary):
                 assert row[key] == pytest.approx(expected, abs=1e-5)
             assert row["sentence"] == verdict_of(store, run).sentence
             assert row["sha256"] == store.runs().set_index("run_id")["puzzle_set_sha256"][run]
-        usage = {row["set"]: row.get("usage") for row in summary["sets"]}
-        for name in ("pararule-plus", "made-up"):
-            run = next(row["run"] for row in summary["sets"] if row["set"] == name)
-            assert usage[name] == usage_of(store, run).sentence
+        usage = {row["set"]: (row["run"], row.get("usage")) for row in summary["sets"]}
+        run, said = usage.pop("made-up")
+        assert said == usage_of(store, run).sentence
+        assert {told for _, told in usage.values()} == {None}
     assert summary["protocol"]["sha256"] == frozen.the_protocol().sha256
     assert set(summary["times"]) == {row["run"] for row in summary["sets"]}
     assert [len(row["tested_on"]) for row in summary["transfers"]] == [3, 3, 3]

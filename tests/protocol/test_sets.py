@@ -39,7 +39,8 @@ def small(**changes):
     fields = {"n_validation": 8, "n_published": 8, "steps": (1, 2), "distractors": (0, 1)}
     fields |= {"n_generated": 16, "styles": ("made-up",)}
     quick = the_protocol(is_quick=True)
-    fields["ablation"] = replace(quick.ablation, n_controls=2)
+    fields["ablation"] = replace(quick.ablation, sets=("made-up",), n_controls=2)
+    fields["lens"] = ("made-up",)
     return replace(quick, **fields | changes)
 
 
@@ -96,7 +97,7 @@ def test_sets_are_found_however_deep_and_what_is_missing_is_said(tmp_path):
             answers = Counter(p.answer for p in one.puzzles if p.split == split)
             assert answers[0] == answers[1] > 0
     assert len(made_up.puzzles) == 8 + 16
-    assert [one.has_lens for one in found.sets] == [True, True, True]
+    assert [one.has_lens for one in found.sets] == [False, False, True]
     notes = " ".join(found.notes)
     assert "PARARULE-Plus: found in 1 file, 16 of 32 puzzles used." in notes
     assert "PrOntoQA-OOD: not found" in notes
