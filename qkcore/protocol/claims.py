@@ -212,10 +212,12 @@ def _up_to(leads: Leads, runs: list[_Run], rules: ClaimRules) -> list[Claim]:
         raw = leads.raw(run.run_id, run.head, ALL)
         if raw is None:
             continue
-        more = {"at_least": rules.up_to, "n_looked_at": len(runs)}
-        raws.append(_on(judged(raw, rules.matters, **more), run.name))
-        every = [judged(one, rules.matters, **more) for one in _fair(leads, run, ALL)]
-        fairs.append(_on(all_of(every), run.name))
+        raw_and_fair = [
+            judged(one, rules.matters, rules.up_to, len(runs))
+            for one in (raw, *_fair(leads, run, ALL))
+        ]
+        raws.append(_on(raw_and_fair[0], run.name))
+        fairs.append(_on(all_of(raw_and_fair[1:]), run.name))
     text = f"Heads are better than the model by up to {100 * rules.up_to:.0f} points"
     on = "its only set" if len(raws) == 1 else f"the best of {len(raws)} sets"
     return [Claim("up_to", text, ABSTRACT, on, any_of(raws), any_of(fairs))] if raws else []

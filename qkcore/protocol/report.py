@@ -206,7 +206,7 @@ def _difficulty(store: ResultStore, reported: Sequence[str], runs: pd.DataFrame)
     for run_id in reported:
         section = difficulty_section(_of(store, run_id))
         if section is not None and not isinstance(runs.loc[run_id, "twin_of"], str):
-            name = runs.loc[run_id, "set_name"]
+            name = str(runs.loc[run_id, "set_name"])
             found.append(replace(section, title=f"As puzzles get harder: {name}"))
     return found
 
@@ -242,7 +242,7 @@ def _inside(store: ResultStore, reported: Sequence[str], runs: pd.DataFrame) -> 
     """Through the layers, and with the head switched off, where the protocol asks for it."""
     found = []
     for run_id in reported:
-        of, name = _of(store, run_id), runs.loc[run_id, "set_name"]
+        of, name = _of(store, run_id), str(runs.loc[run_id, "set_name"])
         for section in (layers_section(of), usage_section(of)):
             if section is not None:
                 found.append(replace(section, title=f"{section.title}: {name}".replace("?:", "")))
