@@ -15,14 +15,34 @@ if TYPE_CHECKING:
 Added: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # where commands are added
 
 
-def model_options(parser: argparse.ArgumentParser, is_needed: bool = True) -> None:
-    """A model, and how it is asked and read."""
+def model_options(
+    parser: argparse.ArgumentParser, is_needed: bool = True, is_asked: bool = True
+) -> None:
+    """A model, and how it is loaded; unless `is_asked` is False, how it is asked and read too."""
     parser.add_argument(
         "--model",
         required=is_needed,
         metavar="MODEL",
         help="a folder, a .gguf file, a Hugging Face id, or ORG/REPO:FILE.gguf",
     )
+    if is_asked:
+        _asking_options(parser)
+    else:
+        parser.set_defaults(rope="pre", template=None, chat=False)
+    parser.add_argument(
+        "--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps or auto (default: cuda if there)"
+    )
+    parser.add_argument(
+        "--dtype", choices=("float32", "bfloat16", "float16"), help="default: float32 on the CPU"
+    )
+    parser.add_argument(
+        "--quantize",
+        choices=("8bit", "4bit"),
+        help="hold the weights in fewer bits (needs bitsandbytes)",
+    )
+
+
+def _asking_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rope",
         choices=ROPES,
@@ -44,17 +64,6 @@ def model_options(parser: argparse.ArgumentParser, is_needed: bool = True) -> No
         default="answer",
         help="who has the query: each candidate after the cue (answer), or the cue, with a key at "
         "the end of each option that the prompt lists by letters (options: multiple choice)",
-    )
-    parser.add_argument(
-        "--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps or auto (default: cuda if there)"
-    )
-    parser.add_argument(
-        "--dtype", choices=("float32", "bfloat16", "float16"), help="default: float32 on the CPU"
-    )
-    parser.add_argument(
-        "--quantize",
-        choices=("8bit", "4bit"),
-        help="hold the weights in fewer bits (needs bitsandbytes)",
     )
 
 

@@ -76,7 +76,13 @@ def import_puzzles(
     return read_set(format, paths, seed, validation_share).puzzles
 
 
-def read_set(format: str, paths: Paths, seed: int = 0, validation_share: float = 0.5) -> Import:
+def read_set(
+    format: str,
+    paths: Paths,
+    seed: int = 0,
+    validation_share: float = 0.5,
+    pattern: str = "*.json*",
+) -> Import:
     """The puzzles of `import_puzzles`, with what was taken from each file and what was left out.
 
     Steps are None where the files do not state them. A file found in a folder that is none of the
@@ -87,6 +93,7 @@ def read_set(format: str, paths: Paths, seed: int = 0, validation_share: float =
         paths: files, or folders to search for *.json and *.jsonl.
         seed: of the deal; the same files and seed give the same splits.
         validation_share: 0 to 1, of every number of steps; puzzles of one context stay together.
+        pattern: of the files that are looked at in folders.
 
     Returns:
         `puzzles`; `taken`, each file read with its counts; `left_out`, each other file with the
@@ -113,7 +120,7 @@ def read_set(format: str, paths: Paths, seed: int = 0, validation_share: float =
     """
     if format not in READERS:
         raise PuzzleError(f"format {format!r} is not known; use one of {', '.join(READERS)}")
-    found = _read(format, paths)
+    found = _read(format, paths, pattern)
     return replace(found, puzzles=assign_splits(found.puzzles, seed, validation_share))
 
 
@@ -255,8 +262,8 @@ PARSERS: dict[str, Callable[[Documents, Path, str], Iterator[Puzzle]]] = {
 }
 
 
-def _read(format: str, paths: Paths) -> Import:
-    files = find_files(paths)
+def _read(format: str, paths: Paths, pattern: str = "*.json*") -> Import:
+    files = find_files(paths, pattern)
     read: dict[Path, list[Puzzle]] = {}
     left_out: list[LeftOut] = []
     for path, label in zip(files, labels([file.resolve() for file in files]), strict=True):

@@ -47,17 +47,17 @@ def at(place: str) -> Iterator[None]:
         raise
 
 
-def find_files(paths: Paths) -> dict[Path, bool]:
+def find_files(paths: Paths, pattern: str = "*.json*") -> dict[Path, bool]:
     """Each file once, with whether it was named itself.
 
-    The files named, and the *.json and *.jsonl files in the folders named, sorted.
+    The files named, and in the folders named the *.json and *.jsonl files that match, sorted.
     """
     files: dict[Path, Path] = {}
     named: set[Path] = set()
     for path in [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]:
         if not os.path.exists(path):  # unlike Path.exists, never raises
             raise PuzzleError(f"{path}: no such file or folder; check the path")
-        for file in _inside(path) if path.is_dir() else [path]:
+        for file in _inside(path, pattern) if path.is_dir() else [path]:
             files.setdefault(file.resolve(), file)
         if not path.is_dir():
             named.add(path.resolve())
@@ -66,11 +66,11 @@ def find_files(paths: Paths) -> dict[Path, bool]:
     return {file: whole in named for whole, file in files.items()}
 
 
-def _inside(folder: Path) -> list[Path]:
+def _inside(folder: Path, pattern: str) -> list[Path]:
     # "._x.json" is what a Mac adds beside x.json in an archive; it holds no JSON.
     files = [
         file
-        for file in folder.rglob("*.json*")
+        for file in folder.rglob(pattern)
         if file.suffix in (".json", ".jsonl") and file.is_file()
     ]
     found = sorted(file for file in files if not file.name.startswith("._"))

@@ -9,7 +9,8 @@ from qkcore.reports.contents import Code, Figure, Part, Report, Table, Text
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 STYLE = """
 body { font: 15px/1.5 "Source Sans 3", "Segoe UI", Arial, sans-serif; color: #16191f;
-       background: white; max-width: 44rem; margin: 2rem auto; padding: 0 1rem; }
+       background: white; max-width: 44rem; margin: 2rem auto; padding: 0 1rem;
+       overflow-wrap: anywhere; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin-bottom: 0.2rem; }
 h2 { font-size: 1.2rem; margin: 2rem 0 0.5rem; }
 figure { margin: 1rem 0; }

@@ -1,0 +1,147 @@
+"""`reproduce`: does it hold for a model? A frozen protocol from its name to a result."""
+
+import os
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+from qkcore import InputError
+from qkcore.commands.options import Added, engine_options, model_of, model_options
+from qkcore.protocol.carry_out import STORE, Crew, Done, carry_out, sets_for
+from qkcore.protocol.frozen import Protocol, the_protocol
+from qkcore.protocol.sets import PuzzleSet
+
+
+def add_reproduce(added: Added) -> None:
+    """Options of `reproduce`."""
+    parser = added.add_parser(
+        "reproduce", help="does it hold for a model? Carry out the frozen protocol and report"
+    )
+    model_options(parser, is_needed=False, is_asked=False)
+    parser.add_argument(
+        "--sets",
+        type=Path,
+        metavar="FOLDER",
+        help="with the public sets as they are published, however deep in it",
+    )
+    parser.add_argument("--out", type=Path, metavar="FOLDER", help="made if it does not exist")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the puzzles")
+    parser.add_argument("--show", action="store_true", help="print the protocol and do nothing")
+    parser.add_argument(
+        "--batch-tokens",
+        type=int,
+        default=None,
+        help="padded tokens a pass; less needs less memory (default: what suits the device)",
+    )
+    engine_options(parser, ("local", "torchrun", "ray"))
+    parser.add_argument(
+        "--address", metavar="ADDRESS", help="of a Ray cluster, or auto (default: this machine)"
+    )
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="Ray: models at once (default: all that fit)"
+    )
+    parser.add_argument(
+        "--gpus-per-model", type=float, default=0, metavar="N", help="Ray: GPUs of each (default 0)"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    parser.set_defaults(run=reproduce)
+
+
+def reproduce(options: Namespace) -> None:
+    """Carry out the protocol: store, report and summary."""
+    protocol = the_protocol(options.quick)
+    if options.show:
+        print(protocol.text, end="")
+        return
+    for name in ("model", "sets", "out"):
+        if getattr(options, name) is None:
+            raise InputError(f"--{name} is needed, except with --show")
+    is_lead = os.environ.get("RANK", "0") == "0"  # of what torchrun started
+    sets = sets_for(protocol, options.sets, options.out, is_lead)
+    for note in sets.notes if is_lead else ():
+        _say(note)
+    crew = _crew(options, protocol, is_lead)
+    done = carry_out(protocol, sets, options.out, crew, _say)
+    if is_lead:
+        _report(protocol, done, options.out)
+
+
+def _crew(options: Namespace, protocol: Protocol, is_lead: bool) -> Crew:
+    """Who scores, as the options say; the protocol says how the model is asked."""
+    if options.engine == "ray":
+        return Crew(
+            lambda one, store: _scored_by_ray(one, store, options, protocol), None, "ray", is_lead
+        )
+    lm, _ = model_of(options)
+    from qkcore.scoring.precompute import precompute
+
+    def score(one: PuzzleSet, store: Path) -> str:
+        return precompute(
+            lm,
+            one.puzzles,
+            store,
+            puzzle_set=one.name,
+            rope=protocol.reading,
+            max_batch_tokens=options.batch_tokens,
+            show_progress=not options.quiet,
+            lens=one.has_lens,
+            engine=options.engine,
+            log=options.log,
+        )
+
+    tokens = options.batch_tokens
+    return Crew(score, lm, options.engine, is_lead, tokens, not options.quiet)
+
+
+def _scored_by_ray(one: PuzzleSet, store: Path, options: Namespace, protocol: Protocol) -> str:
+    """A set by Ray's actors, which load the model themselves."""
+    from qkcore.scoring.on_ray import ray_engine
+    from qkcore.scoring.precompute import precompute_by
+    from qkcore.scoring.recipe import Recipe
+
+    device = options.device or ("auto" if options.gpus_per_model > 1 else None)
+    recipe = Recipe(options.model, options.dtype, device, options.quantize)
+    settings = {
+        "puzzle_set": one.name,
+        "rope": protocol.reading,
+        "max_batch_tokens": options.batch_tokens,
+        "scores": "float32",
+    }
+    with ray_engine(
+        recipe,
+        one.puzzles,
+        settings,
+        address=options.address,
+        n_workers=options.workers,
+        gpus_per_model=options.gpus_per_model,
+    ) as engine:
+        return precompute_by(
+            engine,
+            one.puzzles,
+            store,
+            show_progress=not options.quiet,
+            lens=one.has_lens,
+            log=options.log,
+        )
+
+
+def _report(protocol: Protocol, done: Done, out: Path) -> None:
+    """What is in the store, as files; and where they are."""
+    from qkcore.protocol.claims import claims_of
+    from qkcore.protocol.report import claims_sentence, write_reports
+    from qkcore.protocol.summary import summary_of, write_summary
+    from qkcore.results.store import ResultStore
+
+    notes = (*done.sets.notes, *done.left_out)
+    with ResultStore.open(out / STORE) as store:
+        claims = claims_of(store, done.run_ids, protocol.claims)
+        summary = summary_of(store, protocol, done.sets.sets, done.run_ids, claims, notes)
+        write_summary(summary, out / "summary.json")
+        write_reports(store, protocol, done.run_ids, claims, notes, out)
+    print(claims_sentence(claims))
+    for name in ("report.html", "report.pdf", "summary.json", STORE):
+        print(out / name)
+
+
+def _say(sentence: str) -> None:
+    print(sentence, file=sys.stderr, flush=True)

@@ -1,0 +1,1 @@
+"""A frozen protocol carried out on any model, and what the paper claims beside what was found."""

@@ -1,0 +1,143 @@
+"""From a model's name to a report: the same again, in the order of its cost, and refused early."""
+
+import json
+import re
+from html import unescape
+
+import pytest
+from pypdf import PdfReader
+
+from qkcore.__main__ import main
+from qkcore.commands import reproducing
+from qkcore.protocol import frozen
+from qkcore.results.effects import usage_of
+from qkcore.results.store import ResultStore
+from qkcore.results.verdicts import three_gaps, verdict_of
+from tests.protocol.test_sets import published, small
+
+FIGURE = '<svg xmlns="x" width="1in" height="1in" viewBox="0 0 72 72"></svg>'
+
+
+@pytest.fixture(scope="module")
+def public_sets(tmp_path_factory):
+    return published(tmp_path_factory.mktemp("public"))
+
+
+@pytest.fixture(scope="module")
+def command(tiny_folder, public_sets):
+    return ["reproduce", "--model", str(tiny_folder), "--sets", str(public_sets), "--quick"]
+
+
+@pytest.fixture(scope="module")
+def few():
+    """The command, with hardly any puzzles."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reproducing, "the_protocol", lambda is_quick: small())
+        yield
+
+
+@pytest.fixture(scope="module")
+def out(command, few, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reproduced") / "out"
+    with pytest.MonkeyPatch.context() as patch:  # figures and a run's own report have own tests
+        patch.setattr("qkcore.protocol.report.write_report", written_quickly)
+        for name in ("qkcore.protocol.report", "qkcore.reports.reported"):
+            patch.setattr(f"{name}.paper_figure", lambda *arguments: FIGURE)
+        assert main([*command, "--out", str(folder), "--quiet"]) == 0
+    return folder
+
+
+def written_quickly(store, run_id, path, store_name):
+    path.write_text(f"{run_id} of {store_name}")
+    return path
+
+
+@pytest.fixture(scope="module")
+def summary(out):
+    return json.loads((out / "summary.json").read_text())
+
+
+def test_the_same_command_gives_the_same_bytes_but_for_times(
+    command, out, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.setattr("qkcore.protocol.report.write_reports", lambda *arguments: [])
+    assert main([*command, "--out", str(tmp_path / "again"), "--quiet"]) == 0
+    said = capsys.readouterr()
+    assert "Ahead: 56 puzzles in 3 runs, about 1 minute" in said.err
+    assert "comparisons: Raw:" in said.out
+    first, second = (folder / "summary.json" for folder in (out, tmp_path / "again"))
+    without = [re.sub(r'\n  "times": .*', "", path.read_text()) for path in (first, second)]
+    assert without[0] == without[1]
+    assert first.read_text() != without[0]
+
+
+def test_a_finished_protocol_scores_nothing_again(command, out, monkeypatch, capsys):
+    before = (out / "summary.json").read_bytes()
+    monkeypatch.setattr("qkcore.protocol.report.write_reports", lambda *arguments: [])
+    assert main([*command, "--out", str(out), "--quiet"]) == 0
+    said = capsys.readouterr().err
+    assert said.count("holds this run already") == 3
+    assert "Ahead:" not in said
+    assert "switched off" not in said
+    assert (out / "summary.json").read_bytes() == before
+
+
+def test_the_summary_s_numbers_are_the_store_s(out, summary):
+    with ResultStore.open(out / "results.duckdb") as store:
+        for row in summary["sets"]:
+            run = row["run"]
+            gaps = three_gaps(store, run, *store.best_head(run)).set_index("comparison")
+            for key, name in (
+                ("gap_raw", "head − model, as in the paper"),
+                ("gap_calibrated", "head − calibrated model"),
+            ):
+                expected = gaps.loc[name, ["gap", "low", "high"]].astype(float).tolist()
+                assert row[key] == pytest.approx(expected, abs=1e-5)
+            assert row["sentence"] == verdict_of(store, run).sentence
+            assert row["sha256"] == store.runs().set_index("run_id")["puzzle_set_sha256"][run]
+        usage = {row["set"]: (row["run"], row.get("usage")) for row in summary["sets"]}
+        run, said = usage.pop("made-up")
+        assert said == usage_of(store, run).sentence
+        assert {told for _, told in usage.values()} == {None}
+    assert summary["protocol"]["sha256"] == frozen.the_protocol().sha256
+    assert set(summary["times"]) == {row["run"] for row in summary["sets"]}
+    assert [len(row["tested_on"]) for row in summary["transfers"]] == [3, 3, 3]
+
+
+def test_the_report_says_claims_sets_and_protocol_in_both_forms(out, summary):
+    page = unescape((out / "report.html").read_text())
+    assert "Does it hold for tiny-qwen3?" in page
+    for claim in summary["claims"]:
+        assert claim["text"] in page
+    for row in summary["sets"]:
+        assert row["sentence"] in page
+        assert row["sha256"] in page
+        assert (out / "runs" / f"{row['run']}.html").is_file()
+    assert "one_in = 10" in page
+    assert not re.findall(r"(?i)<script|<link|\bsrc=", page)
+    words = " ".join(one.extract_text() for one in PdfReader(out / "report.pdf").pages)
+    assert "What the paper claims, and what was found" in words
+
+
+def test_show_prints_the_protocol_and_does_nothing(capsys):
+    assert main(["reproduce", "--show"]) == 0
+    assert capsys.readouterr().out == frozen.the_protocol().text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "--model is needed, except with --show"),
+        (["--model", "M", "--sets", "nowhere", "--out", "o"], "nowhere: there is no such folder"),
+        (["--model", "M", "--sets", ".", "--out", "o"], "holds none of the published sets"),
+    ],
+)
+def test_bad_input_is_refused_before_a_model_is_loaded(
+    words, message, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(["reproduce", *words]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert message in said
+    assert not list(tmp_path.iterdir())
