@@ -28,7 +28,7 @@ def model_options(
     if is_asked:
         _asking_options(parser)
     else:
-        parser.set_defaults(rope="pre", template=None, chat=False)
+        parser.set_defaults(rope="pre", template=None, chat=False, roles="answer")
     parser.add_argument(
         "--device", metavar="DEVICE", help="cpu, cuda, cuda:1, mps or auto (default: cuda if there)"
     )
