@@ -5,7 +5,7 @@ out. Torch and transformers are imported by the commands that score, when they r
 at once.
 """
 
-from qkcore.commands import one_prompt, puzzle_files, running, starting, stores
+from qkcore.commands import one_prompt, planning, puzzle_files, running, starting, stores
 
 # In the order in which help lists them.
 ADD = (
@@ -13,6 +13,7 @@ ADD = (
     puzzle_files.add_generate,
     puzzle_files.add_import,
     puzzle_files.add_balance,
+    planning.add_plan,
     running.add_precompute,
     running.add_ablate,
     stores.add_migrate,
