@@ -8,6 +8,7 @@ at once.
 from qkcore.commands import (
     multiple_choice,
     one_prompt,
+    planning,
     publishing,
     puzzle_files,
     reproducing,
@@ -25,6 +26,7 @@ ADD = (
     puzzle_files.add_import,
     puzzle_files.add_balance,
     multiple_choice.add_permute,
+    planning.add_plan,
     running.add_precompute,
     sweeping.add_sweep,
     running.add_ablate,

@@ -131,8 +131,10 @@ class Progress:
     def __exit__(self, kind: type[BaseException] | None, error: object, _: object) -> None:
         if kind is not None:
             self.event("stopped", why=f"{error}" or kind.__name__)
-        elif self._speaks:
-            self._say()
+        else:
+            self.event("done")
+            if self._speaks:
+                self._say()
         if self._bar is not None:
             self._bar.close()
         if self._log is not None:
@@ -179,7 +181,7 @@ class Progress:
         if self._log is None:
             return
         row: dict[str, object] = {"time": time.time(), "event": name, "unit": self._unit}
-        row |= {"done": self.n_done, "all": self.n_all, "per_second": round(self.speed, 3)}
+        row |= {"done": self.n_done, "all": self.n_all, "per_second": float(f"{self.speed:.4g}")}
         row["seconds_left"] = self.seconds_left
         if self._among is not None:
             row["run"] = self._among.title
@@ -202,7 +204,7 @@ class Progress:
         title = "" if self._among is None else f"{self._among.title}, "
         line = f"{title}{self.n_done:,} of {self.n_all:,} {self._unit}s"
         if self.speed > 0:
-            line += f", {self.speed:.1f} a second, {in_words(self.seconds_left)} left"
+            line += f", {speed_in_words(self.speed)}, {in_words(self.seconds_left)} left"
         if told := self._of_all():
             line += f" here; {told}"
         if self._accuracy is not None and (said := self._accuracy.sentence()):
@@ -220,8 +222,17 @@ def opened(log: Path) -> TextIO:
         return log.open("a")
     except OSError as error:
         raise InputError(
-            f"the log {log} cannot be written ({error.strerror}); name another file with --log"
+            f"the log {log} cannot be written ({error.strerror}); name another file with --log-file"
         ) from None
+
+
+def speed_in_words(speed: float) -> str:
+    """Units a second, as people say it; a large model takes longer than a second for one.
+
+    >>> speed_in_words(12.34), speed_in_words(0.0432)
+    ('12.3 a second', '0.043 a second')
+    """
+    return f"{speed:.1f} a second" if speed >= 1 else f"{speed:.2g} a second"
 
 
 def in_words(seconds: float | None) -> str:

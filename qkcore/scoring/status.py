@@ -13,7 +13,7 @@ from typing import Any
 from qkcore.results.object_store import Address, Folder
 from qkcore.results.parts import PART_SIZE, n_parts
 from qkcore.results.store import ResultStore
-from qkcore.scoring.progress import RECENT, in_words
+from qkcore.scoring.progress import RECENT, in_words, speed_in_words
 from qkcore.scoring.shards import FAILED, JOB, all_parts, is_held, names_in
 
 PARTS = "part-*.parquet"
@@ -67,7 +67,7 @@ def _of(folder: Folder) -> list[str]:
     if n_done < n_all:
         line += f", {n_all - n_done:,} left"
     if speed := _speed(times):
-        line += f", {speed:.1f} a second, {in_words((n_all - n_done) / speed)} to go"
+        line += f", {speed_in_words(speed)}, {in_words((n_all - n_done) / speed)} to go"
     if state == "stopped":
         line += "; the command that began it goes on with it"
     failures = _failures(folder)

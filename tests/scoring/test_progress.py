@@ -108,5 +108,19 @@ def test_the_log_has_a_line_of_json_for_what_happens(tmp_path):
         "seconds_left": 2.0, "part": 0,
     }  # fmt: skip
     assert rows[2]["why"] == "the disk is full"
-    with pytest.raises(InputError, match="name another file with --log"):
+    with pytest.raises(InputError, match="name another file with --log-file"):
         Progress(1, 0, "puzzle", log=tmp_path / "no" / "log")
+
+
+def test_a_log_says_when_a_job_is_done_and_what_is_slow_is_not_said_to_stand_still(
+    tmp_path, capsys
+):
+    log, clock = tmp_path / "log.jsonl", Clock()
+    with Progress(2, 0, "puzzle", log=log, clock=clock) as progress:
+        for _ in range(2):
+            clock.now += 25
+            progress.add(1)
+    rows = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [row["event"] for row in rows] == ["start", "done"]
+    assert (rows[1]["done"], rows[1]["per_second"], rows[1]["seconds_left"]) == (2, 0.04, 0)
+    assert capsys.readouterr().err == "2 of 2 puzzles, 0.04 a second, 0 s left\n"
