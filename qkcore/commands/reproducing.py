@@ -4,12 +4,15 @@ import os
 import sys
 from argparse import Namespace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qkcore import InputError
 from qkcore.commands.options import Added, engine_options, model_of, model_options
-from qkcore.protocol.carry_out import STORE, Crew, Done, carry_out, sets_for
-from qkcore.protocol.frozen import Protocol, the_protocol
-from qkcore.protocol.sets import PuzzleSet
+
+if TYPE_CHECKING:
+    from qkcore.protocol.carry_out import Crew, Done
+    from qkcore.protocol.frozen import Protocol
+    from qkcore.protocol.sets import PuzzleSet
 
 
 def add_reproduce(added: Added) -> None:
@@ -49,6 +52,9 @@ def add_reproduce(added: Added) -> None:
 
 def reproduce(options: Namespace) -> None:
     """Carry out the protocol: store, report and summary."""
+    from qkcore.protocol.carry_out import carry_out, sets_for
+    from qkcore.protocol.frozen import the_protocol
+
     protocol = the_protocol(options.quick)
     if options.show:
         print(protocol.text, end="")
@@ -66,8 +72,10 @@ def reproduce(options: Namespace) -> None:
         _report(protocol, done, options.out)
 
 
-def _crew(options: Namespace, protocol: Protocol, is_lead: bool) -> Crew:
+def _crew(options: Namespace, protocol: "Protocol", is_lead: bool) -> "Crew":
     """Who scores, as the options say; the protocol says how the model is asked."""
+    from qkcore.protocol.carry_out import Crew
+
     if options.engine == "ray":
         return Crew(
             lambda one, store: _scored_by_ray(one, store, options, protocol), None, "ray", is_lead
@@ -75,7 +83,7 @@ def _crew(options: Namespace, protocol: Protocol, is_lead: bool) -> Crew:
     lm, _ = model_of(options)
     from qkcore.scoring.precompute import precompute
 
-    def score(one: PuzzleSet, store: Path) -> str:
+    def score(one: "PuzzleSet", store: Path) -> str:
         return precompute(
             lm,
             one.puzzles,
@@ -87,13 +95,14 @@ def _crew(options: Namespace, protocol: Protocol, is_lead: bool) -> Crew:
             lens=one.has_lens,
             engine=options.engine,
             log=options.log,
+            parts=options.parts,
         )
 
     tokens = options.batch_tokens
     return Crew(score, lm, options.engine, is_lead, tokens, not options.quiet)
 
 
-def _scored_by_ray(one: PuzzleSet, store: Path, options: Namespace, protocol: Protocol) -> str:
+def _scored_by_ray(one: "PuzzleSet", store: Path, options: Namespace, protocol: "Protocol") -> str:
     """A set by Ray's actors, which load the model themselves."""
     from qkcore.scoring.on_ray import ray_engine
     from qkcore.scoring.precompute import precompute_by
@@ -122,11 +131,13 @@ def _scored_by_ray(one: PuzzleSet, store: Path, options: Namespace, protocol: Pr
             show_progress=not options.quiet,
             lens=one.has_lens,
             log=options.log,
+            parts=options.parts,
         )
 
 
-def _report(protocol: Protocol, done: Done, out: Path) -> None:
+def _report(protocol: "Protocol", done: "Done", out: Path) -> None:
     """What is in the store, as files; and where they are."""
+    from qkcore.protocol.carry_out import STORE
     from qkcore.protocol.claims import claims_of
     from qkcore.protocol.report import claims_sentence, write_reports
     from qkcore.protocol.summary import summary_of, write_summary
