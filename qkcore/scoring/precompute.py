@@ -7,7 +7,7 @@ where, is the engine's; all else stands here once. Knows nothing of DuckDB: publ
 
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,11 +54,13 @@ def precompute(
     lens: bool = False,
     engine: str = "local",
     log: str | Path | None = None,
+    external_scores: bool = False,
 ) -> str:
     """Score every puzzle and publish the run; returns its run_id.
 
     Without texts, the store gets the puzzles' ids, difficulties and answers only. Raw scores are
-    kept as "float32" or "float16"; what the latter changes is printed.
+    kept as "float32" or "float16"; what the latter changes is printed. With external scores they
+    go into Parquet files beside the store (`results.beside`), which then holds counts alone.
 
     With lens, the run also gets what the model would have answered after each layer, and a probe
     a layer (`layer_reading`, `statistics.probes`); a run that is in the store without is read again
@@ -100,7 +102,7 @@ def precompute(
     )
     with engine_of(engine, worker) as crew:
         log = None if log is None else Path(log)
-        job = _Job(crew, worker, puzzles, Path(store), show_progress, log)
+        job = _Job(crew, worker, puzzles, Path(store), show_progress, log, external_scores)
         return job.carried_out(lens, with_texts)
 
 
@@ -113,10 +115,11 @@ def precompute_by(
     with_texts: bool = True,
     lens: bool = False,
     log: Path | None = None,
+    external_scores: bool = False,
 ) -> str:
     """`precompute` by an engine whose workers load the model themselves."""
     _check_input(puzzles, None)
-    job = _Job(engine, engine, puzzles, Path(store), show_progress, log)
+    job = _Job(engine, engine, puzzles, Path(store), show_progress, log, external_scores)
     return job.carried_out(lens, with_texts)
 
 
@@ -135,6 +138,7 @@ class _Job:
     store: Path
     show_progress: bool
     log: Path | None
+    external_scores: bool
 
     def carried_out(self, lens: bool, with_texts: bool) -> str:
         """Score what is missing and publish; returns the run's id."""
@@ -161,10 +165,11 @@ class _Job:
                 if not engine.is_lead:
                     return run.run_id
                 answers = self._answers(shards, states, probed)
-                if is_published:
-                    add_layers(self.store, run, answers)
-                else:
-                    self._publish(answers, with_texts)
+                with closing(answers.qk):
+                    if is_published:
+                        add_layers(self.store, run, answers)
+                    else:
+                        self._publish(answers, with_texts)
             remove(folder)
         return run.run_id
 
@@ -237,7 +242,7 @@ class _Job:
         example = None
         if with_texts and has_test and (best := answers.best_head):
             example = self.worker.example(*best)
-        publish(self.store, run, self.puzzles, answers, with_texts, example)
+        publish(self.store, run, self.puzzles, answers, with_texts, example, self.external_scores)
 
 
 def _say(sentence: str) -> None:

@@ -64,7 +64,7 @@ def copy_runs(store: Path, target: Path, run_ids: Sequence[str], with_texts: boo
         ) from None
     finally:
         connection.close()
-    keep_evidence(target)
+    keep_evidence(target, beside=store)
 
 
 def _lacking_tables(connection: duckdb.DuckDBPyConnection) -> set[str]:
