@@ -219,14 +219,9 @@ def plant_layers(
     beside.replace(path)
 
 
-def guessing_store(
-    path: Path, n_puzzles: int, n_layers: int, n_heads: int, seed: int = 0, run_id="guess"
-) -> Path:
-    """A store of one run whose heads and model all guess.
-
-    Steps 1 to 6, distractors 0 to 5, two puzzles a group.
-    """
-    puzzles = [
+def guessing_puzzles(n: int) -> list[Puzzle]:
+    """Steps 1 to 6, distractors 0 to 5, two puzzles a group."""
+    return [
         Puzzle(
             puzzle_id=f"p{number}",
             context=f"Context {number // 2}.",
@@ -238,8 +233,18 @@ def guessing_store(
             group=f"g{number // 2}",
             split="test" if number // 72 % 2 else "validation",
         )
-        for number in range(n_puzzles)
+        for number in range(n)
     ]
+
+
+def guessing_store(
+    path: Path, n_puzzles: int, n_layers: int, n_heads: int, seed: int = 0, run_id="guess"
+) -> Path:
+    """A store of one run whose heads and model all guess.
+
+    Steps 1 to 6, distractors 0 to 5, two puzzles a group.
+    """
+    puzzles = guessing_puzzles(n_puzzles)
     rng = np.random.default_rng(seed)
     folder = path.with_suffix(".parts")
     folder.mkdir(parents=True, exist_ok=True)

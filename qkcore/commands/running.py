@@ -45,6 +45,12 @@ def add_precompute(added: Added) -> None:
         "changes is printed",
     )
     parser.add_argument(
+        "--external-scores",
+        action="store_true",
+        help="leave raw scores as Parquet files beside the store, in STORE.scores/RUN, so that the "
+        "store holds counts alone",
+    )
+    parser.add_argument(
         "--lens",
         action="store_true",
         help="also read after each layer: the model's answer had it stopped there, and a probe "
@@ -104,6 +110,7 @@ def precompute(options: Namespace) -> None:
         "with_texts": not options.without_texts,
     }
     shown |= {"lens": options.lens, "log": options.log, "parts": options.parts}
+    shown |= {"external_scores": options.external_scores}
     _look_at(options.parts)
     if options.engine == "ray":
         run_id = _precompute_by_ray(options, puzzles, settings, shown)

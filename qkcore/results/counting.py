@@ -15,10 +15,12 @@ import pyarrow as pa
 from qkcore.puzzles.puzzle import SPLITS, Puzzle
 from qkcore.puzzles.surface import SURFACE_RULES, surface_choices
 from qkcore.results.reader import StoreError
+from qkcore.results.spool import Halved, InMemory, RawScores
+from qkcore.statistics.blocks import blocks, of_each
 from qkcore.statistics.calibration import balance_weights, offsets
 from qkcore.statistics.clusters import by_group, grouped_accuracy, grouped_balanced_accuracy
 from qkcore.statistics.luck import luck_lines
-from qkcore.statistics.marks import TIE, choices
+from qkcore.statistics.marks import TIE, choices, typical_leads
 from qkcore.statistics.metrics import auc, balanced_accuracy
 from qkcore.statistics.probes import ProbeChoices
 from qkcore.statistics.rivals import constant_answers, is_imbalanced
@@ -33,9 +35,8 @@ class Answers:
     """What the heads and the model answered to every puzzle, in the order of the puzzle set."""
 
     puzzles: pd.DataFrame  # PUZZLE_COLUMNS
-    # (puzzle, layer * head, candidate) float32; candidates that a puzzle lacks are NaN
-    qk: np.ndarray
-    logits: np.ndarray  # (puzzle, candidate) float32, likewise
+    qk: RawScores
+    logits: np.ndarray  # (puzzle, candidate) float32; candidates that a puzzle lacks are NaN
     heads: np.ndarray  # (puzzle, layer * head) int8 candidate index, -1 for a tie
     model: np.ndarray  # (puzzle,) likewise
     rules: dict[str, np.ndarray]  # (puzzle,) likewise, by surface rule
@@ -92,8 +93,8 @@ class Answers:
         is_validation = (self.puzzles["split"] == "validation").to_numpy()
         if not is_validation.any():
             return None
-        is_right = (self.heads == self.answer[:, None])[is_validation]
         own = self.answer[is_validation]
+        is_right = self.heads[is_validation] == own[:, None]
         marks = is_right.sum(axis=0)
         if self.is_imbalanced:
             by_answer = _by_answer(is_right, own, own.max() + 1)
@@ -111,7 +112,7 @@ def answers_of(
     has_texts: bool = True,
     layers: Sequence[int] = (),
 ) -> Answers:
-    """Mark every puzzle.
+    """Mark every puzzle, of scores that are all there.
 
     Args:
         puzzles: each has an answer.
@@ -122,16 +123,40 @@ def answers_of(
         has_texts: whether the puzzles' texts are known, which surface rules read.
         layers: the model's numbers of the layers that have heads; by default 0, 1, and so on.
     """
+    scores, heads = InMemory(qk, n_heads), choices(qk)
+    return marked(puzzles, scores, heads, logits, n_heads, seconds, has_texts, layers)
+
+
+def marked(
+    puzzles: Sequence[Puzzle],
+    qk: RawScores,
+    heads: np.ndarray,
+    logits: np.ndarray,
+    n_heads: int,
+    seconds: float = 0.0,
+    has_texts: bool = True,
+    layers: Sequence[int] = (),
+) -> Answers:
+    """`answers_of` where the scores are not all in memory.
+
+    Args:
+        puzzles: as `answers_of` takes them, and so on.
+        qk: of all heads.
+        heads: (puzzle, layer * head) what they choose.
+        logits: as `answers_of` takes them, and so on.
+        n_heads: likewise.
+        seconds: likewise.
+        has_texts: likewise.
+        layers: likewise.
+    """
     frame = pd.DataFrame([[getattr(puzzle, name) for name in PUZZLE_COLUMNS] for puzzle in puzzles])
     frame = frame.set_axis(PUZZLE_COLUMNS, axis="columns")
     frame = frame.astype({"steps": "Int64", "distractors": "Int64"})
     rules = dict(zip(SURFACE_RULES, surface_choices(puzzles).T, strict=True))
     if not has_texts:
         rules = {"majority": rules["majority"]}
-    numbers = tuple(layers) or tuple(range(qk.shape[1] // n_heads))
-    return Answers(
-        frame, qk, logits, choices(qk), choices(logits), rules, n_heads, seconds, numbers
-    )
+    numbers = tuple(layers) or tuple(range(heads.shape[1] // n_heads))
+    return Answers(frame, qk, logits, heads, choices(logits), rules, n_heads, seconds, numbers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,16 +181,19 @@ def halved(answers: Answers) -> tuple[Answers, Halving]:
     Raises:
         StoreError: when a score is too large for float16.
     """
-    with np.errstate(over="ignore"):
-        qk = answers.qk.astype(np.float16).astype(np.float32)
-    if np.isinf(qk).any():
+    qk, heads, largest = Halved(answers.qk), np.empty_like(answers.heads), 0.0
+    for place, own in _columns(answers):
+        scores = qk.of_layer(place)
+        if np.isinf(scores).any():
+            largest = max(largest, float(np.nanmax(np.abs(answers.qk.of_layer(place)))))
+        heads[:, own] = choices(scores)
+    if largest:
         raise StoreError(
-            f"scores up to {np.nanmax(np.abs(answers.qk)):,.0f} do not fit float16, which ends at "
-            "65,504; keep them as float32"
+            f"scores up to {largest:,.0f} do not fit float16, which ends at 65,504; keep them as "
+            "float32"
         )
-    heads = choices(qk)
     right, was_right = (
-        (chosen == answers.answer[:, None]).mean(axis=0) for chosen in (heads, answers.heads)
+        _n_right(chosen, answers.answer) / max(len(chosen), 1) for chosen in (heads, answers.heads)
     )
     effect = Halving(
         n_changed=int((heads != answers.heads).sum()),
@@ -173,6 +201,17 @@ def halved(answers: Answers) -> tuple[Answers, Halving]:
         largest=float(np.abs(right - was_right).max(initial=0.0)),
     )
     return replace(answers, qk=qk, heads=heads), effect
+
+
+def _columns(answers: Answers) -> Iterator[tuple[int, slice]]:
+    """The place of each layer that has heads, and its heads among all."""
+    for place in range(len(answers.layers)):
+        yield place, slice(place * answers.n_heads, (place + 1) * answers.n_heads)
+
+
+def _n_right(heads: np.ndarray, answer: np.ndarray) -> np.ndarray:
+    """(head,) right answers of (puzzle, head) choices."""
+    return (heads == answer[:, None]).sum(axis=0)
 
 
 class _Cell(NamedTuple):
@@ -216,16 +255,16 @@ def _layers_and_heads(answers: Answers) -> tuple[np.ndarray, np.ndarray]:
 def head_accuracy(answers: Answers) -> pa.Table:
     """Table head_accuracy: how often each head is right, by split, steps and distractors."""
     answer = answers.answer
-    is_right = answers.heads == answer[:, None]
     layer, head = _layers_and_heads(answers)
     tables = []
     for cell, rows in _cells(answers):
-        by_answer = _by_answer(is_right[rows], answer[rows], answer.max() + 1)
+        is_right = answers.heads[rows] == answer[rows][:, None]
+        by_answer = _by_answer(is_right, answer[rows], answer.max() + 1)
         counts = {
             "layer": layer,
             "head": head,
             "n": np.full(len(layer), len(rows), dtype=np.int32),
-            "n_right": is_right[rows].sum(axis=0),
+            "n_right": by_answer.sum(axis=-1),
             "n_right_by_answer": pa.FixedSizeListArray.from_arrays(
                 pa.array(by_answer.ravel()), by_answer.shape[-1]
             ),
@@ -287,17 +326,18 @@ def head_intervals(heads: np.ndarray, puzzles: pd.DataFrame) -> dict[str, np.nda
         low, high, balanced_low, balanced_high, n_groups, each (head,).
     """
     answer, group = puzzles["answer"].to_numpy(), pd.factorize(puzzles["group"])[0]
-    right = by_group(heads == answer[:, None], group, answer)
     n = by_group(np.ones((len(answer), 1), dtype=bool), group, answer)[0]
-    plain = grouped_accuracy(right.sum(axis=-1), n.sum(axis=-1))
-    balanced = grouped_balanced_accuracy(right, n)
-    return {
-        "low": plain.low,
-        "high": plain.high,
-        "balanced_low": balanced.low,
-        "balanced_high": balanced.high,
-        "n_groups": np.broadcast_to(plain.n_groups, plain.low.shape).astype(np.int32),
-    }
+
+    def of_block(some: slice) -> tuple[np.ndarray, ...]:
+        right = by_group(heads[:, some] == answer[:, None], group, answer)
+        plain = grouped_accuracy(right.sum(axis=-1), n.sum(axis=-1))
+        balanced = grouped_balanced_accuracy(right, n)
+        n_groups = np.broadcast_to(plain.n_groups, plain.low.shape).astype(np.int32)
+        return plain.low, plain.high, balanced.low, balanced.high, n_groups
+
+    found = zip(*of_each(of_block, blocks(heads.shape[1])), strict=True)
+    names = ("low", "high", "balanced_low", "balanced_high", "n_groups")
+    return {name: np.concatenate(own) for name, own in zip(names, found, strict=True)}
 
 
 def heads(answers: Answers) -> pa.Table:
@@ -349,8 +389,14 @@ def _right_by_group(answers: Answers, rows: np.ndarray) -> tuple[np.ndarray, np.
     """(head, group, answer) right answers and (group, answer) puzzles."""
     answer = answers.answer[rows]
     group = pd.factorize(answers.puzzles["group"].iloc[rows])[0]
-    right = by_group(answers.heads[rows] == answer[:, None], group, answer)
-    return right, by_group(np.ones((len(rows), 1), dtype=bool), group, answer)[0]
+    n = by_group(np.ones((len(rows), 1), dtype=bool), group, answer)[0]
+    right = np.empty((answers.heads.shape[1], *n.shape), dtype=np.int32)
+
+    def count(some: slice) -> None:
+        right[some] = by_group(answers.heads[rows, some] == answer[:, None], group, answer)
+
+    of_each(count, blocks(len(right)))
+    return right, n
 
 
 def rule_choices(answers: Answers) -> pa.Table:
@@ -397,22 +443,46 @@ def aucs(answers: Answers) -> pa.Table:
 
     Areas do not add up, so they are taken at every difficulty and at all.
     """
-    has_two = answers.puzzles["candidates"].map(len) == 2
-    evidence = np.ascontiguousarray((answers.qk[:, :, 0] - answers.qk[:, :, 1]).T)
-    by_key = dict(_difficulties(answers))
-    areas = []
-    for rows in by_key.values():
-        n_kinds = answers.puzzles["candidates"].iloc[rows].nunique()
-        area = np.array([np.nan])
-        if has_two.iloc[rows].all() and n_kinds == 1:
-            area = auc(evidence[:, rows], answers.answer[rows] == 0)
-        areas.append(None if np.isnan(area).any() else area.tolist())
+    by_key = {
+        cell: rows if _have_an_area(answers, rows) else None
+        for cell, rows in _difficulties(answers)
+    }
+
+    def of_layer(place: int) -> list[np.ndarray | None]:
+        qk = answers.qk.of_layer(place)
+        evidence = np.ascontiguousarray((qk[:, :, 0] - qk[:, :, 1]).T)
+        return [
+            None if rows is None else auc(evidence[:, rows], answers.answer[rows] == 0)
+            for rows in by_key.values()
+        ]
+
+    layers = of_each(of_layer, range(len(answers.layers)))
+    found = zip(*layers, strict=True)
+    areas = [None if own[0] is None else np.concatenate(own).tolist() for own in found]
     split, steps, distractors = zip(*by_key, strict=True)
     columns = {
         "steps": pa.array(steps, pa.int32()),
         "distractors": pa.array(distractors, pa.int32()),
     }
     return pa.table({"split": split, **columns, "auc": pa.array(areas, pa.list_(pa.float64()))})
+
+
+def leads(answers: Answers) -> pa.Table:
+    """Table typical_leads: `marks.typical_leads` of every head, in one row."""
+
+    def of_layer(place: int) -> np.ndarray:
+        return typical_leads(answers.qk.of_layer(place).swapaxes(0, 1))
+
+    found = of_each(of_layer, range(len(answers.layers)))
+    return pa.table({"lead": [np.concatenate(found).tolist()]})
+
+
+def _have_an_area(answers: Answers, rows: np.ndarray) -> bool:
+    """Whether some puzzles have the same two candidates, and either is right somewhere."""
+    candidates = answers.puzzles["candidates"].iloc[rows]
+    is_first = answers.answer[rows] == 0
+    is_one_kind = bool((candidates.map(len) == 2).all()) and candidates.nunique() == 1
+    return is_one_kind and bool(is_first.any()) and not is_first.all()
 
 
 def logits(answers: Answers) -> pa.Table:
@@ -439,13 +509,12 @@ def head_scores(answers: Answers, width: str = "float32") -> Iterator[pa.Table]:
         width: "float32" or "float16"; scores that are to be kept as the latter must be such
             numbers already (`halved`).
     """
-    n_puzzles, _, n_candidates = answers.qk.shape
+    n_puzzles, n_candidates = answers.logits.shape
     starts = np.arange(0, n_puzzles, CHUNK, dtype=np.int32)
     sizes = np.diff([*starts, n_puzzles]) * n_candidates
     for position, layer in enumerate(answers.layers):
-        first = position * answers.n_heads
         # (head, puzzle, candidate)
-        qk = answers.qk[:, first : first + answers.n_heads].swapaxes(0, 1)
+        qk = answers.qk.of_layer(position).swapaxes(0, 1)
         ends = np.concatenate([[0], np.tile(sizes, len(qk)).cumsum()]).astype(np.int32)
         values = np.ascontiguousarray(qk).ravel()
         half = width == "float16"

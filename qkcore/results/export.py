@@ -5,8 +5,11 @@ What a page shows is downloaded there; this is for everything at once.
 
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 from pandas.api.types import is_object_dtype
 
+from qkcore.results.raw import all_scores, is_beside, model_logits, puzzle_rows
 from qkcore.results.reader import StoreError
 from qkcore.results.schema import ADDED_TABLES
 from qkcore.results.store import ResultStore
@@ -81,7 +84,8 @@ def export(store: ResultStore, run_id: str, file_format: str, folder: Path) -> l
     as [a, b, ...].
 
     Raises:
-        StoreError: when the store has no such run, or the format is not in `FORMATS`.
+        StoreError: when the store has no such run, its raw scores are in files that are not there,
+            or the format is not in `FORMATS`.
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -105,6 +109,8 @@ def export(store: ResultStore, run_id: str, file_format: str, folder: Path) -> l
         if name in ADDED_TABLES and not store.has_table(name):
             continue  # the file was written before there was such a table
         frame = store.frame(query, run_id=run_id)
+        if name == "scores" and is_beside(store, run_id):
+            frame = _scores_beside(store, run_id)
         path = folder / f"{name}.{file_format}"
         if file_format == "csv":
             columns = [str(name) for name in frame if is_object_dtype(frame[name])]
@@ -114,6 +120,21 @@ def export(store: ResultStore, run_id: str, file_format: str, folder: Path) -> l
             frame.to_parquet(path, index=False)
         paths.append(path)
     return paths
+
+
+def _scores_beside(store: ResultStore, run_id: str) -> pd.DataFrame:
+    """What the query of scores gives, of a run that keeps them in files beside the store."""
+    scores, logits = all_scores(store, run_id), model_logits(store, run_id)
+    by_puzzle = scores.reshape(-1, *scores.shape[2:])  # (head, puzzle, candidate)
+    puzzle, candidate = np.nonzero(~np.isnan(logits))
+    return pd.DataFrame(
+        {
+            "puzzle_id": puzzle_rows(store, run_id)["puzzle_id"].to_numpy()[puzzle],
+            "candidate": candidate,
+            "qk": list(by_puzzle[:, puzzle, candidate].T),
+            "logit": logits[puzzle, candidate],
+        }
+    )
 
 
 def _as_text(value: object) -> object:

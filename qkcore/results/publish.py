@@ -7,8 +7,9 @@ store or the new one, never half of one. What is counted on the way is in `qkcor
 import fcntl
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,13 +22,22 @@ from qkcore import __version__
 from qkcore.puzzles.puzzle import Puzzle
 from qkcore.puzzles.twin import parent_of
 from qkcore.results import counting, layer_counting
+from qkcore.results.beside import (
+    RawScoresAbsentError,
+    remove_beside,
+    remove_half_written,
+    scores_folder,
+    write_beside,
+)
 from qkcore.results.kept import kept, text_of
 from qkcore.results.object_store import Folder
 from qkcore.results.parts import keep_names, read_part
 from qkcore.results.reader import StoreError
 from qkcore.results.schema import ADDED, ADDED_TABLES, SCHEMA, SCHEMA_VERSION
+from qkcore.results.spool import Spooled
 from qkcore.results.store import ResultStore
 from qkcore.results.verdicts import twin_runs, worked_out
+from qkcore.statistics.marks import choices
 
 RUN_TABLES = (
     *"runs logits head_scores rule_choices head_accuracy intervals model_accuracy".split(),
@@ -105,36 +115,56 @@ def check_accepts(path: Path, puzzle_set: str, sha256: str) -> None:
         )
 
 
-def collect(run: Run, puzzles: Sequence[Puzzle], parts: Sequence[Folder]) -> counting.Answers:
+def collect(
+    run: Run, puzzles: Sequence[Puzzle], parts: Sequence[Folder], folder: Path | None = None
+) -> counting.Answers:
     """All finished parts of a run together, each read once.
 
+    Scores go through a file in a folder of this machine, which by default is that of the parts
+    (`spool`), so memory holds a layer of them at a time.
+
     Raises:
-        StoreError: when the parts do not hold exactly these puzzles.
+        StoreError: when the parts do not hold exactly these puzzles, or there is no room for that
+            file.
     """
     most = max((len(puzzle.candidates) for puzzle in puzzles), default=2)
-    n_heads = len(run.layers_with_heads) * run.n_heads
-    qk = np.full((len(puzzles), n_heads, most), np.nan, dtype=np.float32)
+    layers = run.layers_with_heads
+    heads = np.empty((len(puzzles), len(layers) * run.n_heads), dtype=np.int8)
     logits = np.full((len(puzzles), most), np.nan, dtype=np.float32)
     lens = np.full((len(puzzles), run.n_layers, most), np.nan, dtype=np.float32)
     has_lens = bool(parts)
     seconds, start = 0.0, 0
-    for path in parts:
-        part = read_part(path)
-        rows = slice(start, start := start + len(part.puzzle_ids))
-        if part.puzzle_ids != tuple(puzzle.puzzle_id for puzzle in puzzles[rows]):
-            raise _foreign(path)
-        n_candidates = part.logits.shape[-1]
-        qk[rows, :, :n_candidates], logits[rows, :n_candidates] = part.qk, part.logits
-        if part.lens is None:
-            has_lens = False
-        else:
-            lens[rows, :, :n_candidates] = part.lens
-        seconds += part.seconds
-    if start != len(puzzles):
-        raise _foreign(parts[-1] if parts else Path())
-    layers = run.layers_with_heads
-    answers = counting.answers_of(puzzles, qk, logits, run.n_heads, seconds, layers=layers)
+    beside = parts[0].parent if parts else Path()
+    if folder is None:
+        folder = beside if isinstance(beside, Path) else Path(tempfile.gettempdir())
+    scores = Spooled(folder, len(puzzles), run.n_heads, most)
+    with _closed_if_it_fails(scores):
+        for path in parts:
+            part = read_part(path)
+            rows = slice(start, start := start + len(part.puzzle_ids))
+            if part.puzzle_ids != tuple(puzzle.puzzle_id for puzzle in puzzles[rows]):
+                raise _foreign(path)
+            n_candidates = part.logits.shape[-1]
+            heads[rows], logits[rows, :n_candidates] = choices(part.qk), part.logits
+            scores.write(rows.start, part.qk)
+            if part.lens is None:
+                has_lens = False
+            else:
+                lens[rows, :, :n_candidates] = part.lens
+            seconds += part.seconds
+        if start != len(puzzles):
+            raise _foreign(parts[-1] if parts else Path())
+    answers = counting.marked(puzzles, scores, heads, logits, run.n_heads, seconds, layers=layers)
     return replace(answers, lens=lens) if has_lens else answers
+
+
+@contextmanager
+def _closed_if_it_fails(scores: Spooled) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        scores.close()  # now: whoever keeps the error would keep the file, and its room
+        raise
 
 
 def _foreign(part: Folder) -> StoreError:
@@ -151,6 +181,7 @@ def publish(
     answers: counting.Answers,
     with_texts: bool = True,
     example: WorkedExample | None = None,
+    is_beside: bool = False,
 ) -> None:
     """Add a run to the store at the path; a run of the same id is replaced.
 
@@ -162,15 +193,32 @@ def publish(
         with_texts: without, contexts and statements are left null and there is no example: for
             puzzle sets that may be scored but not copied.
         example: of the head chosen on validation puzzles.
+        is_beside: raw scores go into files beside the store (`results.beside`), and not into it.
 
     Raises:
         StoreError: as `check_accepts`.
     """
-    with _new_file(path, run) as connection:
-        _write(connection, run, puzzles, answers, with_texts)
+    with _files_beside(path, run.run_id, is_beside), _new_file(path, run) as connection:
+        _write(connection, run, puzzles, answers, with_texts, has_scores=not is_beside)
+        if is_beside:
+            write_beside(path, run.run_id, counting.head_scores(answers, run.scores))
         if example and with_texts:
             rows = pa.Table.from_pylist([asdict(example)])
             _insert(connection, "worked_examples", rows, run.run_id)
+
+
+@contextmanager
+def _files_beside(path: Path, run_id: str, is_beside: bool) -> Iterator[None]:
+    """A run's files beside the store are there afterwards if it refers to them, and only then."""
+    was_there = scores_folder(path, run_id).exists()
+    try:
+        yield
+    except BaseException:
+        if not was_there:
+            remove_beside(path, run_id)
+        raise
+    if not is_beside:
+        remove_beside(path, run_id)
 
 
 def add_layers(path: Path, run: Run, answers: counting.Answers) -> None:
@@ -251,7 +299,7 @@ def _replacing(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         with closing(duckdb.connect(str(temporary))) as connection:
             yield connection
             connection.execute("checkpoint")
-        keep_evidence(temporary)
+        keep_evidence(temporary, beside=path)
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -271,6 +319,7 @@ def _remove_copies(path: Path) -> None:
     """Take away what a writer left that was killed; to be called by the only one there is."""
     for leftover in path.parent.glob(f".{path.name}.*.tmp*"):
         leftover.unlink()
+    remove_half_written(path)
 
 
 def remove_unfinished(path: Path) -> None:
@@ -295,7 +344,7 @@ def complete(path: Path) -> list[str]:
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
             shutil.copyfile(path, temporary)
-            found = keep_evidence(temporary)
+            found = keep_evidence(temporary, beside=path)
             os.replace(temporary, path)
         finally:
             for leftover in (temporary, Path(f"{temporary}.wal")):
@@ -303,20 +352,28 @@ def complete(path: Path) -> list[str]:
     return found
 
 
-def keep_evidence(path: Path) -> list[str]:
+def keep_evidence(path: Path, beside: Path | None = None) -> list[str]:
     """Work out what is missing from table evidence of the store at the path, or stale in it.
 
-    Changes the file in place, so nobody else may read it: for one that is still being made.
+    Changes the file in place, so nobody else may read it: for one that is still being made. Runs
+    whose raw scores are kept in files that are not there are left as they are.
+
+    Args:
+        path: of the store.
+        beside: the store beside which raw scores lie that it does not hold; None: this one.
 
     Returns:
         The runs of which a row was written.
     """
-    with ResultStore.open(path) as store:
+    with ResultStore.open(path, beside) as store:
         there, twins = kept(store), twin_runs(store)
         missing = [
             run for run, twin in twins.items() if run not in there or there[run].twin_run != twin
         ]
-        found = {run: worked_out(store, run) for run in missing}
+        found = {}
+        for run in missing:
+            with suppress(RawScoresAbsentError):
+                found[run] = worked_out(store, run)
     rows = [
         (run, twins[run], None if evidence is None else text_of(evidence))
         for run, evidence in found.items()
@@ -324,10 +381,12 @@ def keep_evidence(path: Path) -> list[str]:
     with closing(duckdb.connect(str(path))) as connection:
         connection.execute(ADDED)
         if rows:
-            connection.execute("delete from evidence where run_id in (select unnest(?))", [missing])
+            connection.execute(
+                "delete from evidence where run_id in (select unnest(?))", [list(found)]
+            )
             connection.executemany("insert into evidence values (?, ?, ?)", rows)
         connection.execute("checkpoint")
-    return missing
+    return list(found)
 
 
 @contextmanager
@@ -347,6 +406,7 @@ def _write(
     puzzles: Sequence[Puzzle],
     answers: counting.Answers,
     with_texts: bool,
+    has_scores: bool,
 ) -> None:
     tables = connection.execute("select table_name from duckdb_tables()").fetchall()
     if ("meta",) not in tables:
@@ -362,7 +422,7 @@ def _write(
         "created_at": datetime.now(UTC).replace(tzinfo=None),
         "n_puzzles": len(puzzles),
         "seconds": answers.seconds,
-        "n_candidates": answers.qk.shape[-1],
+        "n_candidates": answers.qk.n_candidates,
         "model_offset": answers.model_offset.tolist(),
         "model_constant": answers.model_constant,
         "is_imbalanced": answers.is_imbalanced,
@@ -377,14 +437,19 @@ def _write(
     if with_texts or known == [(0,)]:
         connection.execute("delete from puzzles where puzzle_set = ?", [run.puzzle_set])
         _insert(connection, "puzzles", _puzzle_table(run.puzzle_set, puzzles, with_texts))
-    for table, rows in _counted(run, answers):
+    # At once: each commit may write the last rows before it anew, and leave their blocks empty.
+    connection.execute("begin")
+    for table, rows in _counted(run, answers, has_scores):
         _insert(connection, table, rows, run.run_id)
+    connection.execute("commit")
 
 
-def _counted(run: Run, answers: counting.Answers) -> Iterator[tuple[str, pa.Table]]:
+def _counted(
+    run: Run, answers: counting.Answers, has_scores: bool
+) -> Iterator[tuple[str, pa.Table]]:
     """Names and rows of the tables of a run, large ones in several pieces."""
     yield "logits", counting.logits(answers)
-    for rows in counting.head_scores(answers, run.scores):
+    for rows in counting.head_scores(answers, run.scores) if has_scores else ():
         yield "head_scores", rows
     yield "rule_choices", counting.rule_choices(answers)
     yield "head_accuracy", counting.head_accuracy(answers)
@@ -395,6 +460,7 @@ def _counted(run: Run, answers: counting.Answers) -> Iterator[tuple[str, pa.Tabl
     yield "heads", counting.heads(answers)
     yield "stability", counting.stability(answers)
     yield "auc", counting.aucs(answers)
+    yield "typical_leads", counting.leads(answers)
     yield from layer_counting.tables(answers)
 
 

@@ -11,10 +11,16 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from qkcore.results.beside import read_beside
 from qkcore.results.reader import Reader
 from qkcore.statistics.probes import ProbeChoices
 
 Steps = int | Sequence[int] | None
+FEW = 16  # heads that are asked for one at a time
+HEAD_ROWS = """
+    select head, first_place, qk, qk_half
+    from store.head_scores where run_id = $run_id and layer = $layer
+    """
 
 
 def puzzle_rows(store: Reader, run_id: str) -> pd.DataFrame:
@@ -23,7 +29,8 @@ def puzzle_rows(store: Reader, run_id: str) -> pd.DataFrame:
     Returns:
         puzzle_id, split, steps, distractors, group, answer, n_candidates.
     """
-    return store.frame(
+    # By way of Arrow: a hundred thousand rows take DuckDB's own frame three times as long.
+    return store.arrow(
         """
         select puzzle_id, split, steps, distractors, "group", answer,
                len(candidates) as n_candidates
@@ -32,7 +39,7 @@ def puzzle_rows(store: Reader, run_id: str) -> pd.DataFrame:
         order by place
         """,
         run_id=run_id,
-    )
+    ).to_pandas()
 
 
 def is_among(
@@ -80,33 +87,57 @@ def head_scores(store: Reader, run_id: str, heads: Sequence[tuple[int, int]]) ->
     """(puzzle, head, candidate) scores of a few heads, in the order asked.
 
     Candidates that a puzzle lacks are NaN.
+
+    Raises:
+        RawScoresAbsentError: where the run keeps them in files (`results.beside`) that are not
+            there.
     """
-    found = store.arrow(
-        """
-        with wanted as (
-            select unnest($layers) as layer, unnest($heads) as head, unnest($columns) as "column"
-        )
-        select first_place, "column", qk, qk_half, n_candidates
-        from store.head_scores join wanted using (layer, head) join store.runs using (run_id)
-        where run_id = $run_id
-        order by "column", first_place
-        """,
-        run_id=run_id,
-        layers=[layer for layer, _ in heads],
-        heads=[head for _, head in heads],
-        columns=list(range(len(heads))),
-    )
-    if not len(found):
-        return np.zeros((0, len(heads), 2), dtype=np.float32)
-    is_there = np.unique(found["column"].to_numpy())
-    known = _scores(found).reshape(len(is_there), -1, found["n_candidates"][0].as_py())
-    scores = np.full((len(heads), *known.shape[1:]), np.nan, dtype=np.float32)
-    scores[is_there] = known
+    found = _rows_of_each(store, run_id, [(int(layer), int(head)) for layer, head in heads])
+    if not any(len(rows) for rows in found):
+        return _beside(store, run_id, heads)
+    sql = "select n_candidates from store.runs where run_id = $run_id"
+    n_candidates = int(store.arrays(sql, run_id=run_id)["n_candidates"][0])
+    known = {
+        place: _scores(rows).reshape(-1, n_candidates)
+        for place, rows in enumerate(found)
+        if len(rows)
+    }
+    n_puzzles = len(next(iter(known.values())))
+    scores = np.full((len(heads), n_puzzles, n_candidates), np.nan, dtype=np.float32)
+    for place, own in known.items():
+        scores[place] = own
     return scores.swapaxes(0, 1)
 
 
+def _rows_of_each(store: Reader, run_id: str, heads: Sequence[tuple[int, int]]) -> list[pa.Table]:
+    """Each head's rows of table head_scores, in order.
+
+    A head at a time, while they are few: DuckDB skips what lies beside one head, and not what lies
+    between several. Else a layer at a time.
+    """
+    if len(heads) <= FEW:
+        by_head = f"{HEAD_ROWS} and head = $head order by first_place"
+        return [
+            store.arrow(by_head, run_id=run_id, layer=layer, head=head) for layer, head in heads
+        ]
+    of_layer = {
+        layer: store.large(f"{HEAD_ROWS} order by head, first_place", run_id=run_id, layer=layer)
+        for layer in {layer for layer, _ in heads}
+    }
+    found = []
+    for layer, head in heads:
+        rows = of_layer[layer]
+        first, last = np.searchsorted(rows["head"].to_numpy(), [head, head + 1])
+        found.append(rows.slice(first, last - first))
+    return found
+
+
 def all_scores(store: Reader, run_id: str) -> np.ndarray:
-    """(layer, head, puzzle, candidate) scores of all heads, of the layers that have heads."""
+    """(layer, head, puzzle, candidate) scores of all heads, of the layers that have heads.
+
+    Raises:
+        RawScoresAbsentError: as `head_scores`.
+    """
     found = store.arrow(
         """
         select layer, head, qk, qk_half, n_candidates
@@ -117,9 +148,40 @@ def all_scores(store: Reader, run_id: str) -> np.ndarray:
         run_id=run_id,
     )
     if not len(found):
-        return np.zeros((0, 0, 0, 2), dtype=np.float32)
+        return _all_beside(store, run_id)
     n_layers, n_heads = (len(np.unique(found[name].to_numpy())) for name in ("layer", "head"))
     return _scores(found).reshape(n_layers, n_heads, -1, found["n_candidates"][0].as_py())
+
+
+def is_beside(store: Reader, run_id: str) -> bool:
+    """Whether a run's raw scores lie in files beside the store, or did: it holds none itself."""
+    sql = "select 1 as one from store.head_scores where run_id = $run_id limit 1"
+    return not len(store.arrays(sql, run_id=run_id)["one"])
+
+
+def _beside(store: Reader, run_id: str, heads: Sequence[tuple[int, int]]) -> np.ndarray:
+    """`head_scores` of a run that the store holds counts of alone."""
+    run = store.frame(
+        "select n_puzzles, n_candidates from store.runs where run_id = $run_id", run_id=run_id
+    )
+    n_puzzles, n_candidates = (0, 2) if run.empty else (int(value) for value in run.iloc[0])
+    scores = np.full((len(heads), n_puzzles, n_candidates), np.nan, dtype=np.float32)
+    for place, (layer, head) in enumerate(heads if n_puzzles else ()):
+        (own,) = read_beside(store.beside, run_id, int(layer), [int(head)])
+        if len(own):
+            scores[place] = own.reshape(n_puzzles, n_candidates)
+    return scores.swapaxes(0, 1)
+
+
+def _all_beside(store: Reader, run_id: str) -> np.ndarray:
+    """`all_scores` likewise."""
+    heads = store.frame(
+        "select layer, head from store.heads where run_id = $run_id order by layer, head",
+        run_id=run_id,
+    )
+    scores = _beside(store, run_id, list(heads.itertuples(index=False, name=None)))
+    shape = (heads["layer"].nunique(), heads["head"].nunique())
+    return scores.swapaxes(0, 1).reshape(*shape, len(scores), scores.shape[-1])
 
 
 def lens_logits(store: Reader, run_id: str) -> tuple[np.ndarray, np.ndarray]:

@@ -18,7 +18,7 @@ import pyarrow as pa
 from qkcore import InputError
 from qkcore.results.schema import SCHEMA_VERSION
 
-N_REMEMBERED = 32  # answers
+N_REMEMBERED = 64  # answers
 Form = Literal["df", "fetchnumpy", "to_arrow_table"]  # a method of duckdb's that gives the answer
 Named = tuple[tuple[str, object], ...]  # a query's parameters, hashable
 
@@ -38,28 +38,34 @@ class StoreError(InputError):
 class Reader:
     """A store that is open. Made by `open`, or by `kept` for a reader that stays."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, path: Path, beside: Path | None = None
+    ) -> None:
         self._connection = connection
         self._path = path
+        # The store beside which raw scores lie that it does not hold (`results.beside`)
+        self.beside = path if beside is None else beside
         self._answer = lru_cache(maxsize=N_REMEMBERED)(self._answered)
 
     @classmethod
     @contextmanager
-    def open(cls, path: str | Path) -> Iterator[Self]:
+    def open(cls, path: str | Path, beside: Path | None = None) -> Iterator[Self]:
         """Open a store for reading, and close it again.
+
+        Raw scores that it does not hold are looked for beside another where one is named.
 
         Raises:
             StoreError: when it is missing, not a store, damaged, or of a schema version this
                 program does not know.
         """
-        store = cls.kept(path)
+        store = cls.kept(path, beside)
         try:
             yield store
         finally:
             store._connection.close()
 
     @classmethod
-    def kept(cls, path: str | Path) -> Self:
+    def kept(cls, path: str | Path, beside: Path | None = None) -> Self:
         """A store that stays open for as long as somebody holds it, on the file that is there now.
 
         Raises:
@@ -71,7 +77,7 @@ class Reader:
         except BaseException:
             connection.close()
             raise
-        return cls(connection, Path(path))
+        return cls(connection, Path(path), beside)
 
     def frame(self, sql: str, **parameters: object) -> pd.DataFrame:
         """Run one query with named parameters, on any thread.
@@ -92,6 +98,11 @@ class Reader:
     def arrow(self, sql: str, **parameters: object) -> pa.Table:
         """Likewise, where lists are asked for: an Arrow table keeps them in one piece."""
         return self._answer("to_arrow_table", sql, _hashable(parameters))
+
+    def large(self, sql: str, **parameters: object) -> pa.Table:
+        """Likewise, and not remembered: an answer that would take room from many others."""
+        found: pa.Table = self._answered("to_arrow_table", sql, _hashable(parameters))
+        return found
 
     def has_table(self, table: str) -> bool:
         """Whether the file has a table, which older files may lack (`schema.ADDED_TABLES`)."""

@@ -2,7 +2,7 @@
 
 SCHEMA_VERSION = 4
 # Tables that came later: a store written before them lacks them, and is as good without.
-ADDED_TABLES = ("lens", "lens_offsets", "probes", "ablations", "evidence")
+ADDED_TABLES = ("lens", "lens_offsets", "probes", "ablations", "evidence", "typical_leads")
 ADDED = """
 create table if not exists lens (    -- the model's answer, had it stopped after a layer
     run_id varchar, layer integer,
@@ -36,6 +36,10 @@ create table if not exists evidence (  -- the chosen head beside its rivals: wha
     twin_run varchar,           -- the run on the set's twin that is part of it, or null
     -- JSON of qkcore.statistics.evidence.Evidence; null without validation or test puzzles
     evidence varchar
+);
+create table if not exists typical_leads (   -- what a lead of each head is measured by
+    run_id varchar,
+    lead double[]               -- root mean square over all puzzles, layer-major
 );
 """
 SCHEMA = """

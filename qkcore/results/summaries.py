@@ -5,10 +5,12 @@ earlier build, only so many runs are worked out; the others have no verdict yet.
 """
 
 from collections import Counter
+from contextlib import suppress
 from typing import Any
 
 import pandas as pd
 
+from qkcore.results.beside import RawScoresAbsentError
 from qkcore.results.kept import kept
 from qkcore.results.store import ResultStore
 from qkcore.results.verdicts import SAME_MODEL, twin_runs, worked_out
@@ -99,7 +101,10 @@ def summaries(store: ResultStore, at_most: int = AT_MOST) -> pd.DataFrame:
             rows.append(_results(row.evidence))
         elif n_worked_out < at_most:
             n_worked_out += 1
-            rows.append(_results(worked_out(store, run_id)))
+            with suppress(RawScoresAbsentError):
+                rows.append(_results(worked_out(store, run_id)))
+                continue
+            rows.append(dict.fromkeys(RESULTS) | {"verdict": NOT_YET})
         else:
             rows.append(dict.fromkeys(RESULTS) | {"verdict": NOT_YET})
     named = runs[NAMED].assign(twin_run=pd.Series(list(twins.values()), dtype=object))

@@ -14,7 +14,7 @@ import numpy as np
 from qkcore.results.answers import voters_and_scales
 from qkcore.results.raw import all_scores, head_scores, model_logits, puzzle_rows
 from qkcore.results.store import ResultStore
-from qkcore.statistics.marks import leads
+from qkcore.statistics.marks import leads, typical_leads
 from qkcore.statistics.votes import weighted_vote
 
 MAX_SETS = 4  # sets of candidates that are looked at; with as many, puzzles have their own each
@@ -106,8 +106,17 @@ def _is_test(store: ResultStore, run_id: str) -> np.ndarray:
 
 
 def _typical_leads(store: ResultStore, run_id: str) -> np.ndarray:
-    of_all = leads(all_scores(store, run_id)).astype(float)
-    if not of_all.size:
-        return np.zeros(of_all.shape[:2])
-    typical: np.ndarray = np.sqrt((of_all**2).mean(axis=-1))
-    return typical
+    """As publishing counted them; of a store from before it did, from all scores."""
+    if store.has_table("typical_leads"):
+        found = store.arrays(
+            """
+            select unnest(lead) as lead, n_heads
+            from store.typical_leads join store.runs using (run_id)
+            where run_id = $run_id
+            """,
+            run_id=run_id,
+        )
+        if len(found["lead"]):
+            return found["lead"].reshape(-1, found["n_heads"][0])
+    scores = all_scores(store, run_id)
+    return typical_leads(scores) if scores.size else np.zeros(scores.shape[:2])

@@ -8,7 +8,7 @@ DuckDB: publishing does.
 
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import cast
@@ -54,11 +54,13 @@ def precompute(
     engine: str = "local",
     log: str | Path | None = None,
     parts: str | Path | None = None,
+    external_scores: bool = False,
 ) -> str:
     """Score every puzzle and publish the run; returns its run_id.
 
     Without texts, the store gets the puzzles' ids, difficulties and answers only. Raw scores are
-    kept as "float32" or "float16"; what the latter changes is printed.
+    kept as "float32" or "float16"; what the latter changes is printed. With external scores they
+    go into Parquet files beside the store (`results.beside`), which then holds counts alone.
 
     With lens, the run also gets what the model would have answered after each layer, and a probe
     a layer (`layer_reading`, `statistics.probes`); a run that is in the store without is read again
@@ -103,7 +105,7 @@ def precompute(
     )
     with engine_of(engine, worker) as crew:
         log = None if log is None else Path(log)
-        job = _Job(crew, worker, puzzles, Path(store), show_progress, log, parts)
+        job = _Job(crew, worker, puzzles, Path(store), show_progress, log, parts, external_scores)
         return job.carried_out(lens, with_texts)
 
 
@@ -119,6 +121,7 @@ def precompute_by(
     lens: bool = False,
     log: Path | None = None,
     parts: str | Path | None = None,
+    external_scores: bool = False,
 ) -> str:
     """`precompute` by an engine that is there already.
 
@@ -127,7 +130,9 @@ def precompute_by(
     """
     _check_input(puzzles, None)
     worker = cast(Worker, engine) if worker is None else worker
-    job = _Job(engine, worker, puzzles, Path(store), show_progress, log, parts, among)
+    job = _Job(
+        engine, worker, puzzles, Path(store), show_progress, log, parts, external_scores, among
+    )
     return job.carried_out(lens, with_texts)
 
 
@@ -142,6 +147,7 @@ class _Job:
     show_progress: bool
     log: Path | None
     parts: str | Path | None = None  # where parts lie; None: beside the store
+    external_scores: bool = False
     among: Among | None = None  # where the run is one of many
 
     def carried_out(self, lens: bool, with_texts: bool) -> str:
@@ -169,10 +175,11 @@ class _Job:
                 if not engine.is_lead:
                     return run.run_id
                 answers = self._answers(shards, states, probed)
-                if is_published:
-                    add_layers(self.store, run, answers)
-                else:
-                    self._publish(answers, with_texts)
+                with closing(answers.qk):
+                    if is_published:
+                        add_layers(self.store, run, answers)
+                    else:
+                        self._publish(answers, with_texts)
             remove(folder)
         return run.run_id
 
@@ -223,7 +230,9 @@ class _Job:
     def _answers(self, shards: Shards, states: States, probed: frozenset[str] | None) -> Answers:
         """What heads and model say, from all parts; with what is read after each layer if asked."""
         puzzles = self.puzzles
-        answers = collect(self.worker.run, puzzles, shards.paths())
+        # A file to publish through lies on this machine, wherever the parts are.
+        spool = None if isinstance(shards.folder, Path) else self.store.parent
+        answers = collect(self.worker.run, puzzles, shards.paths(), spool)
         if probed is None:
             return answers
         if again := probed - set(states):
@@ -248,7 +257,7 @@ class _Job:
         is_shown = with_texts and has_test and roles_named(run.template) == "answer"
         if is_shown and (best := answers.best_head):
             example = self.worker.example(*best)
-        publish(self.store, run, self.puzzles, answers, with_texts, example)
+        publish(self.store, run, self.puzzles, answers, with_texts, example, self.external_scores)
 
 
 def _say(sentence: str) -> None:

@@ -79,7 +79,7 @@ def copy_runs(
         ) from None
     finally:
         connection.close()
-    keep_evidence(target)
+    keep_evidence(target, beside=store)
 
 
 def _lacking_tables(connection: duckdb.DuckDBPyConnection) -> set[str]:

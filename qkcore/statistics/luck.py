@@ -11,10 +11,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
+from qkcore.statistics.blocks import blocks
 from qkcore.statistics.exchange import shuffles
 from qkcore.statistics.metrics import MEASURES
 
 N_PERMUTATIONS = 1_000
+HEADS_AT_ONCE = 512
+PUZZLES_AT_ONCE = 4_096  # counts are whole numbers, so sums of sums are the same bits
 
 Key = tuple[int | None, int | None]  # steps, distractors; None: all of them
 
@@ -76,20 +79,31 @@ def luck_lines(
     """
     rng = np.random.default_rng(seed)
     shuffled = np.concatenate(list(shuffles(puzzles, n_permutations, rng)))
-    lines = [
-        (measure, *key, int(n.sum(axis=-1)[0]), *_line(n_right, n, measure))
-        for key, n_right, n in _counts(shuffled, choices, puzzles)
-        for measure in measures
+    cells = _cells(puzzles)
+    of_blocks = [
+        {
+            (measure, key): (int(n.sum(axis=-1)[0]), *_marks(n_right, n, measure))
+            for key, n_right, n in _counts(shuffled, choices[:, some], cells)
+            for measure in measures
+        }
+        for some in blocks(choices.shape[1], HEADS_AT_ONCE)
     ]
+    lines = []
+    for measure, key in of_blocks[0]:
+        n, best, means, deviations = zip(*(own[measure, key] for own in of_blocks), strict=True)
+        marks = np.max(best, axis=0)
+        q50, q95 = (float(quantile) for quantile in np.quantile(marks, [0.5, 0.95]))
+        null = (np.concatenate(own).tolist() for own in (means, deviations))
+        lines.append((measure, *key, n[0], q50, q95, len(marks), *null))
     columns = ["q50", "q95", "n_permutations", "null_mean", "null_sd"]
     frame = pd.DataFrame(lines, columns=["measure", "steps", "distractors", "n", *columns])
     return frame.astype({"steps": "Int64", "distractors": "Int64"})
 
 
-def _line(
+def _marks(
     n_right: np.ndarray, n: np.ndarray, measure: str
-) -> tuple[float, float, int, list[float], list[float]]:
-    """q50, q95, n_permutations, null_mean, null_sd.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(permutation,) share of the best head; (head,) mean and standard deviation of all marks.
 
     Args:
         n_right: (answer, permutation, head).
@@ -103,13 +117,21 @@ def _line(
         weight = (n > 0) / np.maximum(n, 1) / (n > 0).sum(axis=-1, keepdims=True)
         marks = np.einsum("aph,pa->ph", n_right, weight.astype(np.float32))
         best = marks.max(axis=1).astype(float)
-    q50, q95 = (float(quantile) for quantile in np.quantile(best, [0.5, 0.95]))
-    null = (getattr(marks, moment)(axis=0, dtype=float).tolist() for moment in ("mean", "std"))
-    return q50, q95, len(best), *null
+    return best, marks.mean(axis=0, dtype=float), marks.std(axis=0, dtype=float)
+
+
+def _cells(puzzles: pd.DataFrame) -> dict[Key, np.ndarray]:
+    """The rows of the puzzles of each difficulty."""
+    cells: dict[Key, np.ndarray] = {}
+    for rows in puzzles.groupby(["steps", "distractors"], dropna=False).indices.values():
+        stated = puzzles[["steps", "distractors"]].iloc[int(rows[0])]
+        steps, distractors = (None if pd.isna(value) else int(value) for value in stated)
+        cells[steps, distractors] = np.asarray(rows)
+    return cells
 
 
 def _counts(
-    shuffled: np.ndarray, choices: np.ndarray, puzzles: pd.DataFrame
+    shuffled: np.ndarray, choices: np.ndarray, cells: dict[Key, np.ndarray]
 ) -> Iterator[tuple[Key, np.ndarray, np.ndarray]]:
     """Right answers and puzzles by shuffled answer, of every difficulty and of all.
 
@@ -119,11 +141,6 @@ def _counts(
     Yields:
         Key, (answer, permutation, head) float32 right answers, (permutation, answer) puzzles.
     """
-    cells: dict[Key, np.ndarray] = {}
-    for rows in puzzles.groupby(["steps", "distractors"], dropna=False).indices.values():
-        stated = puzzles[["steps", "distractors"]].iloc[int(rows[0])]
-        steps, distractors = (None if pd.isna(value) else int(value) for value in stated)
-        cells[steps, distractors] = np.asarray(rows)
     waiting = Counter(own for key in cells for own in _sums_of(key))
     sums: dict[Key, tuple[np.ndarray, np.ndarray]] = {}
     for key, rows in cells.items():
@@ -150,10 +167,12 @@ def _right_counts(
     Returns:
         (answer, permutation, head) float32 and (permutation, answer) puzzles.
     """
-    counts = np.empty((n_answers, len(answers), choices.shape[1]), dtype=np.float32)
-    n = np.empty((len(answers), n_answers), dtype=int)
-    for candidate in range(n_answers):
-        is_answer, is_choice = answers == candidate, choices == candidate
-        np.matmul(is_answer.astype(np.float32), is_choice.astype(np.float32), out=counts[candidate])
-        n[:, candidate] = is_answer.sum(axis=1)
+    counts = np.zeros((n_answers, len(answers), choices.shape[1]), dtype=np.float32)
+    n = np.zeros((len(answers), n_answers), dtype=int)
+    for first in range(0, len(choices), PUZZLES_AT_ONCE):
+        some = slice(first, first + PUZZLES_AT_ONCE)
+        for candidate in range(n_answers):
+            is_answer, is_choice = answers[:, some] == candidate, choices[some] == candidate
+            counts[candidate] += is_answer.astype(np.float32) @ is_choice.astype(np.float32)
+            n[:, candidate] += is_answer.sum(axis=1)
     return counts, n

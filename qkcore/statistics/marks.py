@@ -65,3 +65,20 @@ def leads(scores: np.ndarray) -> np.ndarray:
         return np.abs(scores[..., 0] - scores[..., 1])  # a run may have millions of these
     two_best = np.sort(np.where(np.isnan(scores), -np.inf, scores), axis=-1)[..., -2:]
     return two_best[..., 1] - two_best[..., 0]
+
+
+def typical_leads(scores: np.ndarray) -> np.ndarray:
+    """The root mean square lead over puzzles, which tells a large lead from a small one.
+
+    Args:
+        scores: (..., puzzle, candidate).
+
+    Returns:
+        (...) in units of the score.
+
+    >>> typical_leads(np.array([[3.0, 2.0], [1.0, 8.0]])).tolist()
+    5.0
+    """
+    of_all = np.ascontiguousarray(leads(scores), dtype=float)
+    typical: np.ndarray = np.sqrt((of_all**2).mean(axis=-1))
+    return typical

@@ -102,9 +102,10 @@ def auc(evidence: np.ndarray, is_first: np.ndarray) -> np.ndarray:
         return np.full(len(evidence), np.nan)
     wins = np.empty(len(evidence))
     for head, row in enumerate(evidence):
-        second = np.sort(row[~is_first])
+        # What is looked up is sorted too: each search then begins beside the one before.
+        first, second = np.sort(row[is_first]), np.sort(row[~is_first])
         below, up_to = (
-            np.searchsorted(second, row[is_first], side=side).sum() for side in ("left", "right")
+            np.searchsorted(second, first, side=side).sum() for side in ("left", "right")
         )
         wins[head] = (below + up_to) / 2
     return wins / (n_first * n_second)

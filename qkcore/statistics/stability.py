@@ -10,7 +10,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from qkcore.statistics.blocks import blocks, of_each
+
 N_RESAMPLES = 200
+DRAWS_AT_ONCE = 200
+EXACT = 2**24  # up to which float32 holds every whole number
 SIZES = (10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000)
 
 
@@ -82,12 +86,14 @@ def accuracy_by_size(
     order = rng.permuted(np.tile(np.arange(len(n)), (n_draws, 1)), axis=1)
     before = np.cumsum(in_group[order], axis=1) - in_group[order]  # puzzles drawn before a group
     flat = n_right.reshape(-1, *n.shape)
-    whole = int(_marks(np.ones((1, len(n)), dtype=int), flat, n).argmax())
+    whole = int(_marks(np.ones((1, len(n)), dtype=np.int8), flat, n).argmax())
     accuracies, total, rows = test_accuracy.ravel(), int(in_group.sum()), []
-    for size in [*(size for size in sizes if size < total), total]:
-        is_drawn = np.zeros(order.shape, dtype=int)
-        np.put_along_axis(is_drawn, order, (before < size).astype(int), axis=1)
-        best = _marks(is_drawn, flat, n).argmax(axis=1)
+    asked = [*(size for size in sizes if size < total), total]
+    is_drawn = np.zeros((len(asked), *order.shape), dtype=np.int8)
+    for own, size in zip(is_drawn, asked, strict=True):
+        np.put_along_axis(own, order, (before < size).astype(np.int8), axis=1)
+    chosen = _marks(is_drawn.reshape(-1, len(n)), flat, n).argmax(axis=1)
+    for best, size in zip(chosen.reshape(len(asked), -1), asked, strict=True):
         low, median, high = np.quantile(accuracies[best], [0.05, 0.5, 0.95])
         rows.append((size, median, low, high, (best == whole).mean()))
     return pd.DataFrame(rows, columns=["n", "median", "low", "high", "same_head"])
@@ -101,11 +107,18 @@ def _marks(drawn: np.ndarray, n_right: np.ndarray, n: np.ndarray) -> np.ndarray:
         n_right: (head, group) or (head, group, answer).
         n: (group,) or (group, answer).
     """
-    drawn = drawn.astype(float)
-    if n.ndim == 1:
-        return np.rint(drawn @ n_right.T.astype(float))
-    right = np.einsum("dg,hga->dha", drawn, n_right.astype(float), optimize=True)
-    there = drawn @ n.astype(float)
-    shares = right / np.maximum(there, 1)[:, None]
-    # Rounded, since equal heads must stay equal for the first of them to be chosen
-    return (shares.sum(axis=-1) / np.maximum((there > 0).sum(axis=-1), 1)[:, None]).round(12)
+    pieces = [drawn[at : at + DRAWS_AT_ONCE] for at in range(0, len(drawn), DRAWS_AT_ONCE)]
+    there = np.concatenate([piece.astype(float) @ n.astype(float) for piece in pieces])
+    # Whole numbers that float32 holds as they are; there are never more right than there
+    width = np.float32 if there.max(initial=0) < EXACT else np.float64
+
+    def of_block(some: slice) -> np.ndarray:
+        columns: np.ndarray = n_right[some].swapaxes(0, 1).astype(width).reshape(len(n), -1)
+        right = np.concatenate([piece.astype(width) @ columns for piece in pieces]).astype(float)
+        if n.ndim == 1:
+            return right
+        shares = right.reshape(len(drawn), -1, n.shape[1]) / np.maximum(there, 1)[:, None]
+        # Rounded, since equal heads must stay equal for the first of them to be chosen
+        return (shares.sum(axis=-1) / np.maximum((there > 0).sum(axis=-1), 1)[:, None]).round(12)
+
+    return np.concatenate(of_each(of_block, blocks(len(n_right))), axis=1)

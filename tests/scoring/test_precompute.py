@@ -17,6 +17,7 @@ from qkcore.results.parts import PART_SIZE, part_path
 from qkcore.results.store import ResultStore
 from qkcore.scoring import precompute, scorer, shards
 from qkcore.scoring.score import score_prompts, score_puzzle
+from qkcore.scoring.verify import verified
 from tests import ROOT
 from tests.tiny import puzzle
 
@@ -111,6 +112,21 @@ def test_scores_kept_in_half_the_width_are_another_run_and_what_changed_is_said(
     assert len(rows) == half.size
     for place, layer, head, candidate, score in rows:
         assert score == half[place, heads.index((layer, head)), candidate]
+
+
+def test_raw_scores_can_be_left_beside_the_store(lm, tmp_path):
+    puzzles, path = several(6), tmp_path / "s.duckdb"
+    run_id = precompute.precompute(
+        lm, puzzles, path, puzzle_set="six", show_progress=False, external_scores=True
+    )
+    assert stored_scores(path) == []
+    assert {one.name for one in tmp_path.iterdir()} == {"s.duckdb", "s.duckdb.scores"}
+    with ResultStore.open(path) as store:
+        scores = head_scores(store, run_id, [(1, 0)])[:, 0]
+    expected = [score_puzzle(lm, one).of(1, 0) for one in puzzles]
+    np.testing.assert_allclose(scores, expected, atol=1e-4)
+    worker = scorer.Scorer(lm, puzzles, puzzle_set="six")
+    assert "every bit is the same" in verified(worker, puzzles, path, sample=1)[-1]
 
 
 def test_texts_can_be_left_out_of_the_store(lm, tmp_path):
