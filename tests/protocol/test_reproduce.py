@@ -8,8 +8,8 @@ import pytest
 from pypdf import PdfReader
 
 from qkcore.__main__ import main
-from qkcore.commands import reproducing
 from qkcore.protocol import frozen
+from qkcore.protocol.frozen import the_protocol
 from qkcore.results.effects import usage_of
 from qkcore.results.store import ResultStore
 from qkcore.results.verdicts import three_gaps, verdict_of
@@ -32,7 +32,7 @@ def command(tiny_folder, public_sets):
 def few():
     """The command, with hardly any puzzles."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reproducing, "the_protocol", lambda is_quick: small())
+        patch.setattr(frozen, "the_protocol", lambda is_quick: small())
         yield
 
 
@@ -99,7 +99,7 @@ def test_the_summary_s_numbers_are_the_store_s(out, summary):
         run, said = usage.pop("made-up")
         assert said == usage_of(store, run).sentence
         assert {told for _, told in usage.values()} == {None}
-    assert summary["protocol"]["sha256"] == frozen.the_protocol().sha256
+    assert summary["protocol"]["sha256"] == the_protocol().sha256
     assert set(summary["times"]) == {row["run"] for row in summary["sets"]}
     assert [len(row["tested_on"]) for row in summary["transfers"]] == [3, 3, 3]
 
