@@ -121,7 +121,7 @@ def test_the_report_says_claims_sets_and_protocol_in_both_forms(out, summary):
 
 def test_show_prints_the_protocol_and_does_nothing(capsys):
     assert main(["reproduce", "--show"]) == 0
-    assert capsys.readouterr().out == frozen.the_protocol().text
+    assert capsys.readouterr().out == the_protocol().text
 
 
 @pytest.mark.parametrize(
