@@ -19,7 +19,7 @@ from qkcore.results.findings import near_runs, run_gaps
 from qkcore.results.store import ResultStore
 from qkcore.results.summaries import run_titles
 from qkcore.statistics.exams import DIFFICULTY, agreement, gaps, kappa
-from qkcore.wording import gap_text, percent, with_minus
+from qkcore.wording import gap_text, percent, short_names, with_minus
 
 it = chosen()
 st.title("Head vs. model")
@@ -106,6 +106,7 @@ def show_runs() -> None:
     whole = table
     table = near_runs(whole, it.run, MOST_RUNS)
     titles = ask(run_titles)
+    table["model"] = table["model"].map(short_names(whole["model"]))  # no folder of the server
     table["run"] = [titles[run_id] for run_id in table["run_id"]]
     chart = drawn(gap_chart, table, "run", "Chosen head minus model as it is, points")
     show_chart(

@@ -114,7 +114,9 @@ def shape_of_model(model: str | Path) -> Shape:
         known = text_class(config)
         with torch.device("meta"):  # no memory for weights
             built: Any = (
-                AutoModelForCausalLM.from_config(config) if known is None else known(config)
+                AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+                if known is None
+                else known(config)
             )
     except Exception as error:
         why = (str(error).strip() or type(error).__name__).splitlines()[0]

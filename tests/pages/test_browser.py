@@ -131,7 +131,7 @@ def click_until(page, place, shown):
     for _ in range(5):
         page.mouse.click(*place())
         try:
-            shown.wait_for(timeout=12_000)
+            shown.wait_for(timeout=20_000)
         except TooLate:
             continue
         return
@@ -189,10 +189,11 @@ def test_a_click_on_a_cell_opens_that_head_and_the_link_opens_it_again(page, chr
 def test_a_click_moves_nothing_keeps_the_legends_colours_and_the_sidebar_follows(page, address):
     page.goto(f"{address}/head-grid")
     settle(page)
-    place = cell(page, layer=0, head=1)
+    cell(page, layer=0, head=1)  # scrolled into view
     scrolled = "document.querySelector('[data-testid=stMain]').scrollTop"
     before = page.evaluate(scrolled)
-    click_until(page, lambda: place, page.get_by_role("heading", name="L0 H1"))
+    shown = page.get_by_role("heading", name="L0 H1")
+    click_until(page, lambda: cell(page, layer=0, head=1), shown)
     settle(page)
     assert page.evaluate(scrolled) == before
     sidebar = page.get_by_test_id("stSidebar")
