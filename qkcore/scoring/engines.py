@@ -5,10 +5,12 @@ stands elsewhere, once. Engines give the same bits on the same hardware with as 
 is in `on_ray`, which is imported only when it is asked for.)
 """
 
+import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import cache
 from typing import Protocol
 
 import numpy as np
@@ -191,11 +193,43 @@ def engine_of(name: str, worker: Sharded) -> Iterator[Engine]:
             "precompute --engine torchrun ..."
         )
     with _heard():
-        dist.init_process_group("gloo", timeout=PATIENCE)
+        _meet()
     try:
         yield Ranks(worker)
     finally:
         dist.destroy_process_group()
+
+
+_meetings = itertools.count()  # of this process; all ranks meet in the same order
+
+
+def _meet() -> None:
+    """Join the other ranks, under a name that no earlier meeting had.
+
+    torchrun's own store outlives its workers: after a restart, and for a process's second command,
+    the addresses of an earlier meeting would still be there.
+    """
+    name = f"{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}-{next(_meetings)}"
+    dist.init_process_group(
+        "gloo",
+        store=dist.PrefixStore(name, _store()),
+        rank=int(os.environ["RANK"]),
+        world_size=int(os.environ["WORLD_SIZE"]),
+        timeout=PATIENCE,
+    )
+
+
+@cache
+def _store() -> dist.TCPStore:
+    """Where ranks find each other: torchrun's own, or one that rank 0 holds as long as it lives."""
+    is_torchruns = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
+    return dist.TCPStore(
+        os.environ["MASTER_ADDR"],
+        int(os.environ["MASTER_PORT"]),
+        int(os.environ["WORLD_SIZE"]),
+        is_master=os.environ["RANK"] == "0" and not is_torchruns,
+        timeout=PATIENCE,
+    )
 
 
 def own_device() -> str | None:
