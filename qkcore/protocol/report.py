@@ -137,12 +137,15 @@ def claims_sentence(claims: Sequence[Claim]) -> str:
         return "These sets have no puzzles for any of the claims."
     told = []
     for name, outcomes in (
-        ("Raw", Counter(one.raw.outcome for one in claims)),
-        ("Fair", Counter(one.fair.outcome for one in claims)),
+        ("raw", Counter(one.raw.outcome for one in claims)),
+        ("fair", Counter(one.fair.outcome for one in claims)),
     ):
-        counts = f"{outcomes[HOLDS]} hold, {outcomes[FAILS]} do not"
-        told.append(f"{name}: {counts}, of {outcomes[OPEN]} it cannot be said")
-    return f"Of {len(claims)} comparisons: {'. '.join(told)}."
+        holds, fails = outcomes[HOLDS], outcomes[FAILS]
+        told.append(
+            f"{name} {holds} {'holds' if holds == 1 else 'hold'}, {fails} "
+            f"{'does' if fails == 1 else 'do'} not, and {outcomes[OPEN]} cannot be said"
+        )
+    return f"Of {len(claims)} comparisons, {'; '.join(told)}."
 
 
 def _figure(one: Judged) -> str:

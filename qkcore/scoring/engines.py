@@ -16,6 +16,7 @@ from typing import Protocol
 import numpy as np
 import torch
 import torch.distributed as dist
+from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]
 
 from qkcore import InputError
 from qkcore.results.parts import Part
@@ -212,7 +213,7 @@ def _meet() -> None:
     name = f"{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}-{next(_meetings)}"
     dist.init_process_group(
         "gloo",
-        store=dist.PrefixStore(name, _store()),
+        store=PrefixStore(name, _store()),
         rank=int(os.environ["RANK"]),
         world_size=int(os.environ["WORLD_SIZE"]),
         timeout=PATIENCE,
@@ -220,10 +221,10 @@ def _meet() -> None:
 
 
 @cache
-def _store() -> dist.TCPStore:
+def _store() -> TCPStore:
     """Where ranks find each other: torchrun's own, or one that rank 0 holds as long as it lives."""
     is_torchruns = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
-    return dist.TCPStore(
+    return TCPStore(
         os.environ["MASTER_ADDR"],
         int(os.environ["MASTER_PORT"]),
         int(os.environ["WORLD_SIZE"]),
