@@ -24,7 +24,7 @@ from tests.attention.architectures import (
     made,
     recomputed,
 )
-from tests.attention.coverage_table import table
+from tests.attention.coverage_table import table, vouched
 from tests.tiny import close, puzzle, tiny_tokenizer
 
 CANDIDATES = ("true", "false yes")  # one token and several, all within the smallest window
@@ -33,12 +33,6 @@ CANDIDATES = ("true", "false yes")  # one token and several, all within the smal
 @cache
 def tokenizer():
     return tiny_tokenizer()
-
-
-@cache
-def vouched(name):
-    model_type, config, _ = SUPPORTED[name]
-    return vouch_for(made(model_type, config), tokenizer(), name)
 
 
 def plain_pass(model, ids, **options):
