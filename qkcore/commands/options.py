@@ -125,3 +125,28 @@ def model_of(options: Namespace) -> "tuple[CausalLM, Template | None]":
         options.chat,
         options.roles,
     ).load()
+
+
+def ray_options(parser: argparse.ArgumentParser) -> None:
+    """Which cluster, how many models at once, and what each of them has."""
+    parser.add_argument(
+        "--address", metavar="ADDRESS", help="of a Ray cluster, or auto (default: this machine)"
+    )
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="Ray: models at once (default: all that fit)"
+    )
+    parser.add_argument(
+        "--gpus-per-model", type=float, default=0, metavar="N", help="Ray: GPUs of each (default 0)"
+    )
+
+
+def run_option(parser: argparse.ArgumentParser) -> None:
+    """A store, and one of its runs."""
+    parser.add_argument("--store", type=Path, required=True, metavar="FILE.duckdb")
+    parser.add_argument(
+        "--run",
+        required=True,
+        dest="run_id",
+        metavar="RUN",
+        help="its id, as the dashboard shows it",
+    )

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qkcore import InputError
-from qkcore.commands.options import Added, engine_options, model_of, model_options
+from qkcore.commands.options import Added, engine_options, model_of, model_options, ray_options
+from qkcore.commands.running import precompute_with_ray
 
 if TYPE_CHECKING:
     from qkcore.protocol.carry_out import Crew, Done
@@ -37,15 +38,7 @@ def add_reproduce(added: Added) -> None:
         help="padded tokens a pass; less needs less memory (default: what suits the device)",
     )
     engine_options(parser, ("local", "torchrun", "ray"))
-    parser.add_argument(
-        "--address", metavar="ADDRESS", help="of a Ray cluster, or auto (default: this machine)"
-    )
-    parser.add_argument(
-        "--workers", type=int, metavar="N", help="Ray: models at once (default: all that fit)"
-    )
-    parser.add_argument(
-        "--gpus-per-model", type=float, default=0, metavar="N", help="Ray: GPUs of each (default 0)"
-    )
+    ray_options(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.set_defaults(run=reproduce)
 
@@ -104,35 +97,19 @@ def _crew(options: Namespace, protocol: "Protocol", is_lead: bool) -> "Crew":
 
 def _scored_by_ray(one: "PuzzleSet", store: Path, options: Namespace, protocol: "Protocol") -> str:
     """A set by Ray's actors, which load the model themselves."""
-    from qkcore.scoring.on_ray import ray_engine
-    from qkcore.scoring.precompute import precompute_by
-    from qkcore.scoring.recipe import Recipe
-
-    device = options.device or ("auto" if options.gpus_per_model > 1 else None)
-    recipe = Recipe(options.model, options.dtype, device, options.quantize)
     settings = {
         "puzzle_set": one.name,
         "rope": protocol.reading,
         "max_batch_tokens": options.batch_tokens,
         "scores": "float32",
     }
-    with ray_engine(
-        recipe,
-        one.puzzles,
-        settings,
-        address=options.address,
-        n_workers=options.workers,
-        gpus_per_model=options.gpus_per_model,
-    ) as engine:
-        return precompute_by(
-            engine,
-            one.puzzles,
-            store,
-            show_progress=not options.quiet,
-            lens=one.has_lens,
-            log=options.log,
-            parts=options.parts,
-        )
+    shown = {
+        "show_progress": not options.quiet,
+        "lens": one.has_lens,
+        "log": options.log,
+        "parts": options.parts,
+    }
+    return precompute_with_ray(options, list(one.puzzles), store, settings, shown)
 
 
 def _report(protocol: "Protocol", done: "Done", out: Path) -> None:

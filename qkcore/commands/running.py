@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qkcore import InputError
-from qkcore.commands.options import Added, engine_options, model_of, model_options
+from qkcore.commands.options import Added, engine_options, model_of, model_options, ray_options
 from qkcore.puzzles.puzzle import Puzzle, load_puzzles
 
 if TYPE_CHECKING:
@@ -57,22 +57,7 @@ def add_precompute(added: Added) -> None:
         "(adds them to a run that the store holds without)",
     )
     engine_options(parser, ("local", "torchrun", "ray"))
-    parser.add_argument(
-        "--address", metavar="ADDRESS", help="of a Ray cluster, or auto (default: this machine)"
-    )
-    parser.add_argument(
-        "--workers",
-        type=int,
-        metavar="N",
-        help="Ray: models at once (default: all that fit)",
-    )
-    parser.add_argument(
-        "--gpus-per-model",
-        type=float,
-        default=0,
-        metavar="N",
-        help="Ray: GPUs of each (default 0)",
-    )
+    ray_options(parser)
     parser.add_argument(
         "--status", action="store_true", help="say how far unfinished runs are, and score nothing"
     )
@@ -113,7 +98,7 @@ def precompute(options: Namespace) -> None:
     shown |= {"external_scores": options.external_scores}
     _look_at(options.parts)
     if options.engine == "ray":
-        run_id = _precompute_by_ray(options, puzzles, settings, shown)
+        run_id = precompute_with_ray(options, puzzles, options.store, settings, shown)
     else:
         lm, template = model_of(options)
         if options.verify:
@@ -134,10 +119,14 @@ def precompute(options: Namespace) -> None:
         print(f"{options.store}: run {run_id}, {len(puzzles):,} puzzles")
 
 
-def _precompute_by_ray(
-    options: Namespace, puzzles: list[Puzzle], settings: dict[str, Any], shown: dict[str, Any]
+def precompute_with_ray(
+    options: Namespace,
+    puzzles: list[Puzzle],
+    store: Path,
+    settings: dict[str, Any],
+    shown: dict[str, Any],
 ) -> str:
-    """`precompute` by Ray's actors, which load the model themselves."""
+    """A run by Ray's actors, which load the model themselves; returns its run_id."""
     from qkcore.scoring.on_ray import ray_engine
     from qkcore.scoring.precompute import precompute_by
     from qkcore.scoring.recipe import Recipe
@@ -160,7 +149,7 @@ def _precompute_by_ray(
         n_workers=options.workers,
         gpus_per_model=options.gpus_per_model,
     ) as engine:
-        return precompute_by(engine, puzzles, options.store, **shown)
+        return precompute_by(engine, puzzles, store, **shown)
 
 
 def _verify(

@@ -3,7 +3,7 @@
 from argparse import Namespace
 from pathlib import Path
 
-from qkcore.commands.options import Added, licence_option
+from qkcore.commands.options import Added, licence_option, run_option
 
 
 def add_migrate(added: Added) -> None:
@@ -63,14 +63,7 @@ def bundle(options: Namespace) -> None:
 def add_export(added: Added) -> None:
     """Options of `export`."""
     parser = added.add_parser("export", help="write a run's tables as CSV or Parquet files")
-    parser.add_argument("--store", type=Path, required=True, metavar="FILE.duckdb")
-    parser.add_argument(
-        "--run",
-        required=True,
-        dest="run_id",
-        metavar="RUN",
-        help="its id, as the dashboard shows it",
-    )
+    run_option(parser)
     parser.add_argument("--format", choices=("csv", "parquet"), default="csv")
     parser.add_argument(
         "--out", type=Path, required=True, metavar="FOLDER", help="made if it does not exist"
@@ -91,14 +84,7 @@ def export(options: Namespace) -> None:
 def add_report(added: Added) -> None:
     """Options of `report`."""
     parser = added.add_parser("report", help="write a run's report: one HTML file, or a PDF")
-    parser.add_argument("--store", type=Path, required=True, metavar="FILE.duckdb")
-    parser.add_argument(
-        "--run",
-        required=True,
-        dest="run_id",
-        metavar="RUN",
-        help="its id, as the dashboard shows it",
-    )
+    run_option(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="FILE.html", help="or FILE.pdf")
     parser.add_argument(
         "--figures-only", action="store_true", help="its figures alone, for a paper's appendix"
