@@ -7,6 +7,8 @@ multipage app until the first `st.navigation`).
 """
 
 import runpy  # noqa: TID251 -- it runs the main script, whose name stands here
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import streamlit as st
@@ -15,16 +17,29 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 # What pages draw with takes a second to load; the first visitor need not wait.
 import pages.widgets.curves  # noqa: F401
+from pages.live.scoring import be_ready
 from pages.server.failures import say_sorry
 from pages.server.headers import SecurityHeaders
 from pages.server.opened import get_ready
+from pages.server.settings import SettingsError, settings
 from pages.server.stylesheet import Stylesheet
 
 MAIN = Path(__file__).parent / "pages" / "main" / "main.py"
 
+
+@asynccontextmanager
+async def _lifespan(app: object) -> AsyncIterator[None]:
+    """A hosted demo has its first model in memory before the first visitor asks."""
+    async with get_ready(app):
+        with suppress(SettingsError):  # pages say what is wrong
+            if settings().hosted:
+                be_ready()
+        yield
+
+
 app = st.App(
     MAIN,
-    lifespan=get_ready,
+    lifespan=_lifespan,
     middleware=[Middleware(SecurityHeaders), Middleware(Stylesheet)],
     on_script_error=say_sorry,
 )

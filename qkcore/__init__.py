@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from qkcore.puzzles.surface import surface_accuracy
     from qkcore.puzzles.variants import truth, variants
     from qkcore.reports.write import write_report
+    from qkcore.results.aligned import Alignment
     from qkcore.results.answers import exam
     from qkcore.results.effects import ablation_effects, usage_of
     from qkcore.results.export import export
@@ -65,7 +66,7 @@ if TYPE_CHECKING:
     from qkcore.results.summaries import summaries
     from qkcore.results.verdicts import left_over, three_gaps, verdict_of
     from qkcore.scoring.ablate import ablate
-    from qkcore.scoring.alignment import Alignment, align
+    from qkcore.scoring.alignment import align
     from qkcore.scoring.interventions import answers_without
     from qkcore.scoring.precompute import precompute
     from qkcore.scoring.replacing import replacements_of
@@ -104,6 +105,7 @@ _HOMES = {
     "puzzles.surface": "surface_accuracy",
     "puzzles.variants": "truth variants",
     "reports.write": "write_report",
+    "results.aligned": "Alignment",
     "results.answers": "exam",
     "results.effects": "ablation_effects usage_of",
     "results.export": "export",
@@ -118,7 +120,7 @@ _HOMES = {
     "results.summaries": "summaries",
     "results.verdicts": "left_over three_gaps verdict_of",
     "scoring.ablate": "ablate",
-    "scoring.alignment": "Alignment align",
+    "scoring.alignment": "align",
     "scoring.interventions": "answers_without",
     "scoring.precompute": "precompute",
     "scoring.replacing": "replacements_of",

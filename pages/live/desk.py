@@ -1,18 +1,17 @@
 """One model, one worker, and a line of visitors before it.
 
-Plain threads: knows nothing of Streamlit. A visitor asks for work on a model and gets a `Job` to
-look at. Work is done one piece at a time by one thread, which loads the model when it is not the
-one in memory, and lets go of that one first. What goes wrong ends in the job's `error`, one
-sentence; a thread that dies or hangs is replaced when the next visitor looks.
+Plain threads: knows nothing of Streamlit, nor where models are (process.py does). A visitor asks
+for work on a model and gets a `Job` to look at. Work is done one piece at a time by one thread,
+which has the model loaded when it is not the one in memory. What goes wrong ends in the job's
+`error`, one sentence; a thread that dies or hangs is replaced when the next visitor looks.
 """
 
-import gc
 import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from qkcore import InputError
 
@@ -22,11 +21,15 @@ UNSEEN = 30  # seconds after which nobody is waiting for a job any more
 LOADING = 900  # seconds that loading may take, downloads included
 # An address may be that of many visitors: it may ask this many times as often as one of them.
 SHARED_ADDRESS = 5
-Made = TypeVar("Made")
+STOPPED = "The worker stopped while scoring; please try again."
 
 
 class Busy(InputError):
     """The line is full, or a visitor asks too often."""
+
+
+class Gone(InputError):
+    """The model is no longer where it was; whoever asks next has it loaded again."""
 
 
 @dataclass(eq=False)
@@ -59,22 +62,23 @@ class Desk:
         load: gives the model of a name; called in the worker, with the name and a function that
             takes the stage.
         report: called with an error that nobody foresaw.
+        give_up: called when work is far over its time; should have it end.
     """
 
     def __init__(
         self,
         load: Callable[[Any, Callable[[str], None]], object],
         report: Callable[[Exception], None] = lambda error: None,
+        give_up: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._load, self._report, self._clock = load, report, clock
+        self._load, self._report, self._give_up, self._clock = load, report, give_up, clock
         self._changed = threading.Condition(threading.RLock())
         self._waiting: deque[Job] = deque()
         self._running: Job | None = None
         self._worker: threading.Thread | None = None
         self._model_name: Hashable = None
         self._model: object = None
-        self._beside: dict[Hashable, Any] = {}
         self._kept: OrderedDict[Hashable, object] = OrderedDict()
         self._asked: dict[str, deque[float]] = {}
 
@@ -141,16 +145,6 @@ class Desk:
                 return 0
             return self._waiting.index(job) + (self._running is not None)
 
-    def with_model(self, key: Hashable, make: Callable[[], Made]) -> Made:
-        """What work needs besides the model: made once, and let go of with the model.
-
-        For work under way only: another model may be in memory a moment later.
-        """
-        if key not in self._beside:
-            self._beside[key] = make()
-        made: Made = self._beside[key]
-        return made
-
     def _count(self, who: str, per_minute: int) -> None:
         now = self._clock()
         for name in [
@@ -179,11 +173,10 @@ class Desk:
                 error=f"This took longer than {running.seconds:,.0f} seconds and was given up; try "
                 "a shorter puzzle."
             )
-            # The thread cannot be stopped; it keeps the model it has until it comes back, and then
-            # ends.
             self._model_name = self._model = None
+            self._give_up()  # the thread, if it ever comes back, sees that it was replaced
         if running is not None:
-            running.finish(error="The worker stopped while scoring; please try again.")
+            running.finish(error=STOPPED)
         self._running = None
         self._worker = threading.Thread(target=self._serve, name="scoring", daemon=True)
         self._worker.start()
@@ -215,24 +208,25 @@ class Desk:
             if self._clock() - job.started <= limit:
                 self._keep(job.key, result)
             job.finish(result)
+        except Gone as error:
+            with self._changed:
+                if self._worker is me:
+                    self._model_name = self._model = None
+            job.finish(error=str(error))
         except InputError as error:
             job.finish(error=str(error))
         except Exception as error:
             self._report(error)
-            job.finish(
-                error=f"Scoring failed unexpectedly ({type(error).__name__}); the server's log "
-                "says more."
-            )
+            kind = getattr(error, "kind", type(error).__name__)
+            job.finish(error=f"Scoring failed unexpectedly ({kind}); the server's log says more.")
         except BaseException:
-            job.finish(error="The worker stopped while scoring; please try again.")
+            job.finish(error=STOPPED)
             raise
 
     def _model_named(self, job: Job, me: threading.Thread) -> object:
         if self._model_name == job.model:
             return self._model
         self._model_name = self._model = None
-        self._beside = {}
-        gc.collect()
         work_seconds, job.seconds = job.seconds, LOADING
         job.stage, job.started = "loading the model", self._clock()
         model = self._load(job.model, lambda stage: setattr(job, "stage", stage))

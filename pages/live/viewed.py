@@ -7,8 +7,8 @@ import pandas as pd
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from pages.live.scoring import Result
 from pages.live.typed import HEAD, LAYER, run_of
+from pages.live.work import Result
 from pages.main.chosen import Chosen, has_gaps
 from pages.main.stored import ask
 from qkcore.asking.links import Shared

@@ -1,19 +1,17 @@
 """What happens when something breaks that nobody foresaw.
 
-A sentence for the visitor, the traceback for the log. The log gets where and of what kind an error
-was, never its own words: those may quote a visitor's puzzle.
+A sentence for the visitor, the traceback for the log.
 """
 
 import logging
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import streamlit as st
 
+from pages.server.traces import LOG, without_words
 from qkcore.results.reader import StoreError
 
-LOG = logging.getLogger("qkscope")
 SORRY = (
     "Something went wrong here, and the log of this demo has noted it. Reload the page, or go on "
     "to another one."
@@ -41,16 +39,6 @@ def in_words() -> Iterator[None]:
         st.error(str(error))
     except Exception as error:
         log_and_say_sorry(error)
-
-
-def without_words(error: BaseException) -> str:
-    """A traceback with the kind of each error in place of its message, the first cause first."""
-    parts = []
-    cause: BaseException | None = error
-    while cause is not None:
-        parts.append("".join(traceback.format_tb(cause.__traceback__)) + type(cause).__name__)
-        cause = cause.__cause__ or (None if cause.__suppress_context__ else cause.__context__)
-    return "\nwhich led to\n".join(reversed(parts))
 
 
 class _WithoutWords(logging.Filter):

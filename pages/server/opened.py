@@ -5,8 +5,6 @@ that the first visitor need not wait for it.
 """
 
 import gc
-import os
-import sys
 import tempfile
 import threading
 import time
@@ -90,28 +88,7 @@ async def get_ready(app: object) -> AsyncIterator[None]:
 
     What is wrong with it, pages say.
     """
-    # A scoring lets go of the interpreter at each of its many small steps; with the usual 5 ms it
-    # would wait that long at each for whoever is drawing a page.
-    sys.setswitchinterval(0.0005)
     with suppress(BundleError, SettingsError):
         await anyio.to_thread.run_sync(store_in_use)
-        if settings().hosted:
-            sys.setswitchinterval(0.0001)
-            threading.Thread(target=_import_what_scoring_needs, name="imports", daemon=True).start()
+    gc.freeze()  # what is here now stays: the collector need never look through it again
     yield
-
-
-def _import_what_scoring_needs() -> None:
-    """Import torch now, rather than when somebody asks for the first scoring.
-
-    It holds up everybody for seconds. And leave a core to those who draw pages: with a thread on
-    every core, and two pages being drawn, a scoring took twice as long on two cores.
-    """
-    import torch
-
-    import qkcore.attention.load
-    import qkcore.scoring.alignment
-    import qkcore.scoring.score  # noqa: F401
-
-    torch.set_num_threads(max(1, (os.cpu_count() or 2) - 1))
-    gc.freeze()  # and let the collector never look through all of it again

@@ -177,7 +177,7 @@ def test_a_worker_that_dies_costs_one_visitor_a_sentence_and_the_next_is_served(
 
     at = live_page(monkeypatch, planted_path)
     monkeypatch.setattr(qkcore.scoring.score, "score_prompts", dies_once)
-    assert "worker stopped" in asked(at, "Max is a lempus. Every lempus is cold.")
+    assert "has ended" in asked(at, "Max is a lempus. Every lempus is cold.")
     assert deaths
     assert "Who gets it right" in asked(
         live_page(monkeypatch, planted_path), "Max is a lempus. All lempuses are cold."

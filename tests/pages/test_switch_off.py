@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from pages.live.desk import Desk
-from pages.live.switching import N_EACH, STEPS, style_of
+from pages.live.switching import style_of
+from pages.live.work import N_EACH, STEPS
 from qkcore.asking.links import Shared, encode, typed_puzzle
 from qkcore.attention.load import load_model
 from qkcore.bundled import bundled_model
@@ -113,17 +113,3 @@ def test_the_style_is_that_of_most_words():
     everyday = typed_puzzle("Anne is kind. If someone is kind then they are nice.", "Anne is nice.")
     assert style_of(everyday) == "everyday"
     assert style_of(typed_puzzle("Zork zork.", "Zork.")) == "made-up"
-
-
-def test_what_is_made_beside_a_model_is_made_once_and_goes_with_it():
-    made = []
-    at_desk = Desk(lambda name, say: name)
-
-    def work(model):
-        return at_desk.with_model("means", lambda: made.append(model) or len(made))
-
-    for key, model in ((1, "one"), (2, "one"), (3, "two"), (4, "one")):
-        job = at_desk.submit(key, model, work, visitor="v")
-        assert job.done.wait(10)
-        assert job.error is None
-    assert made == ["one", "two", "one"]

@@ -3,8 +3,9 @@
 import pandas as pd
 import streamlit as st
 
-from pages.live.switching import N_MEAN, Without, without
+from pages.live.switching import without
 from pages.live.viewed import View
+from pages.live.work import N_MEAN, Without
 from pages.main.controls import linked
 from pages.widgets.drawing import drawn_once, show_chart
 from pages.widgets.exports import offer_for_paper
