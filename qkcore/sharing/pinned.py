@@ -130,6 +130,7 @@ class PinnedSet:
     format: str  # as `qkscope import` names it
     address: str  # where its files are, with their revision
     licence: str
+    credit: str  # a sentence that what is published of it must carry; "": none
     files: tuple[PinnedFile, ...]
 
 
@@ -157,7 +158,7 @@ def _pinned_set(row: dict[str, Any]) -> PinnedSet:
         for path, known in row["files"].items()
     )
     said = {name: row[name] for name in ("name", "title", "format", "address", "licence")}
-    return PinnedSet(**said, files=files)
+    return PinnedSet(**said, credit=row.get("credit", ""), files=files)
 
 
 def _below(folder: str, path: str) -> str:
