@@ -82,12 +82,12 @@ def export(store: ResultStore, run_id: str, file_format: str, folder: Path) -> l
 
     Lens and probes too, of a run that has them.
 
-    Files of the same name are replaced, when all are there or none is. In CSV a list (such as the scores of all heads) is written
-    as [a, b, ...].
+    Files of the same name are replaced; nothing is left where a table cannot be had. In CSV a list
+    (such as the scores of all heads) is written as [a, b, ...].
 
     Raises:
         StoreError: when the store has no such run, its raw scores are in files that are not there,
-            or the format is not in `FORMATS`.
+            the format is not in `FORMATS`, or a file is where the folder should be.
 
     >>> import tempfile
     >>> from pathlib import Path

@@ -163,7 +163,7 @@ def test_what_cannot_be_written_is_said(store, run, tmp_path):
     (tmp_path / "taken.html").mkdir()
     with pytest.raises(InputError, match="cannot be written"):
         write_report(store, run, tmp_path / "taken.html")
-    with pytest.raises(StoreError, match="no run 'nobody'; it has: smollm2"):
+    with pytest.raises(StoreError, match="no run 'nobody'; `qkscope runs` lists all"):
         write_report(store, "nobody", tmp_path / "r.html")
     assert [path.name for path in tmp_path.iterdir()] == ["taken.html"]
 
