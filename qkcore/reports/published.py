@@ -1,8 +1,8 @@
 """What is pushed of a store: a bundle, a report a run, and a data card, as files in a folder.
 
-Texts of puzzles go along only where their set's licence is known to permit it, and counts alone of a
-run with raw scores outside of the store. Reports and card are made from the bundle's own store, so
-they show no text that it leaves out; what reports say of single puzzles is from raw scores where
+Texts of puzzles go along only where their set's licence is known to permit it, and counts alone of
+a run with raw scores outside of the store. Reports and card are made from the bundle's own store,
+so they show no text that it leaves out; what reports say of single puzzles is from raw scores where
 these lie now.
 """
 

@@ -146,7 +146,7 @@ def test_an_export_that_cannot_be_whole_leaves_nothing(beside, tmp_path):
             with pytest.raises(RawScoresAbsentError):
                 export(store, "planted-1", "csv", tmp_path / folder)
         with pytest.raises(
-            StoreError, match="results.duckdb is a file, and tables go into a folder"
+            StoreError, match=r"results\.duckdb is a file, and tables go into a folder"
         ):
             export(store, "planted-1", "csv", beside / "in")
     assert sorted(tmp_path.rglob("*")) == before
