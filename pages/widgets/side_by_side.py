@@ -136,16 +136,16 @@ def _show_head(it: Chosen, asked: Asked, heads: pd.DataFrame) -> None:
         f"{it.how.capitalize()}: {MEASURE_NAMES[asked.by]} "
         f"**{accuracy_text(*own[[asked.by, *BOUNDS[asked.by], 'n']])}**"
     )
+    has_scores = True
     try:
         marks = exam_of(it, steps=asked.steps, distractors=asked.distractors)
-    except RawScoresAbsentError:  # why, the page says further down
-        st.markdown(f"{said}. Its gap to the model on these puzzles needs raw scores.")
-        marks = None
-    else:
         st.markdown(f"{said}, {_gaps_sentence(marks, asked.by)}")
+    except RawScoresAbsentError:  # why, the page says further down
+        has_scores = False
+        st.markdown(f"{said}. Its gap to the model on these puzzles needs raw scores.")
     if it.is_picked:
         st.caption(HAND_PICKED)
-    if marks is not None:
+    if has_scores:
         show_profile(it, asked.steps, asked.distractors)
 
 

@@ -43,7 +43,7 @@ def no_such_run(where: object, run_id: str, known: Sequence[str]) -> StoreError:
     >>> print(no_such_run("a.duckdb", "b-2", ["b-1"]))
     a.duckdb has no run 'b-2'; it has b-1
     >>> print(no_such_run("a.duckdb", "run-17x", [f"run-{n}" for n in range(20, 10, -1)]))
-    a.duckdb has no run 'run-17x'; nearest are run-17, run-20, run-19; `qkscope runs` lists all 10
+    a.duckdb has no run 'run-17x'; nearest are run-17, run-19, run-18; `qkscope runs` lists all 10
     """
     wrong = f"{where} has no run {run_id!r}"
     if len(known) <= MOST_NAMED:
