@@ -13,6 +13,7 @@ from pages.server.doors import let_in
 from pages.server.failures import log_and_say_sorry
 from pages.server.settings import ROOT, SettingsError
 from pages.server.turns import in_turn
+from qkcore.results.beside import RawScoresAbsentError
 from qkcore.results.reader import StoreError
 from qkcore.results.store import ResultStore
 from qkcore.results.summaries import named_runs
@@ -79,7 +80,10 @@ try:
         else:
             forget_links()
             choose(runs)
-            page.run()
+            try:
+                page.run()
+            except RawScoresAbsentError as error:  # the rest of a page that counts alone can show
+                st.info(str(error))
             show_link()
         show_sources()
 except (StoreError, SettingsError) as error:

@@ -22,6 +22,7 @@ from pages.widgets.rules import MEASURE_NAMES
 from pages.widgets.verdict import groups_sentence
 from qkcore.charts.grids import head_grid
 from qkcore.charts.theme import CELL
+from qkcore.results.beside import RawScoresAbsentError
 from qkcore.results.findings import BOUNDS, layers_without_heads, measures
 from qkcore.results.store import ResultStore
 from qkcore.statistics.exams import gaps
@@ -130,21 +131,33 @@ def _show_how_to_read(it: Chosen, asked: Asked, heads: pd.DataFrame, n_absent: i
 def _show_head(it: Chosen, asked: Asked, heads: pd.DataFrame) -> None:
     """The head in words: how right, against whom, and what it is like."""
     own = heads[(heads["layer"] == it.layer) & (heads["head"] == it.head)].iloc[0]
-    marks = exam_of(it, steps=asked.steps, distractors=asked.distractors)
-    fair, raw = (
-        gaps(marks, [], "head", than, asked.by).iloc[0] for than in ("calibrated_model", "model")
-    )
-    columns = ["gap", "low", "high", "p"]
     st.header(it.name, anchor=False)
-    st.markdown(
+    said = (
         f"{it.how.capitalize()}: {MEASURE_NAMES[asked.by]} "
-        f"**{accuracy_text(*own[[asked.by, *BOUNDS[asked.by], 'n']])}**, against the calibrated "
-        f"model **{gap_text(*fair[columns])}**, against the model as it is "
-        f"{gap_text(*raw[columns])}. {groups_sentence(int(raw['n']), int(raw['n_groups']))}"
+        f"**{accuracy_text(*own[[asked.by, *BOUNDS[asked.by], 'n']])}**"
     )
+    has_scores = True
+    try:
+        marks = exam_of(it, steps=asked.steps, distractors=asked.distractors)
+        st.markdown(f"{said}, {_gaps_sentence(marks, asked.by)}")
+    except RawScoresAbsentError:  # why, the page says further down
+        has_scores = False
+        st.markdown(f"{said}. Its gap to the model on these puzzles needs raw scores.")
     if it.is_picked:
         st.caption(HAND_PICKED)
-    show_profile(it, asked.steps, asked.distractors)
+    if has_scores:
+        show_profile(it, asked.steps, asked.distractors)
+
+
+def _gaps_sentence(marks: pd.DataFrame, by: str) -> str:
+    fair, raw = (
+        gaps(marks, [], "head", than, by).iloc[0] for than in ("calibrated_model", "model")
+    )
+    columns = ["gap", "low", "high", "p"]
+    return (
+        f"against the calibrated model **{gap_text(*fair[columns])}**, against the model as it is "
+        f"{gap_text(*raw[columns])}. {groups_sentence(int(raw['n']), int(raw['n_groups']))}"
+    )
 
 
 def _show_ranking(it: Chosen, asked: Asked, heads: pd.DataFrame) -> None:

@@ -31,6 +31,7 @@ ADD = (
     sweeping.add_sweep,
     running.add_ablate,
     reproducing.add_reproduce,
+    stores.add_runs,
     stores.add_migrate,
     stores.add_bundle,
     publishing.add_push,

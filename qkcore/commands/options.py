@@ -148,5 +148,5 @@ def run_option(parser: argparse.ArgumentParser) -> None:
         required=True,
         dest="run_id",
         metavar="RUN",
-        help="its id, as the dashboard shows it",
+        help="its id, as `qkscope runs` lists it",
     )

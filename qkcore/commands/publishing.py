@@ -5,6 +5,7 @@ import tempfile
 from argparse import Namespace
 from pathlib import Path
 
+from qkcore import InputError
 from qkcore.commands.options import Added, licence_option
 
 
@@ -46,7 +47,9 @@ def add_push(added: Added) -> None:
     parser = added.add_parser(
         "push", help="put runs, their reports and a data card on the Hugging Face hub"
     )
-    parser.add_argument("run_ids", nargs="+", metavar="RUN", help="as the dashboard shows it")
+    parser.add_argument(
+        "run_ids", nargs="*", metavar="RUN", help="one or more, as `qkscope runs` lists them"
+    )
     parser.add_argument("--store", type=Path, required=True, metavar="FILE.duckdb")
     parser.add_argument("--to", required=True, metavar="hf://datasets/USER/NAME")
     licence_option(parser)
@@ -69,11 +72,16 @@ def push(options: Namespace) -> None:
     from huggingface_hub.utils.tqdm import disable_progress_bars
 
     from qkcore.reports.published import CARD, write_published
+    from qkcore.sharing.bundle import said_of
     from qkcore.sharing.hub import hub_address
     from qkcore.sharing.push import check_target, files_of
     from qkcore.sharing.push import push as push_folder
 
     address = hub_address(options.to)
+    if not options.run_ids:
+        raise InputError(
+            f"no run is named; name one or more that `qkscope runs --store {options.store}` lists"
+        )
     check_target(address, needs_token=not options.dry_run)
     with tempfile.TemporaryDirectory(prefix="qkscope-") as building:
         folder = Path(building) / "published"
@@ -87,9 +95,8 @@ def push(options: Namespace) -> None:
         )
         for name, path in files_of(folder).items():
             print(f"{name}: {path.stat().st_size:,} bytes")
-        for name, one in manifest["puzzle_sets"].items():
-            texts = "with its texts" if one["has_texts"] else "without its texts"
-            print(f"puzzle set {name}, {texts}; licence: {one['licence']}")
+        for line in said_of(manifest):
+            print(line)
         if options.dry_run:
             print(f"\n{(folder / CARD).read_text(encoding='utf-8')}")
             print(f"nothing was pushed to {address}: this was a dry run")

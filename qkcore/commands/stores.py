@@ -1,9 +1,28 @@
-"""`migrate`, `bundle`, `export` and `report`: what is done with a store."""
+"""`runs`, `migrate`, `bundle`, `export` and `report`: what is done with a store."""
 
 from argparse import Namespace
 from pathlib import Path
 
 from qkcore.commands.options import Added, licence_option, run_option
+
+
+def add_runs(added: Added) -> None:
+    """Options of `runs`."""
+    parser = added.add_parser("runs", help="list the runs of a store by their ids")
+    parser.add_argument("--store", type=Path, required=True, metavar="FILE.duckdb")
+    parser.set_defaults(run=runs)
+
+
+def runs(options: Namespace) -> None:
+    """A line a run, newest first: id, model, puzzle set, puzzles."""
+    from qkcore.results.store import ResultStore
+
+    with ResultStore.open(options.store) as store:
+        found = store.runs()
+    for run in found.itertuples(index=False):
+        print(f"{run.run_id}: {run.model} on {run.puzzle_set}, {run.n_puzzles:,} puzzles")
+    if found.empty:
+        print(f"{options.store} holds no runs; add one with `qkscope precompute`")
 
 
 def add_migrate(added: Added) -> None:
@@ -47,16 +66,15 @@ def add_bundle(added: Added) -> None:
 
 def bundle(options: Namespace) -> None:
     """Make a bundle of runs, and say what is in it."""
-    from qkcore.sharing.bundle import write_bundle
+    from qkcore.sharing.bundle import said_of, write_bundle
 
     licences = dict(options.licence)
     manifest = write_bundle(
         options.store, options.out, options.run_ids, not options.without_texts, licences
     )
     print(f"{options.out}: {len(manifest['runs'])} runs")
-    for name, puzzle_set in manifest["puzzle_sets"].items():
-        texts = "with its texts" if puzzle_set["has_texts"] else "without its texts"
-        print(f"puzzle set {name}, {texts}; licence: {puzzle_set['licence']}")
+    for line in said_of(manifest):
+        print(line)
     print(f"fingerprint: {manifest['fingerprint']}")
 
 

@@ -31,6 +31,7 @@ from qkcore.results.rival_line import rival_line
 from qkcore.results.store import ResultStore
 from qkcore.results.summaries import named_runs, story, summaries
 from qkcore.results.verdicts import evidence_of, verdict_of
+from qkcore.sharing.licences import credits_in
 from qkcore.statistics.holds import FAILS, HOLDS, OPEN, Judged
 from qkcore.wording import accuracy_text, head_name, percent
 
@@ -96,7 +97,7 @@ def report_of(
             *_transfer(store, reported),
             *_inside(store, reported, runs),
             *(_run(store, run_id, str(runs.loc[run_id, "set_name"])) for run_id in reported),
-            _asked(protocol, runs, notes),
+            _asked(protocol, runs, (*notes, *credits_in(store))),
         ),
     )
 

@@ -6,26 +6,33 @@ all that, and whom to cite. Knows nothing of how it gets there.
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from qkcore import __version__
 from qkcore.reports.record import PAPER
 from qkcore.reports.reported import named, points
-from qkcore.results.findings import BOUNDS
+from qkcore.results.beside import RawScoresAbsentError
 from qkcore.results.rival_line import MEASURES
 from qkcore.results.store import ResultStore
-from qkcore.results.verdicts import three_gaps, verdict_of
+from qkcore.results.verdicts import evidence_of
 from qkcore.sharing.bundle import MANIFEST, STORE, Manifest
 from qkcore.sharing.hub import HubAddress
 from qkcore.sharing.licences import OUR_LICENCE
-from qkcore.wording import accuracy_text, head_name
+from qkcore.statistics.evidence import Evidence, Measured
+from qkcore.statistics.verdicts import verdict
+from qkcore.wording import accuracy_text
 
 NOT_HERE = "-"
 
 
 def data_card(
-    store: ResultStore, manifest: Manifest, address: HubAddress, reports: dict[str, str]
+    store: ResultStore,
+    manifest: Manifest,
+    address: HubAddress,
+    reports: Mapping[str, str],
+    credits: Sequence[str] = (),
 ) -> str:
     """README.md of a data set that holds a bundle.
 
@@ -34,8 +41,10 @@ def data_card(
         manifest: the bundle's.
         address: of the data set, without a revision.
         reports: name of a run's report in the data set, by run.
+        credits: sentences that must stand in what is published of the puzzle sets.
     """
     runs = store.runs()
+    found = {run_id: _found(store, run_id) for run_id in runs["run_id"]}
     body = [
         f"# {_plain(_title(store, runs))}",
         "Which attention heads of a language model get a logic puzzle right, and are they more "
@@ -44,7 +53,7 @@ def data_card(
         "puzzles and reported on test puzzles; intervals are 95 % and know groups of puzzles that "
         "share a context.",
         "## Verdicts",
-        *(_verdict(store, run, reports) for _, run in runs.iterrows()),
+        *(_verdict(store, run, found[run["run_id"]], reports) for _, run in runs.iterrows()),
         "## Numbers",
         _table(
             [
@@ -54,9 +63,10 @@ def data_card(
                 "Ahead of the calibrated model",
                 "Ahead of the model as it is",
             ],
-            [_numbers(store, run) for _, run in runs.iterrows()],
+            [_numbers(store, run, found[run["run_id"]]) for _, run in runs.iterrows()],
         ),
         "Differences are in points.",
+        *_counts_alone(store, runs, manifest),
         "## Puzzle sets and their licences",
         _table(
             ["Puzzle set", "Puzzles", "Texts", "Licence"],
@@ -70,6 +80,7 @@ def data_card(
                 for name, one in manifest["puzzle_sets"].items()
             ],
         ),
+        *credits,
         "## Open it",
         _opening(address, manifest["fingerprint"]),
         "## How to cite",
@@ -102,31 +113,50 @@ def _front_matter(store: ResultStore, runs: pd.DataFrame, manifest: Manifest) ->
     )
 
 
-def _verdict(store: ResultStore, run: pd.Series, reports: dict[str, str]) -> str:
-    found = verdict_of(store, run["run_id"])
-    sentence = "No verdict: it has no validation or no test puzzles."
-    if found is not None:
-        sentence = found.sentence
+def _found(store: ResultStore, run_id: str) -> Evidence | str:
+    """What the verdict on a run rests on, or why there is none."""
+    try:
+        evidence = evidence_of(store, run_id)
+    except RawScoresAbsentError:
+        return "No verdict: it is not kept, and the run's raw scores are not there to get it from."
+    return evidence or "No verdict: it has no validation or no test puzzles."
+
+
+def _verdict(
+    store: ResultStore, run: pd.Series, found: Evidence | str, reports: Mapping[str, str]
+) -> str:
+    sentence = found if isinstance(found, str) else verdict(found).sentence
     report = reports.get(run["run_id"])
     linked = f" ([report]({report}))" if report else ""
     return f"- **{_plain(named(store, run))}**: {_plain(sentence)}{linked}"
 
 
-def _numbers(store: ResultStore, run: pd.Series) -> list[str]:
-    run_id, head = run["run_id"], store.best_head(run["run_id"])
-    if head is None:
+def _numbers(store: ResultStore, run: pd.Series, found: Evidence | str) -> list[str]:
+    if isinstance(found, str):
         return [named(store, run), *[NOT_HERE] * 4]
-    heads = store.head_accuracy(run_id, "test")
-    own = heads[(heads["layer"] == head[0]) & (heads["head"] == head[1])]
-    ways = three_gaps(store, run_id, *head)
-    if own.empty or ways.empty:
-        return [named(store, run), head_name(*head), *[NOT_HERE] * 3]
-    measure = store.measure(run_id)
-    accuracy = accuracy_text(*own[[measure, *BOUNDS[measure], "n"]].iloc[0])
+    measure, own = store.measure(run["run_id"]), found.head
+    accuracy = accuracy_text(own.value, own.low, own.high, found.n)
     if measure != "accuracy":
         accuracy += f", {MEASURES[measure]}"
-    told = [points(*row) for row in ways[["gap", "low", "high"]].itertuples(index=False)]
-    return [named(store, run), head_name(*head), accuracy, *told[:2]]
+    leads = (found.calibrated_model.lead, found.model.lead)
+    return [named(store, run), found.head_name, accuracy, *map(_points, leads)]
+
+
+def _points(lead: Measured) -> str:
+    return points(lead.value, lead.low, lead.high)
+
+
+def _counts_alone(store: ResultStore, runs: pd.DataFrame, manifest: Manifest) -> list[str]:
+    """Of which runs there are no raw scores here, and what that means."""
+    without = [one["run_id"] for one in manifest["runs"] if not one["has_scores"]]
+    if not without:
+        return []
+    names = [_plain(named(store, run)) for _, run in runs.iterrows() if run["run_id"] in without]
+    return [
+        f"Counts alone are here, without raw scores, of {'; '.join(names)}. What a dashboard shows "
+        "of them is whole where it is counted, such as the head grid; what needs the answers to "
+        "single puzzles says that it does."
+    ]
 
 
 def _table(titles: list[str], rows: list[list[str]]) -> str:

@@ -3,6 +3,8 @@
 Knows nothing of how a report is written.
 """
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from qkcore import __version__
@@ -90,8 +92,8 @@ with ResultStore.open({store_name!r}) as store:
     )
 
 
-def citation_section(run: pd.Series) -> Section:
-    """Whom to cite, and for what; with CITATION.cff where it lies beside the dashboard."""
+def citation_section(run: pd.Series, credits: Sequence[str] = ()) -> Section:
+    """Whom to cite and thank, and for what; with CITATION.cff if it lies beside the dashboard."""
     own = (
         f"QKScope {run['qkcore_version']}, run {run['run_id']}, model revision "
         f"{run['model_revision']}."
@@ -99,5 +101,6 @@ def citation_section(run: pd.Series) -> Section:
     path = APP / "CITATION.cff"
     cff = (Code(path.read_text(encoding="utf-8").strip()),) if path.is_file() else ()
     return Section(
-        "How to cite", (Text(f"The method: {PAPER}"), Text(f"These numbers: {own}"), *cff)
+        "How to cite",
+        (Text(f"The method: {PAPER}"), Text(f"These numbers: {own}"), *map(Text, credits), *cff),
     )

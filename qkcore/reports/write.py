@@ -1,6 +1,7 @@
 """A run's report into a file: which run, which format, and what can go wrong with either."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from qkcore import InputError
@@ -23,8 +24,9 @@ from qkcore.reports.inside import layers_section, usage_section
 from qkcore.reports.record import citation_section, code_section, settings_section
 from qkcore.reports.reported import Reported, named
 from qkcore.results.answers import exam
-from qkcore.results.reader import StoreError
+from qkcore.results.reader import StoreError, no_such_run
 from qkcore.results.store import ResultStore
+from qkcore.sharing.licences import credits_in
 
 ENDINGS = (".html", ".pdf")
 SECTIONS = (  # in this order; one that the store has nothing for is left out
@@ -100,8 +102,17 @@ def report_file(
     return pdf_of(report) if ending == ".pdf" else html_of(report).encode()
 
 
-def report_of(store: ResultStore, run_id: str, store_name: str) -> Report:
+def report_of(
+    store: ResultStore, run_id: str, store_name: str, credits: Sequence[str] | None = None
+) -> Report:
     """All that there is to say of a run.
+
+    Args:
+        store: that holds it.
+        run_id: of the run.
+        store_name: what the Python in the report calls the store.
+        credits: sentences that it must carry for its puzzle sets; None: those of all sets of the
+            store, which it may be compared with.
 
     Raises:
         StoreError: when the store has no such run, or it has no puzzles to choose a head on or to
@@ -110,8 +121,7 @@ def report_of(store: ResultStore, run_id: str, store_name: str) -> Report:
     runs = store.runs()
     found = runs[runs["run_id"] == run_id]
     if found.empty:
-        listed = ", ".join(runs["run_id"]) or "none"
-        raise StoreError(f"the store has no run {run_id!r}; it has: {listed}")
+        raise no_such_run("the store", run_id, runs["run_id"].tolist())
     run, head = found.iloc[0], store.best_head(run_id)
     marks = None if head is None else exam(store, run_id, *head)
     if head is None or marks is None or marks.empty:
@@ -124,7 +134,7 @@ def report_of(store: ResultStore, run_id: str, store_name: str) -> Report:
     sections += [
         settings_section(store, run),
         code_section(run, head, store_name),
-        citation_section(run),
+        citation_section(run, credits_in(store) if credits is None else credits),
     ]
     name = named(store, run)
     about = f"QKScope report of run {run_id}, scored {run['created_at']:%Y-%m-%d}."

@@ -3,6 +3,8 @@
 What a page shows is downloaded there; this is for everything at once.
 """
 
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import pandas as pd
 from pandas.api.types import is_object_dtype
 
 from qkcore.results.raw import all_scores, is_beside, model_logits, puzzle_rows
-from qkcore.results.reader import StoreError
+from qkcore.results.reader import StoreError, no_such_run
 from qkcore.results.schema import ADDED_TABLES
 from qkcore.results.store import ResultStore
 
@@ -80,12 +82,12 @@ def export(store: ResultStore, run_id: str, file_format: str, folder: Path) -> l
 
     Lens and probes too, of a run that has them.
 
-    Files of the same name are replaced. In CSV a list (such as the scores of all heads) is written
-    as [a, b, ...].
+    Files of the same name are replaced; nothing is left where a table cannot be had. In CSV a list
+    (such as the scores of all heads) is written as [a, b, ...].
 
     Raises:
         StoreError: when the store has no such run, its raw scores are in files that are not there,
-            or the format is not in `FORMATS`.
+            the format is not in `FORMATS`, or a file is where the folder should be.
 
     >>> import tempfile
     >>> from pathlib import Path
@@ -98,12 +100,25 @@ def export(store: ResultStore, run_id: str, file_format: str, folder: Path) -> l
     """
     known = store.runs()["run_id"].tolist()
     if run_id not in known:
-        listed = ", ".join(known) or "none"
-        raise StoreError(f"the store has no run {run_id!r}; it has: {listed}")
+        raise no_such_run("the store", run_id, known)
     if file_format not in FORMATS:
         raise StoreError(f"format {file_format!r} is not known; use {' or '.join(FORMATS)}")
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
+    _check_folder(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as writing:
+        written = list(_written(store, run_id, file_format, Path(writing)))
+        folder.mkdir(exist_ok=True)
+        return [path.replace(folder / path.name) for path in written]
+
+
+def _check_folder(folder: Path) -> None:
+    for above in (folder, *folder.parents):
+        if above.exists() and not above.is_dir():
+            raise StoreError(f"{above} is a file, and tables go into a folder; name another")
+
+
+def _written(store: ResultStore, run_id: str, file_format: str, folder: Path) -> Iterator[Path]:
+    """Write a run's tables, one after the other."""
     queries = QUERIES | (LAYER_QUERIES if store.has_layers(run_id) else {})
     for name, query in queries.items():
         if name in ADDED_TABLES and not store.has_table(name):
@@ -118,8 +133,7 @@ def export(store: ResultStore, run_id: str, file_format: str, folder: Path) -> l
             frame.assign(**lists).to_csv(path, index=False)
         else:
             frame.to_parquet(path, index=False)
-        paths.append(path)
-    return paths
+        yield path
 
 
 def _scores_beside(store: ResultStore, run_id: str) -> pd.DataFrame:

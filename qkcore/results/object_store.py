@@ -190,7 +190,7 @@ def folder_of(place: str | Path, is_patient: bool = True) -> Folder:
     """A folder on this machine, or the address at an object store, that the words mean.
 
     Raises:
-        InputError: when it is the address of nothing that is known here.
+        InputError: when it is the address of nothing that is known here, or a file is in the way.
         Unreachable: when its store does not answer; at once if not patient.
 
     >>> folder_of("kept/parts")
@@ -202,7 +202,11 @@ def folder_of(place: str | Path, is_patient: bool = True) -> Folder:
 nowhere); give a folder, or one such as s3://bucket/parts
     """
     if isinstance(place, Path) or "://" not in place:
-        return Path(place)
+        path = Path(place)
+        for above in (path, *path.parents):
+            if above.exists() and not above.is_dir():
+                raise InputError(f"{above} is a file, and parts go into a folder; name another")
+        return path
     shown = _shown(place)
     try:
         files, key = _patiently(shown, lambda: _opened(place), is_patient)

@@ -4,8 +4,9 @@ Readers never lock a writer out: it (qkcore.results.publish) builds a new file b
 and puts it in place. Knows the schema's version only; the questions are in qkcore.results.store.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -19,6 +20,7 @@ from qkcore import InputError
 from qkcore.results.schema import SCHEMA_VERSION
 
 N_REMEMBERED = 64  # answers
+MOST_NAMED = 3  # runs, where one is asked for that is not there
 Form = Literal["df", "fetchnumpy", "to_arrow_table"]  # a method of duckdb's that gives the answer
 Named = tuple[tuple[str, object], ...]  # a query's parameters, hashable
 
@@ -33,6 +35,22 @@ class StoreError(InputError):
     ...     print(str(error).partition(";")[0])
     There is no result store at gone.duckdb
     """
+
+
+def no_such_run(where: object, run_id: str, known: Sequence[str]) -> StoreError:
+    """The error for a run that is not there; names those that may be meant, not hundreds.
+
+    >>> print(no_such_run("a.duckdb", "b-2", ["b-1"]))
+    a.duckdb has no run 'b-2'; it has b-1
+    >>> print(no_such_run("a.duckdb", "run-17x", [f"run-{n}" for n in range(20, 10, -1)]))
+    a.duckdb has no run 'run-17x'; nearest are run-17, run-19, run-18; `qkscope runs` lists all 10
+    """
+    wrong = f"{where} has no run {run_id!r}"
+    if len(known) <= MOST_NAMED:
+        return StoreError(f"{wrong}; it has {', '.join(known) or 'none'}")
+    near = get_close_matches(run_id, known, MOST_NAMED, cutoff=0.5)
+    told = f"nearest {'is' if len(near) == 1 else 'are'} {', '.join(near)}; " if near else ""
+    return StoreError(f"{wrong}; {told}`qkscope runs` lists all {len(known):,}")
 
 
 class Reader:

@@ -30,6 +30,7 @@ from qkcore.results.publish import (
     publish,
     remove_unfinished,
 )
+from qkcore.results.raw import is_beside
 from qkcore.results.store import ResultStore
 from qkcore.scoring.engines import Engine, Worker, engine_of
 from qkcore.scoring.progress import Among, Progress, RunningAccuracy
@@ -163,9 +164,11 @@ class _Job:
                 remove_leftovers(folder)
                 remove_unfinished(self.store)
                 _say(f"{self.store} holds this run already; nothing to do.")
+                self._say_where_scores_are()
             return run.run_id
         if is_published and engine.is_lead:
             _say(f"{self.store} holds this run without lens; its puzzles are read again.")
+            self._say_where_scores_are()
         self.worker.locate()
         ids = tuple(puzzle.puzzle_id for puzzle in self.puzzles)
         shards = Shards(folder, ids, with_lens=probed is not None)
@@ -182,6 +185,16 @@ class _Job:
                         self._publish(answers, with_texts)
             remove(folder)
         return run.run_id
+
+    def _say_where_scores_are(self) -> None:
+        """Of a run that is there, where that is not where they are asked for."""
+        with ResultStore.open(self.store) as store:
+            if self.external_scores and not is_beside(store, self.worker.run.run_id):
+                _say(
+                    "Its raw scores are inside the store and stay there: --external-scores is for "
+                    "runs that are still to be scored. To have them outside, score into another "
+                    "--store."
+                )
 
     def _probed(self) -> frozenset[str] | None:
         """Puzzles that are probed; None, and a sentence, where the model has no lens."""

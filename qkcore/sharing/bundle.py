@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from qkcore import __version__
+from qkcore.results.raw import is_beside
 from qkcore.results.reader import StoreError
 from qkcore.results.schema import SCHEMA_VERSION
 from qkcore.results.store import ResultStore
 from qkcore.sharing.excerpt import chosen_runs, copy_runs
 from qkcore.sharing.fetch import FetchError, fetch, is_address, shown_address
 from qkcore.sharing.hub import HubError, fetch_from_hub, is_on_hub
-from qkcore.sharing.licences import licences_of
+from qkcore.sharing.licences import licences_in
 
 Manifest = dict[str, Any]  # what a bundle says of itself, as JSON has it
 
@@ -81,7 +82,8 @@ def write_bundle(
         folder = Path(building) / "bundle"
         folder.mkdir()
         copy_runs(store, folder / STORE, run_ids, with_texts)
-        manifest = _manifest(folder / STORE, licences or {})
+        # Of the whole store: it has texts that the copy may lack, and a twin's parent.
+        manifest = _manifest(folder / STORE, known_licences(store, licences or {}, run_ids))
         (folder / MANIFEST).write_text(
             json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
         )
@@ -90,34 +92,29 @@ def write_bundle(
     return manifest | {"fingerprint": fingerprint}
 
 
-def known_licences(store: Path, licences: Mapping[str, str]) -> dict[str, str]:
-    """The licence of each puzzle set of a store: as given, else what its puzzles say.
+def known_licences(
+    store: Path, licences: Mapping[str, str], run_ids: Sequence[str]
+) -> dict[str, str]:
+    """The licence of each puzzle set of these runs: as given, else what the puzzles say.
 
     Raises:
         StoreError: when the store cannot be read.
-        BundleError: when a licence is given for a set that is not there.
+        BundleError: when a licence is given for a set that is not among them.
     """
     with ResultStore.open(store) as opened:
-        found = opened.frame(
-            """
-            select puzzle_set, list(puzzle_id) as ids
-            from store.puzzles
-            group by puzzle_set
-            order by puzzle_set
-            """
-        )
-    if unknown := sorted(licences.keys() - set(found["puzzle_set"])):
+        runs, found = opened.runs(), licences_in(opened, licences)
+    names = sorted(set(runs.loc[runs["run_id"].isin(run_ids), "puzzle_set"]))
+    if unknown := sorted(licences.keys() - set(names)):
         raise BundleError(
-            f"there is no puzzle set {unknown[0]!r} here to have a licence; there are "
-            f"{found['puzzle_set'].tolist()}"
+            f"there is no puzzle set {unknown[0]!r} here to have a licence; there are {names}"
         )
-    return licences_of(dict(zip(found["puzzle_set"], found["ids"], strict=True)), licences)
+    return {name: found[name] for name in names}
 
 
-def _manifest(store: Path, licences: Mapping[str, str]) -> Manifest:
-    licence = known_licences(store, licences)
+def _manifest(store: Path, licence: Mapping[str, str]) -> Manifest:
     with ResultStore.open(store) as opened:
         runs = opened.runs()
+        with_scores = {run_id for run_id in runs["run_id"] if not is_beside(opened, run_id)}
         sets = opened.frame(
             """
             select puzzle_set, count(*) as n, count(context) > 0 as has_texts
@@ -136,7 +133,7 @@ def _manifest(store: Path, licences: Mapping[str, str]) -> Manifest:
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "files": {STORE: {"sha256": _sha256(store), "bytes": store.stat().st_size}},
         "runs": [
-            row | {"n_puzzles": int(n)}
+            row | {"n_puzzles": int(n), "has_scores": row["run_id"] in with_scores}
             for row, n in zip(runs[described].to_dict("records"), runs["n_puzzles"], strict=True)
         ],
         "puzzle_sets": {
@@ -156,6 +153,21 @@ def _zipped(folder: Path) -> Path:
         for name in (MANIFEST, STORE):
             file.write(folder / name, name)
     return path
+
+
+def said_of(manifest: Manifest) -> list[str]:
+    """What goes and what stays, of each puzzle set and of runs without raw scores, in lines."""
+    lines = []
+    for name, one in manifest["puzzle_sets"].items():
+        texts = "with its texts" if one["has_texts"] else "without its texts"
+        lines.append(f"puzzle set {name}, {texts}; licence: {one['licence']}")
+    lines += [
+        f"run {one['run_id']}, counts alone: its raw scores are in files outside of the store, and "
+        "stay there"
+        for one in manifest["runs"]
+        if not one["has_scores"]
+    ]
+    return lines
 
 
 def open_bundle(source: str, folder: Path, sha256: str = "", max_bytes: int = 500_000_000) -> Path:

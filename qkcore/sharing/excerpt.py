@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 
 from qkcore.results.publish import keep_evidence
-from qkcore.results.reader import StoreError
+from qkcore.results.reader import StoreError, no_such_run
 from qkcore.results.schema import ADDED_TABLES, SCHEMA
 from qkcore.results.store import ResultStore
 
@@ -30,7 +30,7 @@ def chosen_runs(store: Path, run_ids: Sequence[str] = ()) -> list[str]:
     if not known:
         raise StoreError(f"{store} holds no runs; add one with `python -m qkcore precompute`")
     if unknown := [run_id for run_id in run_ids if run_id not in known]:
-        raise StoreError(f"{store} has no run {unknown[0]!r}; it has {', '.join(known)}")
+        raise no_such_run(store, unknown[0], known)
     return list(dict.fromkeys(run_ids)) or known
 
 

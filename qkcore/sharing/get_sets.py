@@ -1,18 +1,28 @@
 """Published puzzle sets into a folder: fetched, or copied from elsewhere, and checked.
 
-A file is there whole and checked, or not at all. What came is written down (sets.json): a file that
-was other bytes before, though its revision is the same, is refused too.
+A file is there checked, or not at all; of how much of it there was nothing to check by, that is
+said. What came is written down (sets.json): a file that is other bytes the next time is refused.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from qkcore.sharing.fetch import FetchError, fetch
-from qkcore.sharing.pinned import MANIFEST, PinnedFile, PinnedSet, SetsError, pinned_sets
+from qkcore.sharing.pinned import (
+    BEGINNING,
+    HOWS,
+    MANIFEST,
+    NOT_CHECKED,
+    SAMPLE,
+    PinnedFile,
+    PinnedSet,
+    SetsError,
+    pinned_sets,
+)
 
 RECORD = "sets.json"
 MAX_BYTES = 50_000_000  # of one file; the largest of today has less than 2 MB
@@ -50,6 +60,9 @@ def get_sets(
         raise SetsError(f"there is no set {unknown[0]!r}; there are {', '.join(known)}")
     if source is not None and not source.is_dir():
         raise SetsError(f"there is no folder {source} to copy the sets from; check its name")
+    for above in (folder, *folder.parents):
+        if above.exists() and not above.is_dir():
+            raise SetsError(f"{above} is a file, and the sets go into a folder; name another")
     record = _read_record(folder / RECORD)
     for one in pinned:
         if not names or one.name in names:
@@ -71,54 +84,74 @@ def _get_set(
     is_same_place = before.get("address") == one.address
     files: Record = dict(before.get("files", {})) if is_same_place else {}
     record[one.name] = {"address": one.address, "licence": one.licence, "files": files}
-    lacking, samples = [], []
+    lacking = []
     for file in one.files:
-        target, name = folder / one.name / file.path, f"{one.name}/{file.path}"
-        content = _content(file, target, source and source / one.name / file.path, name)
-        if content is None:
+        target = folder / one.name / file.path
+        copy = source and source / one.name / file.path
+        got = _got(file, target, copy, files.get(file.path, {}), f"{one.name}/{file.path}")
+        if got is None:
             files.pop(file.path, None)
             lacking.append(file.path)
             continue
-        files[file.path] = _noted(file, content, files.get(file.path, {}), name)
+        content, how = got
+        sha256 = hashlib.sha256(content).hexdigest()
+        files[file.path] = {"sha256": sha256, "bytes": len(content), "checked": how}
         _write(target, content)
-        if "is_sample" in files[file.path]:
-            samples.append(file.path)
     if not files:
         raise SetsError(
             f"{source} has no file of {one.name}, such as {one.name}/{one.files[0].path}; name a "
             "folder that `qkscope get-sets` made"
         )
-    _tell(one, files, lacking, samples, say)
+    for line in _lines(one, files, lacking, source):
+        say(line)
 
 
-def _noted(file: PinnedFile, content: bytes, before: Record, name: str) -> Record:
-    """What the record says of a file; it must not have been another whole file before."""
+def _got(
+    file: PinnedFile, target: Path, copy: Path | None, before: Record, name: str
+) -> tuple[bytes, str] | None:
+    """A file's bytes and how they were checked: those there, or else of the copy or the network.
+
+    A sample that is there gives way to the whole file where that can be had. None where the copy
+    lacks a file that is not there either.
+    """
+    there, how = None, ""
+    if target.is_file():
+        there, how = _looked_at(file, target, before)
+    if copy is None:
+        if there is not None and not file.is_sample(there):
+            return there, how
+        fetched = _fetched(file, target)
+        file.check(fetched, name, "it was not kept; get the sets from elsewhere, with --from")
+        return fetched, file.how(fetched, is_fetched=True)
+    if not copy.is_file():
+        return None if there is None else (there, how)
+    coming = copy.read_bytes()
+    file.check(coming, str(copy), "copy it anew, or leave --from out, which fetches it")
+    if there is None or (file.is_sample(there) and not file.is_sample(coming)):
+        return coming, file.how(coming, is_fetched=False)
+    if coming != there and not file.is_sample(coming):
+        raise SetsError(
+            f"{copy} is not the file that is at {target}: its SHA-256 is "
+            f"{hashlib.sha256(coming).hexdigest()} and should be "
+            f"{hashlib.sha256(there).hexdigest()}; delete the one that is wrong"
+        )
+    return there, how
+
+
+def _looked_at(file: PinnedFile, target: Path, before: Record) -> tuple[bytes, str]:
+    """The bytes that are there, and how they were checked; they must be those of before."""
+    content = target.read_bytes()
+    file.check(content, str(target), "delete it, and give the same command again")
     sha256 = hashlib.sha256(content).hexdigest()
-    was = sha256 if "is_sample" in before else before.get("sha256", sha256)
+    was = before.get("sha256", sha256)
     if was != sha256:
         raise SetsError(
-            f"{name} is not the file that was here before: its SHA-256 should be {was} and is "
+            f"{target} is not the file that was here before: its SHA-256 should be {was} and is "
             f"{sha256}; delete it, or {RECORD} if it is meant to be another"
         )
-    noted: Record = {"sha256": sha256, "bytes": len(content), "checked": file.how}
-    return noted | {"is_sample": True} if file.is_sample(content) else noted
-
-
-def _content(file: PinnedFile, target: Path, copy: Path | None, name: str) -> bytes | None:
-    """A file's bytes, checked: those that are there, else of the copy (None where it has none).
-
-    A sample that is there gives way to the whole file where that can be fetched.
-    """
-    if target.is_file():
-        content = target.read_bytes()
-        file.check(content, name)
-        if copy is not None or not file.is_sample(content):
-            return content
-    if copy is not None and not copy.is_file():
-        return None
-    content = copy.read_bytes() if copy is not None else _fetched(file, target)
-    file.check(content, name)
-    return content
+    if before.get("checked") in HOWS:
+        return content, before["checked"]
+    return content, file.how(content, is_fetched=False)  # nobody wrote down where it is from
 
 
 def _fetched(file: PinnedFile, target: Path) -> bytes:
@@ -168,19 +201,23 @@ def _as_json(record: Record) -> bytes:
     return (json.dumps(record, indent=2, sort_keys=True) + "\n").encode()
 
 
-def _tell(
-    one: PinnedSet,
-    files: Record,
-    lacking: list[str],
-    samples: list[str],
-    say: Callable[[str], None],
-) -> None:
-    hows = [file["checked"] for file in files.values()]
-    counted = ", ".join(f"{hows.count(how)} {how}" for how in dict.fromkeys(hows))
-    say(f"{one.name}: {one.title}, {len(files)} files; checked: {counted}")
-    say(f"  from {one.address}")
-    say(f"  licence: {one.licence}")
+def _lines(one: PinnedSet, files: Record, lacking: list[str], source: Path | None) -> Iterator[str]:
+    """What is said of a set, for people."""
+    by_how: dict[str, list[str]] = {}
+    for path, file in files.items():
+        by_how.setdefault(file["checked"], []).append(path)
+    counted = ", ".join(f"{len(paths)} {how}" for how, paths in by_how.items())
+    yield f"{one.name}: {one.title}, {len(files)} files; checked: {counted}"
+    if source is not None:
+        yield f"  copied from {source}"
+    yield f"  published at {one.address}"
+    yield f"  licence: {one.licence}"
     if lacking:
-        say(f"  left out, since the copy lacks them: {', '.join(lacking)}")
-    if samples:
-        say(f"  samples, not whole files: {len(samples)} ({samples[0]}, ...)")
+        yield f"  left out, since the copy lacks them: {', '.join(lacking)}"
+    for how, sentence in (
+        (SAMPLE, "samples, not whole files"),
+        (BEGINNING, "begin as they should, and the rest was not checked"),
+        (NOT_CHECKED, "not checked, for no hash is known"),
+    ):
+        if paths := by_how.get(how):
+            yield f"  {sentence}: {len(paths)} ({paths[0]}{', ...' if len(paths) > 1 else ''})"

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from qkcore import InputError
 
-ADDRESS = re.compile(r"hf://datasets/([\w.-]+/[\w.-]+)(?:@([\w./-]+))?/?")
+NAME = r"\w(?:[\w.-]*\w)?"  # of a user or a data set
+ADDRESS = re.compile(rf"hf://datasets/({NAME}/{NAME})(?:@([\w./-]+))?/?", re.ASCII)
 PINNED = re.compile(r"[0-9a-f]{40}")  # what a commit is called
 
 
@@ -152,6 +153,11 @@ def said(address: HubAddress) -> Iterator[None]:
             f"{address}: {reason_of(error)}; check the address, the network and, where it is "
             "private, your token (`hf auth login`, or HF_TOKEN)"
         ) from error
+
+
+def status_of(error: Exception) -> int | None:
+    """The status that the hub answers with; None where it does not answer."""
+    return getattr(getattr(error, "response", None), "status_code", None)
 
 
 def reason_of(error: Exception) -> str:

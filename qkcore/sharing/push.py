@@ -7,13 +7,15 @@ sentence says where the data set stands then. Knows nothing of what is in the fi
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from qkcore.sharing.hub import HubAddress, HubError, reason_of, revision_of
+from qkcore.sharing.hub import HubAddress, HubError, reason_of, revision_of, status_of
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 
     Change: TypeAlias = CommitOperationAdd | CommitOperationDelete
 
+OURS = "manifest.json"  # every data set that was pushed has it
+HARMLESS = {".gitattributes", "README.md"}  # what the hub itself puts into a new one
 STALE = "reports/"  # what a push replaces as a whole: files there that are not pushed go
 
 
@@ -30,19 +32,20 @@ def push(address: HubAddress, folder: Path, message: str, is_private: bool = Fal
         The address, at the new commit (or the one that it was at, if nothing is new).
 
     Raises:
-        HubError: when there is no token, or the hub does not take it; says what became of the data
-            set.
+        HubError: when there is no token, the data set holds something else, or the hub does not
+            take it; says what became of the data set, and what to do.
     """
     from huggingface_hub import HfApi, constants
     from huggingface_hub.errors import RepositoryNotFoundError
 
     check_target(address)
-    api, before = HfApi(endpoint=constants.ENDPOINT), ""
+    api, before, is_committing = HfApi(endpoint=constants.ENDPOINT), "", False
     try:
         try:
             before = str(api.dataset_info(address.name).sha)
         except RepositoryNotFoundError:
             api.create_repo(address.name, repo_type="dataset", private=is_private)
+        is_committing = True
         commit = api.create_commit(
             address.name,
             _operations(api, address, folder, bool(before)),
@@ -50,9 +53,15 @@ def push(address: HubAddress, folder: Path, message: str, is_private: bool = Fal
             repo_type="dataset",
             parent_commit=before or None,
         )
+    except HubError:
+        raise
     except Exception as error:  # of whichever HTTP library the hub's client stands on
+        status = status_of(error)
+        is_refused = status is not None and 400 <= status < 500 and not is_committing
+        standing = "nothing was changed" if is_refused else _standing(address, before)
         raise HubError(
-            f"{address} could not be pushed: {reason_of(error)}; {_standing(address, before)}"
+            f"{address} could not be pushed: {reason_of(error)}; {standing}; "
+            f"{_what_to_do(address, status)}"
         ) from error
     return address.at(str(commit.oid))
 
@@ -79,6 +88,12 @@ def _operations(api: "HfApi", address: HubAddress, folder: Path, is_there: bool)
 
     files = files_of(folder)
     known = api.list_repo_files(address.name, repo_type="dataset") if is_there else []
+    others = sorted(set(known) - HARMLESS)
+    if others and OURS not in known:
+        raise HubError(
+            f"{address} holds something else than results of QKScope ({others[0]}, and no {OURS}); "
+            "nothing was changed; push to another name"
+        )
     old = [name for name in known if name.startswith(STALE) and name not in files]
     return [
         *(CommitOperationAdd(name, str(path)) for name, path in files.items()),
@@ -93,19 +108,39 @@ def files_of(folder: Path) -> dict[str, Path]:
 
 
 def _standing(address: HubAddress, before: str) -> str:
-    """Where the data set stands after something failed, and what to do."""
+    """Where the data set stands after something failed."""
     try:
         now = revision_of(address)
     except HubError:
         now = ""
     if not before:
-        return (
-            "the data set was not there before; if it is now, it is empty; push again"
-            if not now
-            else f"the data set was made ({now}), look at what is in it and push again"
-        )
+        if now:
+            return f"the data set was made ({now}; look at what is in it first)"
+        return "the data set was not there before, and is empty if it is there now"
     if now == before:
-        return f"nothing was changed: it is still at {before}; push again"
+        return f"nothing was changed: it is still at {before}"
     if now:
-        return f"it was at {before} and is now at {now}; look at it before you push again"
-    return f"it was at {before}, and cannot be asked where it is now; look before you push again"
+        return f"it was at {before} and is now at {now} (look at it first)"
+    return f"it was at {before}, and cannot be asked where it is now (look at it first)"
+
+
+def _what_to_do(address: HubAddress, status: int | None) -> str:
+    """What helps against an answer.
+
+    >>> _what_to_do(HubAddress("ann/results"), 429)
+    'wait some minutes, and push again'
+    """
+    if status == 401:
+        return (
+            "the hub does not know your token, or it has expired: make one that may write, give it "
+            "to `hf auth login` or as HF_TOKEN, and push again"
+        )
+    if status == 403:
+        owner = address.name.partition("/")[0]
+        return (
+            f"your token may not write to data sets of {owner}: push to one of your own, or with a "
+            "token that may write there"
+        )
+    if status == 429:
+        return "wait some minutes, and push again"
+    return "push again"

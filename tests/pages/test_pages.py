@@ -1,5 +1,6 @@
 """Each page in Streamlit's own test runner, on a store whose results are known."""
 
+import shutil
 from dataclasses import replace
 from itertools import pairwise
 
@@ -55,6 +56,26 @@ def test_a_page_runs_without_exception_and_its_charts_have_words(page, family_pa
     assert charts or page in (PUZZLES, METHOD)
     assert at.get("arrow_data_frame") or at.dataframe
     assert all(len(chart.proto.alt) > 20 for chart in charts)
+
+
+def test_counts_alone_show_the_head_grid_and_elsewhere_one_sentence(
+    planted_path, tmp_path, monkeypatch
+):
+    path = tmp_path / "counts.duckdb"
+    shutil.copyfile(planted_path, path)
+    with duckdb.connect(str(path)) as connection:
+        connection.execute("delete from head_scores")
+    for name in ("head_grid", "head_vs_model", "puzzles"):
+        at = opened(monkeypatch, path, f"pages/results/{name}.py")
+        assert not at.exception
+        assert not at.error
+        assert [one.value.partition(" of run")[0] for one in at.info] == [
+            "This needs the raw scores"
+        ]
+        assert "No results to show" not in said(at)
+        assert len(at.get("vega_lite_chart")) == (name == "head_grid")
+        if name == "head_grid":
+            assert "Its gap to the model on these puzzles needs raw scores." in said(at)
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -7,9 +7,12 @@ from html import unescape
 import pytest
 from pypdf import PdfReader
 
+from qkcore import demo_store
 from qkcore.__main__ import main
 from qkcore.protocol import frozen
 from qkcore.protocol.frozen import the_protocol
+from qkcore.protocol.report import report_of
+from qkcore.reports.as_html import html_of
 from qkcore.results.effects import usage_of
 from qkcore.results.store import ResultStore
 from qkcore.results.verdicts import three_gaps, verdict_of
@@ -117,6 +120,16 @@ def test_the_report_says_claims_sets_and_protocol_in_both_forms(out, summary):
     assert not re.findall(r"(?i)<script|<link|\bsrc=", page)
     words = " ".join(one.extract_text() for one in PdfReader(out / "report.pdf").pages)
     assert "What the paper claims, and what was found" in words
+
+
+def test_the_report_thanks_those_whose_puzzles_it_tells_of(monkeypatch):
+    for name in ("qkcore.protocol.report", "qkcore.reports.reported"):
+        monkeypatch.setattr(f"{name}.paper_figure", lambda *arguments: FIGURE)
+    with ResultStore.open(demo_store()) as store:
+        runs = store.runs()
+        run_ids = runs.loc[runs["puzzle_set"] == "pararule-plus", "run_id"].tolist()[:1]
+        page = html_of(report_of(store, small(), run_ids, (), ()))
+    assert "Thanks to Qiming Bao for development of the PARARULE Plus dataset" in page
 
 
 def test_show_prints_the_protocol_and_does_nothing(capsys):

@@ -14,10 +14,12 @@ from qkcore.reports.across import transfer_section
 from qkcore.reports.as_html import html_of
 from qkcore.reports.as_pdf import pdf_of
 from qkcore.reports.contents import Code, Report, Section, Table, Text, figures_of
+from qkcore.reports.record import citation_section
 from qkcore.reports.reported import Reported
 from qkcore.reports.write import report_of
 from qkcore.results.findings import comparable_runs, transfers
 from qkcore.results.verdicts import three_gaps, verdict_of
+from qkcore.sharing.licences import credits_in
 from qkcore.wording import accuracy_text, gap_text
 
 
@@ -155,6 +157,15 @@ def test_a_run_of_every_set_can_be_reported(store, monkeypatch):
         assert titles[-1] == "How to cite"
 
 
+def test_a_report_thanks_those_whose_puzzles_it_tells_of(store, planted_path):
+    thanks = "Thanks to Qiming Bao for development of the PARARULE Plus dataset"
+    run = store.runs().iloc[0]
+    said = repr(citation_section(run, credits_in(store)))
+    assert thanks in said
+    with ResultStore.open(planted_path) as other:
+        assert credits_in(other) == []
+
+
 def test_what_cannot_be_written_is_said(store, run, tmp_path):
     with pytest.raises(InputError, match=r"r\.docx: a report is \.html or \.pdf"):
         write_report(store, run, tmp_path / "r.docx")
@@ -163,7 +174,7 @@ def test_what_cannot_be_written_is_said(store, run, tmp_path):
     (tmp_path / "taken.html").mkdir()
     with pytest.raises(InputError, match="cannot be written"):
         write_report(store, run, tmp_path / "taken.html")
-    with pytest.raises(StoreError, match="no run 'nobody'; it has: smollm2"):
+    with pytest.raises(StoreError, match="no run 'nobody'; `qkscope runs` lists all"):
         write_report(store, "nobody", tmp_path / "r.html")
     assert [path.name for path in tmp_path.iterdir()] == ["taken.html"]
 

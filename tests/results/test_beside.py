@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from qkcore.reports.published import CARD, write_published
 from qkcore.results import counting
 from qkcore.results.answers import exam
 from qkcore.results.beside import RawScoresAbsentError, scores_folder
@@ -17,7 +18,9 @@ from qkcore.results.raw import all_scores, head_scores
 from qkcore.results.reader import StoreError
 from qkcore.results.store import ResultStore
 from qkcore.results.summaries import NOT_YET, summaries
-from qkcore.sharing.bundle import STORE, write_bundle
+from qkcore.results.verdicts import verdict_of
+from qkcore.sharing.bundle import STORE, said_of, write_bundle
+from qkcore.sharing.hub import hub_address
 from tests.messy import HEADS, N_HEADS, N_LAYERS, messy_puzzles, messy_scores
 from tests.same_tables import assert_same_tables
 from tests.stores import planted_run, write_parts
@@ -109,6 +112,45 @@ def test_a_bundle_ships_counts_alone_and_says_what_it_cannot_show(beside, tmp_pa
             with pytest.raises(StoreError, match=r"results\.duckdb\.scores/planted-1 beside it"):
                 ask()
     assert complete(path) == []
+
+
+def test_what_is_pushed_has_counts_alone_and_says_so_with_or_without_the_files(beside, tmp_path):
+    address = hub_address("hf://datasets/ann/results")
+    for name in ("with", "without"):
+        if name == "without":
+            shutil.rmtree(f"{beside}.scores")
+        folder = tmp_path / name
+        manifest = write_published(beside, ["planted-1"], folder, address, {})
+        assert [one["has_scores"] for one in manifest["runs"]] == [False]
+        assert any("planted-1, counts alone" in line for line in said_of(manifest))
+        has_report = (folder / "reports" / "planted-1.html").is_file()
+        assert has_report == (name == "with")
+        card = (folder / CARD).read_text()
+        assert "Counts alone are here, without raw scores, of planted" in card
+        with ResultStore.open(folder / STORE) as store:
+            found = verdict_of(store, "planted-1")
+        assert found.sentence in card.replace("\\", "")
+    with duckdb.connect(str(beside)) as connection:
+        connection.execute("delete from evidence")
+    write_published(beside, ["planted-1"], tmp_path / "less", address, {})
+    assert "No verdict: it is not kept, and" in (tmp_path / "less" / CARD).read_text()
+
+
+def test_an_export_that_cannot_be_whole_leaves_nothing(beside, tmp_path):
+    shutil.rmtree(f"{beside}.scores")
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "run.csv").write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    with ResultStore.open(beside) as store:
+        for folder in ("new", "kept"):
+            with pytest.raises(RawScoresAbsentError):
+                export(store, "planted-1", "csv", tmp_path / folder)
+        with pytest.raises(
+            StoreError, match=r"results\.duckdb is a file, and tables go into a folder"
+        ):
+            export(store, "planted-1", "csv", beside / "in")
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (tmp_path / "kept" / "run.csv").read_text() == "mine"
 
 
 def test_missing_files_do_not_stop_other_runs_and_damaged_ones_are_named(beside):

@@ -41,7 +41,7 @@ def test_counts_of_the_export_add_up_to_the_puzzles(planted_path, tmp_path):
 def test_an_unknown_run_is_refused_with_the_runs_there_are(planted_path, tmp_path):
     with (
         ResultStore.open(planted_path) as store,
-        pytest.raises(StoreError, match="no run 'x'; it has: planted-1"),
+        pytest.raises(StoreError, match="no run 'x'; it has planted-1"),
     ):
         export(store, "x", "csv", tmp_path)
 

@@ -107,6 +107,17 @@ def test_a_run_whose_parts_lie_at_an_object_store_goes_on_and_ends_like_any_othe
     assert sorted(os.listdir(tmp_path)) == ["many.jsonl", "s.duckdb"]
 
 
+def test_a_file_where_parts_should_go_is_one_line(tmp_path, tiny_folder, capsys):
+    save_puzzles(several(2), tmp_path / "two.jsonl")
+    words = ["--model", str(tiny_folder), "--puzzles", str(tmp_path / "two.jsonl")]
+    words += ["--store", str(tmp_path / "s.duckdb")]
+    for place in (tmp_path / "two.jsonl", tmp_path / "two.jsonl" / "in"):
+        assert main(["precompute", *words, "--parts", str(place)]) == 2
+        said = capsys.readouterr().err
+        assert "two.jsonl is a file, and parts go into a folder; name another" in said
+        assert said.count("\n") == 1
+
+
 class Failing:
     """A file system that stops answering when a part is written, for so many calls."""
 

@@ -129,6 +129,25 @@ def test_raw_scores_can_be_left_beside_the_store(lm, tmp_path):
     assert "every bit is the same" in verified(worker, puzzles, path, sample=1)[-1]
 
 
+def test_a_run_that_is_there_keeps_its_raw_scores_where_they_are_and_it_is_said(
+    lm, tmp_path, capsys
+):
+    path = tmp_path / "s.duckdb"
+    for external, sentence in ((False, ""), (False, ""), (True, "--external-scores is for runs")):
+        precompute.precompute(
+            lm,
+            several(2),
+            path,
+            puzzle_set="two",
+            show_progress=False,
+            external_scores=external,
+        )
+        said = capsys.readouterr().err
+        assert ("--external-scores" in said) == bool(sentence)
+        assert sentence in said
+    assert stored_scores(path)
+
+
 def test_texts_can_be_left_out_of_the_store(lm, tmp_path):
     path = tmp_path / "s.duckdb"
     precompute.precompute(

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections import Counter
 from http.server import SimpleHTTPRequestHandler
 
 import pytest
@@ -68,7 +69,8 @@ def test_the_sets_come_from_their_addresses_and_say_how_they_were_checked(
     monkeypatch.setattr(pinned, "pinned_sets", lambda: pinned_sets(site[1]))
     assert main(["get-sets", str(tmp_path / "out")]) == 0
     said = capsys.readouterr().out
-    assert "1 by whole hash, 2 by beginning, 1 by revision alone" in said
+    for words in ("1 by whole hash", "2 by beginning and revision", "1 by revision alone"):
+        assert words in said
     assert "licence: CC0" in said
     assert f"qkscope import prontoqa {tmp_path / 'out' / 'one'} --out one.jsonl" in said
     named = ["begins.jsonl", "deep/whole.json", "examples.json", "unknown.json"]
@@ -135,6 +137,69 @@ def test_a_copy_needs_no_network_and_a_sample_gives_way_to_the_whole_file(site, 
         get_sets(tmp_path / "new", tmp_path, manifest=manifest)
 
 
+def copied(site, tmp_path):
+    """A folder with the published files, as `get_sets` lays them out."""
+    folder, copy = site[0], tmp_path / "copy"
+    for file in pinned_sets(site[1])[0].files:
+        at = folder.parent / "other.json" if file.path == "unknown.json" else folder / file.path
+        (copy / "one" / file.path).parent.mkdir(parents=True, exist_ok=True)
+        (copy / "one" / file.path).write_bytes(at.read_bytes())
+    return copy
+
+
+def test_what_a_copy_cannot_show_to_be_the_published_file_is_said(site, tmp_path):
+    copy, out, said = copied(site, tmp_path), tmp_path / "out", []
+    record = get_sets(out, copy, manifest=site[1], say=said.append)
+    assert {name: file["checked"] for name, file in record["one"]["files"].items()} == {
+        "deep/whole.json": "by whole hash",
+        "begins.jsonl": "by beginning alone",
+        "examples.json": "by beginning alone",
+        "unknown.json": "not checked",
+    }
+    text = "\n".join(said)
+    assert "begin as they should, and the rest was not checked: 2 (begins.jsonl, ...)" in text
+    assert "not checked, for no hash is known: 1 (unknown.json)" in text
+    assert f"  copied from {copy}" in said
+    assert not any(line.startswith("  from https:") for line in said)
+    assert get_sets(out, manifest=site[1]) == record  # having it does not make it checked
+
+
+def test_a_file_with_more_than_the_sample_and_less_than_the_whole_is_refused(site, tmp_path):
+    text = site[1].read_text()
+    site[1].write_text(
+        text.replace("bytes =", "of = 3, bytes =").replace("s = 1,", "s = 1, of = 2,")
+    )
+    copy = copied(site, tmp_path)
+    get_sets(tmp_path / "out", copy, manifest=site[1])
+    more = json.dumps(EXAMPLES | {"example3": {}}).encode()
+    for name, content, found in (
+        ("begins.jsonl", LINES + b" ", "has 2 lines where the published file has 3"),
+        ("begins.jsonl", LINES + b"{}\n{}\n", "has 4 lines where the published file has 3"),
+        ("examples.json", more, "has 3 examples where the published file has 2"),
+    ):
+        whole = (copy / "one" / name).read_bytes()
+        (copy / "one" / name).write_bytes(content)
+        with pytest.raises(SetsError, match=f"copy/one/{name} is not .* nor its sample: .*{found}"):
+            get_sets(tmp_path / "out", copy, manifest=site[1])
+        (copy / "one" / name).write_bytes(whole)
+
+
+def test_a_folder_is_compared_with_what_was_written_and_with_the_copy(site, tmp_path):
+    copy, out = copied(site, tmp_path), tmp_path / "out"
+    (copy / "one/begins.jsonl").write_bytes(LINES)
+    get_sets(out, copy, manifest=site[1])
+    (out / "one/begins.jsonl").write_bytes(LINES + b"{}")  # it was a sample
+    for source in (copy, None):
+        with pytest.raises(
+            SetsError, match=r"out/one/begins.jsonl is not .* here before: .*delete"
+        ):
+            get_sets(out, source, manifest=site[1])
+    (out / "one/begins.jsonl").write_bytes(LINES)
+    (copy / "one/unknown.json").write_bytes(b"other")
+    with pytest.raises(SetsError, match=r"copy/one/unknown.json is not the file that is at .*out"):
+        get_sets(out, copy, manifest=site[1])
+
+
 def test_what_cannot_be_asked_for_is_one_line(tmp_path, capsys):
     gone = ["--from", str(tmp_path / "gone")]
     for words in (["--set", "x"], gone):
@@ -142,6 +207,10 @@ def test_what_cannot_be_asked_for_is_one_line(tmp_path, capsys):
         said = capsys.readouterr().err
         assert re.match("qkscope get-sets: error: there is no ", said)
         assert said.count("\n") == 1
+    (tmp_path / "afile").write_text("")
+    for name in ("afile", "afile/in"):
+        assert main(["get-sets", str(tmp_path / name), "--from", str(tmp_path)]) == 2
+        assert "afile is a file, and the sets go into a folder" in capsys.readouterr().err
     (tmp_path / "sets.json").write_text("[]")
     with pytest.raises(SetsError, match="cannot be read; delete it"):
         get_sets(tmp_path, tmp_path)
@@ -161,3 +230,24 @@ def test_samples_of_the_published_sets_are_what_is_pinned(tmp_path):
     record = get_sets(tmp_path, SAMPLES)
     counts = {name: len(one["files"]) for name, one in record.items()}
     assert counts == {"prontoqa_ood": 12, "pararule_plus": 4, "multi_logieval": 39}
+    hows = Counter(file["checked"] for one in record.values() for file in one["files"].values())
+    assert hows == {pinned.WHOLE: 40, pinned.SAMPLE: 15}
+
+
+@pytest.mark.skipif(not SAMPLES.is_dir(), reason="the samples of the published sets are not here")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "prontoqa_ood/1hop_AndElim_random_noadj.json",
+        "pararule_plus/PARARULE_Plus_Depth2_shuffled_test.jsonl",
+        "multi_logieval/d1_Data/pl/BD.json",
+    ],
+)
+@pytest.mark.parametrize("added", [b"\n", b"x", b'{"n": 1}\n'])
+def test_a_sample_with_bytes_appended_is_refused(name, added, tmp_path):
+    copy = tmp_path / "copy"
+    (copy / name).parent.mkdir(parents=True)
+    (copy / name).write_bytes((SAMPLES / name).read_bytes() + added)
+    with pytest.raises(SetsError, match=f"copy/{name} is not the file that is pinned"):
+        get_sets(tmp_path / "out", copy, [name.partition("/")[0]])
+    assert not (tmp_path / "out" / name).exists()

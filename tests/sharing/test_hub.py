@@ -110,10 +110,41 @@ def test_texts_go_along_where_the_licence_permits_it_or_somebody_says_so(tmp_pat
 
 
 def test_a_second_push_replaces_the_reports_of_the_first(hub, small):
-    hub.commit(NAME, {"reports/old.html": b"", "notes.txt": b"theirs"})
+    hub.commit(NAME, {"manifest.json": b"", "reports/old.html": b"", "notes.txt": b"theirs"})
     push(hub_address(TO), small, "m")
     files = sorted(hub.commits[NAME][-1][1])
-    assert files == ["README.md", "notes.txt", "reports/own.html", STORE]
+    assert files == ["README.md", "manifest.json", "notes.txt", "reports/own.html", STORE]
+
+
+def test_a_data_set_of_something_else_is_not_touched(hub, small):
+    hub.commit(NAME, {"README.md": b"theirs", "train.csv": b"1,2"})
+    with pytest.raises(HubError, match=r"holds something else .*train\.csv.*push to another name"):
+        push(hub_address(TO), small, "m")
+    assert len(hub.commits[NAME]) == 1
+
+
+@pytest.mark.parametrize(
+    ("broken", "status", "sentence"),
+    [
+        ("repos/create", 401, "401 Unauthorized; nothing was changed; .* or it has expired: make"),
+        (f"datasets/{NAME}", 401, "401 Unauthorized; nothing was changed; .* or it has expired: "),
+        (
+            "repos/create",
+            403,
+            "403 Forbidden; nothing was changed; your token may not write to data",
+        ),
+        (
+            "preupload",
+            403,
+            "the data set was made .*; your token may not write to data sets of ann",
+        ),
+        ("commit", 429, "the data set was made .*; wait some minutes, and push again"),
+    ],
+)
+def test_what_the_hub_refuses_is_said_with_what_to_do(broken, status, sentence, hub, small):
+    hub.breaks[broken] = status
+    with pytest.raises(HubError, match=f"could not be pushed: the hub answers .*{sentence}"):
+        push(hub_address(TO), small, "m")
 
 
 def test_the_command_says_what_goes_and_a_dry_run_asks_nobody(
@@ -139,7 +170,7 @@ def test_the_command_says_what_goes_and_a_dry_run_asks_nobody(
 def test_a_hub_that_fails_half_way_leaves_the_old_revision_and_it_is_said(broken, hub, small):
     sha = hub.commit(NAME, {"README.md": b"old"})
     hub.breaks[f"/{broken}"] = 500 if broken == "commit" else 403
-    with pytest.raises(HubError, match=f"nothing was changed: it is still at {sha}; push again"):
+    with pytest.raises(HubError, match=f"nothing was changed: it is still at {sha}; "):
         push(hub_address(TO), small, "m")
     assert hub.commits[NAME] == [(sha, {"README.md": b"old"})]
 
@@ -149,7 +180,7 @@ def test_an_answer_that_is_lost_is_told_from_a_commit_that_was_not_made(hub, sma
     hub.drops_answer = True
     with pytest.raises(HubError, match=f"it was at {old} and is now at ") as caught:
         push(hub_address(TO), small, "m")
-    assert f"{hub.commits[NAME][-1][0]}; look at it before you push again" in str(caught.value)
+    assert f"{hub.commits[NAME][-1][0]} (look at it first); push again" in str(caught.value)
 
 
 def test_somebody_who_was_quicker_is_not_overwritten(hub, small, monkeypatch):
@@ -228,11 +259,16 @@ def test_a_push_that_cannot_be_is_one_line(hub, planted_path, capsys):
     for change, sentence in (
         ({TO: NAME}, "is no data set on the Hugging Face hub"),
         ({TO: f"{TO}@main"}, "not to a revision"),
+        ({TO: "hf://datasets/ann/.."}, "is no data set on the Hugging Face hub"),
+        ({TO: "hf://datasets/results"}, "write hf://datasets/USER/NAME"),
         ({"planted-1": "gone"}, "has no run 'gone'"),
+        ({"planted-1": "--dry-run"}, f"no run is named; .* `qkscope runs --store {planted_path}`"),
     ):
         assert main([change.get(word, word) for word in words]) == 2
         said = capsys.readouterr().err
         assert said.startswith("qkscope push: error: ")
-        assert sentence in said
+        assert re.search(sentence, said)
         assert said.count("\n") == 1
     assert hub.commits == {}
+    assert main(["runs", "--store", str(planted_path)]) == 0
+    assert capsys.readouterr().out == "planted-1: planted on planted-set, 120 puzzles\n"
