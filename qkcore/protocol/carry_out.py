@@ -118,7 +118,8 @@ def _ablations(
             _wait_for(store, run_id)
         with ResultStore.open(store) as opened:
             is_done = opened.has_ablations(run_id)
-            n_heads = int(opened.runs().set_index("run_id").at[run_id, "n_heads"])
+            runs = opened.runs()
+            n_heads = int(runs[runs["run_id"] == run_id].iloc[0]["n_heads"])
         if is_done:
             continue
         if crew.is_lead:

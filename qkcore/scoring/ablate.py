@@ -273,7 +273,7 @@ def _check_input(
         raise InputError(f"{controls} control sets say nothing of an effect; give 1 or more")
     for k in sorted(set(ks or ())):
         if k < 1:
-            raise InputError(f"k = {k} switches no head off; give 1 or more heads to each k")
+            raise InputError(f"k = {k} switches no head off; write numbers from 1 on")
         if list(ks or ()).count(k) > 1:
             raise InputError(f"k = {k} is asked for twice; name each number of heads once")
     if limit is not None and limit < 1:

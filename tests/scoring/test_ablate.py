@@ -171,7 +171,7 @@ def test_answers_travel_with_their_run(store, tmp_path):
         (dict(heads="L1H9"), "carried has no head L1 H9; it has heads 0 to 7 in layers 0 to 3"),
         (dict(heads="top99"), "carried has 32 heads, so there are no 99 best of them"),
         (dict(heads="top5", ks=[1]), "--k goes with --heads chosen; heads 'top5' are so many"),
-        (dict(ks=[1, 0]), "k = 0 switches no head off; give 1 or more"),
+        (dict(ks=[1, 0]), "k = 0 switches no head off; write numbers from 1 on"),
         (dict(ks=[1, 3, 1]), "k = 1 is asked for twice; name each number of heads once"),
         (dict(heads="L1H0,L1H1,L1H2,L1H3,L1H4"), "layer 1 has 8 heads; with 5 of them switched"),
         (dict(controls=0), "0 control sets say nothing"),
