@@ -17,7 +17,8 @@ def add_permute(added: Added) -> None:
         "--orders",
         type=int,
         metavar="N",
-        help="cyclic orders of each (default: as many as it has options)",
+        help="cyclic orders of each, those in which each place is right as often as another "
+        "(default: as many as it has options)",
     )
     parser.add_argument(
         "--never-right",
@@ -57,6 +58,7 @@ def permutations(options: Namespace) -> None:
     """Permutation accuracy of a run's chosen head and of the model, beside guessing."""
     from qkcore.results.orders import permutation_accuracy
     from qkcore.results.store import ResultStore
+    from qkcore.statistics.clusters import FEW_GROUPS
 
     with ResultStore.open(options.store) as store:
         found = permutation_accuracy(store, options.run_id)
@@ -66,6 +68,11 @@ def permutations(options: Namespace) -> None:
         f"{first['n_questions']:,} test questions, each in {n_orders} orders of its options; the "
         "head was chosen on validation puzzles"
     )
+    if first["n_groups"] < FEW_GROUPS:
+        print(
+            f"Too few puzzles to say: {first['n_questions']:,} questions in {first['n_groups']} "
+            f"groups, and intervals need {FEW_GROUPS} groups."
+        )
     for row in found.to_dict("records"):
         mean = _with_interval(row["accuracy"], row["low"], row["high"])
         every = _with_interval(row["every"], row["every_low"], row["every_high"])

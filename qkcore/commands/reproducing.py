@@ -4,11 +4,11 @@ import os
 import sys
 from argparse import Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qkcore import InputError
 from qkcore.commands.options import Added, engine_options, model_of, model_options, ray_options
-from qkcore.commands.running import precompute_with_ray
+from qkcore.commands.running import ablate_with_ray, precompute_with_ray
 
 if TYPE_CHECKING:
     from qkcore.protocol.carry_out import Crew, Done
@@ -71,10 +71,22 @@ def _crew(options: Namespace, protocol: "Protocol", is_lead: bool) -> "Crew":
 
     if options.engine == "ray":
         return Crew(
-            lambda one, store: _scored_by_ray(one, store, options, protocol), None, "ray", is_lead
+            lambda one, store: _scored_by_ray(one, store, options, protocol),
+            lambda one, store, asked: ablate_with_ray(options, list(one.puzzles), store, asked),
+            None,
+            "ray",
+            is_lead,
+            show_progress=not options.quiet,
         )
     lm, _ = model_of(options)
+    from qkcore.scoring.ablate import ablate
     from qkcore.scoring.precompute import precompute
+
+    tokens = options.batch_tokens
+
+    def switch_off(one: "PuzzleSet", store: Path, asked: dict[str, Any]) -> str:
+        more = {"max_batch_tokens": tokens, "engine": options.engine}
+        return ablate(lm, one.puzzles, store, **asked, **more)
 
     def score(one: "PuzzleSet", store: Path) -> str:
         return precompute(
@@ -83,7 +95,7 @@ def _crew(options: Namespace, protocol: "Protocol", is_lead: bool) -> "Crew":
             store,
             puzzle_set=one.name,
             rope=protocol.reading,
-            max_batch_tokens=options.batch_tokens,
+            max_batch_tokens=tokens,
             show_progress=not options.quiet,
             lens=one.has_lens,
             engine=options.engine,
@@ -91,8 +103,7 @@ def _crew(options: Namespace, protocol: "Protocol", is_lead: bool) -> "Crew":
             parts=options.parts,
         )
 
-    tokens = options.batch_tokens
-    return Crew(score, lm, options.engine, is_lead, tokens, not options.quiet)
+    return Crew(score, switch_off, lm, options.engine, is_lead, tokens, not options.quiet)
 
 
 def _scored_by_ray(one: "PuzzleSet", store: Path, options: Namespace, protocol: "Protocol") -> str:

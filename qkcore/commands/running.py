@@ -13,6 +13,8 @@ from qkcore.puzzles.puzzle import Puzzle, load_puzzles
 if TYPE_CHECKING:
     from qkcore.asking.templates import Template
     from qkcore.attention.load import CausalLM
+    from qkcore.scoring.ray_cluster import Cluster
+    from qkcore.scoring.recipe import Recipe
 
 
 def add_precompute(added: Added) -> None:
@@ -129,27 +131,41 @@ def precompute_with_ray(
     """A run by Ray's actors, which load the model themselves; returns its run_id."""
     from qkcore.scoring.on_ray import ray_engine
     from qkcore.scoring.precompute import precompute_by
+
+    with ray_engine(*_by_actors(options, puzzles, settings)) as engine:
+        return precompute_by(engine, puzzles, store, **shown)
+
+
+def ablate_with_ray(
+    options: Namespace, puzzles: list[Puzzle], store: Path, asked: dict[str, Any]
+) -> str:
+    """Heads switched off by Ray's actors, which load the model themselves; returns the run_id."""
+    from qkcore.scoring.ablate import ablate_by
+    from qkcore.scoring.on_ray import ray_answerers
+
+    settings = {"max_batch_tokens": options.batch_tokens}
+    with ray_answerers(*_by_actors(options, puzzles, settings)) as engine:
+        return ablate_by(engine, puzzles, store, **asked)
+
+
+def _by_actors(
+    options: Namespace, puzzles: list[Puzzle], settings: dict[str, Any]
+) -> "tuple[Recipe, list[Puzzle], dict[str, Any], Cluster]":
+    """What Ray's actors are given, and where they are."""
+    from qkcore.scoring.ray_cluster import Cluster
     from qkcore.scoring.recipe import Recipe
 
-    device = options.device or ("auto" if options.gpus_per_model > 1 else None)
     recipe = Recipe(
         options.model,
         options.dtype,
-        device,
+        options.device or ("auto" if options.gpus_per_model > 1 else None),
         options.quantize,
         options.template,
         options.chat,
         options.roles,
     )
-    with ray_engine(
-        recipe,
-        puzzles,
-        settings,
-        address=options.address,
-        n_workers=options.workers,
-        gpus_per_model=options.gpus_per_model,
-    ) as engine:
-        return precompute_by(engine, puzzles, store, **shown)
+    cluster = Cluster(options.address, options.workers, options.gpus_per_model)
+    return recipe, puzzles, settings, cluster
 
 
 def _verify(
@@ -218,7 +234,8 @@ def add_ablate(added: Added) -> None:
         "--limit", type=int, metavar="N", help="test puzzles at most (default: all of them)"
     )
     parser.add_argument("--batch-tokens", type=int, default=None, help="padded tokens a pass")
-    engine_options(parser, ("local", "torchrun"))
+    engine_options(parser, ("local", "torchrun", "ray"))
+    ray_options(parser)
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     parser.set_defaults(run=ablate)
 
@@ -239,25 +256,31 @@ def ablate(options: Namespace) -> None:
     with ResultStore.open(options.store):
         pass  # a store that cannot be read is said before the model is loaded
     _look_at(options.parts)
-    lm, template = model_of(options)
-    from qkcore.scoring.ablate import ablate as run
+    asked: dict[str, Any] = {
+        "heads": options.heads,
+        "kind": options.kind,
+        "controls": options.controls,
+        "ks": options.k,
+        "rope": options.rope,
+        "limit": options.limit,
+        "show_progress": not options.quiet,
+        "log": options.log,
+        "parts": options.parts,
+    }
+    if options.engine == "ray":
+        run_id = ablate_with_ray(options, puzzles, options.store, asked)
+    else:
+        lm, template = model_of(options)
+        from qkcore.scoring.ablate import ablate as run
 
-    run_id = run(
-        lm,
-        puzzles,
-        options.store,
-        heads=options.heads,
-        kind=options.kind,
-        controls=options.controls,
-        ks=options.k,
-        rope=options.rope,
-        template=template,
-        limit=options.limit,
-        max_batch_tokens=options.batch_tokens,
-        show_progress=not options.quiet,
-        engine=options.engine,
-        log=options.log,
-        parts=options.parts,
-    )
+        run_id = run(
+            lm,
+            puzzles,
+            options.store,
+            template=template,
+            max_batch_tokens=options.batch_tokens,
+            engine=options.engine,
+            **asked,
+        )
     if os.environ.get("RANK", "0") == "0":
         print(f"{options.store}: run {run_id}, heads switched off ({options.kind})")

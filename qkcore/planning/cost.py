@@ -16,12 +16,17 @@ SCORE_WIDTHS = {"float32": 4, "float16": 2}
 
 # Measured on two CPU cores; docs/scaling.md names the commands.
 OVERHEAD = 1.08  # scoring two candidates, as a multiple of the best bare forward (bench_scoring)
-PART_RATIO = 1.54  # bytes of a part, as a multiple of its float32 scores (bench_plan)
+# Bytes of a part, as a multiple of its float32 scores: SmolLM2's, in parts of 64 puzzles; random
+# ones take 0.85 to 0.94 (bench_plan)
+PART_RATIO = 0.80
 # Of a store that are no raw scores, for each head and difficulty; texts too (the demo store)
 COUNT_BYTES = 100
-PUBLISH_START = 1.0  # seconds of any publishing, however small (bench_plan)
-PUBLISH_SECONDS = 1.4e-6  # and for each puzzle and head, by one process (bench_plan)
-PUBLISH_BYTES = 4.9  # of memory while publishing, as a multiple of the float32 scores (bench_plan)
+# Of publishing, by bench_plan and bench_publish: seconds of a processor, bytes of memory.
+PUBLISH_START = 1.0  # seconds, however small the run
+PUBLISH_COUNTING = 1.2e-4  # and for each head and difficulty
+PUBLISH_SECONDS = 0.8e-6  # and for each head and puzzle
+PUBLISH_BASE = 0.45e9  # bytes, however small
+PUBLISH_BYTES = 28  # and for each head and puzzle, of two candidates
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,7 @@ def cost_of(
     )
     weights = shape.n_inside * WIDTHS[width] + (shape.n_params - shape.n_inside) * state
     raw = 4.0 * asked.n_puzzles * shape.n_scored * asked.n_candidates
+    published = publishing(asked.n_puzzles, shape.n_scored, n_difficulties)
     counts = COUNT_BYTES * shape.n_scored * n_difficulties
     return Cost(
         forward_flops=forward,
@@ -83,8 +89,23 @@ def cost_of(
         raw_bytes=raw,
         part_bytes=raw * PART_RATIO,
         store_bytes=raw * SCORE_WIDTHS[scores] / 4 + counts,
-        publish_bytes=raw * PUBLISH_BYTES,
-        publish_seconds=PUBLISH_START + asked.n_puzzles * shape.n_scored * PUBLISH_SECONDS,
+        publish_bytes=published[1],
+        publish_seconds=published[0],
+    )
+
+
+def publishing(n_puzzles: int, n_heads: int, n_difficulties: int) -> tuple[float, float]:
+    """Seconds of a processor, and bytes of memory, that publishing takes.
+
+    >>> seconds, n_bytes = publishing(100_000, 1_024, 72)  # measured: 93 s and 3.3 GB
+    >>> round(seconds), round(n_bytes / 1e9, 1)
+    (92, 3.3)
+    """
+    each = n_puzzles * n_heads
+    counting = n_heads * n_difficulties * PUBLISH_COUNTING
+    return (
+        PUBLISH_START + counting + each * PUBLISH_SECONDS,
+        PUBLISH_BASE + each * PUBLISH_BYTES,
     )
 
 

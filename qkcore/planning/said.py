@@ -18,7 +18,7 @@ def lines_of(plan: Plan, scores: str) -> list[str]:
     origin = "shape assumed from its size" if shape.is_assumed else "counted from its configuration"
     packed = asked.n_unpacked / asked.n_tokens
     return [
-        f"{shape.name}: {shape.n_params / 1e9:,.2f} billion weights, {shape.n_scored:,} heads in "
+        f"{shape.name}: {_many(shape.n_params)} weights, {shape.n_scored:,} heads in "
         f"{shape.n_head_layers} layers; {origin}",
         f"asked: {n:,} puzzles in {asked.n_shards:,} shards, {asked.n_tokens / n:,.0f} tokens a "
         f"puzzle in {asked.n_passes:,} passes; {asked.source}"
@@ -38,6 +38,17 @@ def lines_of(plan: Plan, scores: str) -> list[str]:
         f"limit: {plan.limit}",
         f"buy: {advice(plan)}",
     ]
+
+
+def _many(n: float) -> str:
+    """A number of weights, in the unit that shows it.
+
+    >>> _many(70_550_000_000), _many(134_515_008), _many(13_296)
+    ('70.55 billion', '134.5 million', '13,296')
+    """
+    if n >= 1e9:
+        return f"{n / 1e9:,.2f} billion"
+    return f"{n / 1e6:,.1f} million" if n >= 1e6 else f"{n:,.0f}"
 
 
 def _spread(plan: Plan) -> str:
@@ -93,8 +104,8 @@ def with_failures(plan: Plan, between: float, seed: int = 0) -> list[str]:
 def caveats() -> str:
     """What stands under every plan."""
     return (
-        f"Measured on two CPU cores only: scoring's {OVERHEAD:.2f}, parts {PART_RATIO:.2f} and "
-        f"memory to publish {PUBLISH_BYTES:.1f} of the float32 scores, {COUNT_BYTES} bytes of "
-        "counts a head and difficulty. Not measured: anything on a GPU, shares of peaks, loading, "
-        "the network. Check with a hundred puzzles before you buy."
+        f"Measured on two CPU cores only: scoring's {OVERHEAD:.2f}, parts {PART_RATIO:.2f} of "
+        f"the float32 scores, {PUBLISH_BYTES} bytes of memory to publish a head and puzzle, "
+        f"{COUNT_BYTES} bytes of counts a head and difficulty. Not measured: anything on a GPU, "
+        "shares of peaks, loading, the network. Check with a hundred puzzles before you buy."
     )

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qkcore import InputError
 from qkcore.protocol.frozen import Protocol
@@ -28,6 +28,8 @@ class Crew:
     """Who works, and whether this process speaks for all."""
 
     score: Callable[[PuzzleSet, Path], str]  # a set into a store; its run's id
+    # Heads of a set's run switched off, asked as `ablate` is
+    switch_off: Callable[[PuzzleSet, Path, dict[str, Any]], str]
     lm: "CausalLM | None"  # None: workers elsewhere have the model
     engine: str
     is_lead: bool
@@ -110,47 +112,42 @@ def _ablations(
         for one, run_id in zip(sets, run_ids, strict=True)
         if one.name in protocol.ablation.sets
     ]
-    if crew.lm is None:
-        return ("No heads were switched off: engine ray does not.",) if wanted else ()
     left_out = []
     for one, run_id in wanted:
         if not crew.is_lead:
             _wait_for(store, run_id)
         with ResultStore.open(store) as opened:
             is_done = opened.has_ablations(run_id)
+            runs = opened.runs()
+            n_heads = int(runs[runs["run_id"] == run_id].iloc[0]["n_heads"])
         if is_done:
             continue
         if crew.is_lead:
             say(f"{one.name}: the chosen head switched off, beside control heads")
-        if why := _ablated(protocol, one, store, crew, crew.lm):
+        if why := _ablated(protocol, one, store, crew, n_heads):
             left_out.append(f"{one.name}: no heads were switched off: {why}.")
     return tuple(left_out)
 
 
 def _ablated(
-    protocol: Protocol, one: PuzzleSet, store: Path, crew: Crew, lm: "CausalLM"
+    protocol: Protocol, one: PuzzleSet, store: Path, crew: Crew, n_heads: int
 ) -> str | None:
     """Why not, where the model does not let its heads be switched off."""
     from qkcore.attention.geometry import UnsupportedModelError
-    from qkcore.scoring.ablate import ablate
 
     asked = protocol.ablation
-    if lm.geometry.n_heads <= asked.n_heads:
+    if n_heads <= asked.n_heads:
         return "a layer has no other heads to compare with"
+    settings: dict[str, Any] = {
+        "kind": asked.kind,
+        "controls": asked.n_controls,
+        "ks": [asked.n_heads],
+        "rope": protocol.reading,
+        "limit": asked.n_test,
+        "show_progress": crew.show_progress,
+    }
     try:
-        ablate(
-            lm,
-            one.puzzles,
-            store,
-            kind=asked.kind,
-            controls=asked.n_controls,
-            ks=[asked.n_heads],
-            rope=protocol.reading,
-            limit=asked.n_test,
-            max_batch_tokens=crew.batch_tokens,
-            show_progress=crew.show_progress,
-            engine=crew.engine,
-        )
+        crew.switch_off(one, store, settings)
     except UnsupportedModelError as error:
         return str(error)
     return None

@@ -3,7 +3,8 @@
 A context holds as many chains of rules as there are options, one a name: "Max is a wumpus. Every
 wumpus is red." Each name is asked about once, with the same options in the same order but for the
 name, so each option is right once: whatever reads the context and the options but not the question,
-or the place of an option, is right on one question in as many as there are options. Every option
+or the place of an option, is right on one question in as many as there are options. (Where puzzles
+are no multiple of options, the last context is cut, and places are as even as can be.) Every option
 has as many words as another and stands as often in the context.
 
 Knows nothing of models, letters or prompts. As in arXiv 2410.02343 two options may be added that
@@ -11,6 +12,7 @@ are never right; their wording there is inferred from descriptions of the paper.
 """
 
 import random
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -42,8 +44,9 @@ def generate_options(
 ) -> list[Puzzle]:
     """`n` multiple-choice puzzles for each pair of steps and distractors.
 
-    Contexts of even number are validation, odd ones test; the last context is cut where `n` asks
-    for it.
+    Contexts of even number are validation, odd ones test; the last context of a split is cut where
+    `n` asks for it. Of a split's puzzles, of one pair or of all, no place is right more than once
+    more often than another.
 
     Args:
         steps: rule applications needed to reach the answer, 1 to 6. With 0 the right option would
@@ -75,18 +78,29 @@ def generate_options(
     all_steps = counts("steps", steps, MAX_STEPS)
     if 0 in all_steps:
         raise PuzzleError("steps is 0; with options ask for 1 or more, else one is a premise")
+    right = {split: Counter[int]() for split in ("validation", "test")}
     return [
         puzzle
         for n_steps in all_steps
         for n_distractors in counts("distractors", distractors, MAX_DISTRACTORS)
-        for puzzle in _cell(STYLES[style], n_steps, n_distractors, n, options, seed)
+        for puzzle in _cell(STYLES[style], n_steps, n_distractors, n, options, seed, right)
     ]
 
 
 def _cell(
-    style: Style, steps: int, distractors: int, n: int, options: int, seed: int
+    style: Style,
+    steps: int,
+    distractors: int,
+    n: int,
+    options: int,
+    seed: int,
+    right: dict[str, Counter[int]],
 ) -> Iterator[Puzzle]:
-    """The puzzles of one pair of steps and distractors."""
+    """The puzzles of one pair of steps and distractors.
+
+    Counts in `right`, by split, how often each place was right; a context that is cut asks about
+    those that were so least.
+    """
     left = {"validation": n // 2, "test": n - n // 2}
     number = 0
     while any(left.values()):
@@ -96,7 +110,11 @@ def _cell(
         premises, names, goals = _premises(rng, style, steps, distractors, options)
         context = " ".join(style.sentence(premise, rng) for premise in premises)
         shown = rng.sample(goals, options)
-        asked = sorted(rng.sample(range(options), min(options, left[split])))
+        drawn = rng.sample(range(options), options)  # which of several is asked is chance
+        place = [shown.index(goal) for goal in goals]
+        drawn.sort(key=lambda index: right[split][place[index]])
+        asked = sorted(drawn[: left[split]])
+        right[split].update(place[index] for index in asked)
         for index in asked:
             yield Puzzle(
                 puzzle_id=f"{group}-{'abcdefgh'[index]}",
@@ -105,7 +123,7 @@ def _cell(
                 candidates=tuple(
                     style.sentence(Premise(names[index], goal), rng) for goal in shown
                 ),
-                answer=shown.index(goals[index]),
+                answer=place[index],
                 steps=steps,
                 distractors=distractors,
                 group=group,
@@ -159,7 +177,9 @@ def in_orders(puzzles: Sequence[Puzzle], orders: int | None = None) -> list[Puzz
     """Each puzzle once for each of so many cyclic orders of its options, of one group.
 
     The first is the order that it has; in each further one all options move up by one place, and
-    the first goes to the end. Options that are never right stay last.
+    the first goes to the end. Options that are never right stay last. Of fewer orders than there
+    are, each puzzle has those that make each place right as often as another: of a split's puzzles
+    with as many options, no place is right more than once more often.
 
     Args:
         puzzles: with options of any number.
@@ -173,7 +193,8 @@ def in_orders(puzzles: Sequence[Puzzle], orders: int | None = None) -> list[Puzz
     >>> [(one.puzzle_id[-2:], one.answer) for one in in_orders(puzzles)]
     [('~0', 1), ('~1', 0)]
     """
-    found = []
+    found: list[Puzzle] = []
+    right: dict[tuple[str, int], Counter[int]] = {}  # by split and number of options
     for puzzle in puzzles:
         if question_of(puzzle.puzzle_id) is not None:
             raise PuzzleError(f"puzzle {puzzle.puzzle_id!r} is one of several orders already")
@@ -186,7 +207,13 @@ def in_orders(puzzles: Sequence[Puzzle], orders: int | None = None) -> list[Puzz
                 f"puzzle {puzzle.puzzle_id!r}: {wanted} orders of {n_moved} options that can be "
                 f"right; there are {n_moved}, ask for 2 or more of them"
             )
-        found += [_moved(puzzle, by, n_moved) for by in range(wanted)]
+        every = [_moved(puzzle, by, n_moved) for by in range(n_moved)]
+        if puzzle.answer is not None:
+            counted = right.setdefault((puzzle.split, n_moved), Counter())
+            least = sorted(range(n_moved), key=lambda by: counted[every[by].answer or 0])
+            every = [every[by] for by in sorted(least[:wanted])]
+            counted.update(one.answer or 0 for one in every)
+        found += every[:wanted]
     return found
 
 

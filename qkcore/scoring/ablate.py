@@ -7,52 +7,47 @@ it was stopped. Knows nothing of what the answers mean.
 
 import hashlib
 import json
-import re
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol, cast
 
 import numpy as np
 import pyarrow as pa
 
 from qkcore import InputError
-from qkcore.asking.prompts import Prompt
-from qkcore.asking.templates import Template, template_name
+from qkcore.asking.templates import Template
+from qkcore.attention.geometry import UnsupportedModelError
 from qkcore.attention.load import CausalLM
-from qkcore.attention.switching import KINDS, Head
+from qkcore.attention.switching import KINDS
 from qkcore.puzzles.puzzle import Puzzle, puzzle_set_sha256
 from qkcore.results.counting import CHUNK
 from qkcore.results.object_store import Folder
-from qkcore.results.parts import PART_SIZE, Part, read_part
+from qkcore.results.parts import PART_SIZE, read_part
 from qkcore.results.publish import publish_ablations
 from qkcore.results.raw import ablation_logits
 from qkcore.results.reader import StoreError
 from qkcore.results.store import ResultStore
+from qkcore.scoring.answerer import Answerer, AskedModel, Plan
 from qkcore.scoring.engines import Engine, engine_of
-from qkcore.scoring.interventions import Interventions, check_heads
+from qkcore.scoring.head_sets import HeadSet, sets_of
 from qkcore.scoring.progress import Progress
-from qkcore.scoring.replacing import replacements_of
-from qkcore.scoring.score import budget_for, prompts_of
-from qkcore.scoring.scorer import States
 from qkcore.scoring.shards import Shards, parts_folder, remove, remove_leftovers
-from qkcore.statistics.control_heads import control_heads
-from qkcore.wording import head_name
 
 NUMBERS = "0.3.0"  # the version that last changed a number
-KS = (1, 3, 5, 10)
 
 
-@dataclass(frozen=True, slots=True)
-class HeadSet:
-    """Heads that are switched off together: a row of table ablations, less its answers."""
+class Worker(Protocol):
+    """What an engine needs to answer a plan; see `Answerer`."""
 
-    chosen_by: str  # "chosen": the best on validation; "top": the k best; "named"
-    k: int
-    draw: int  # 0: the heads themselves; from 1: control heads
-    heads: tuple[Head, ...]
+    @property
+    def model(self) -> AskedModel:
+        """The model, and how it is asked."""
+
+    def accept(self, plan: Plan) -> int:
+        """Know of a plan that it can be carried out, before the first shard."""
 
 
 def ablate(
@@ -118,42 +113,151 @@ def ablate(
     ...         same == run, store.has_ablations(run)
     (True, True)
     """
-    store = Path(store)
     _check_input(kind, controls, ks, limit, max_batch_tokens)
-    run_id, n_candidates = _run_of(lm, puzzles, store, rope, template)
-    sets = _sets_of(lm, run_id, store, heads, controls, ks)
-    validation = [puzzle for puzzle in puzzles if puzzle.split == "validation"]
+    worker = Answerer(lm, puzzles, template=template, max_batch_tokens=max_batch_tokens)
+    with engine_of(engine, worker) as crew:
+        return ablate_by(
+            crew,
+            puzzles,
+            store,
+            worker=worker,
+            heads=heads,
+            kind=kind,
+            controls=controls,
+            ks=ks,
+            rope=rope,
+            limit=limit,
+            show_progress=show_progress,
+            log=log,
+            parts=parts,
+        )
+
+
+def ablate_by(
+    engine: Engine,
+    puzzles: Sequence[Puzzle],
+    store: str | Path,
+    *,
+    worker: Worker | None = None,
+    heads: str = "chosen",
+    kind: str = "mean",
+    controls: int = 20,
+    ks: Sequence[int] | None = None,
+    rope: str = "pre",
+    limit: int | None = None,
+    show_progress: bool = True,
+    log: str | Path | None = None,
+    parts: str | Path | None = None,
+) -> str:
+    """`ablate` by an engine that is there already.
+
+    Without a worker, the engine's own know the model: they load it themselves (Ray).
+    """
+    _check_input(kind, controls, ks, limit, None)
+    worker = cast(Worker, engine) if worker is None else worker
+    store, model = Path(store), worker.model
+    run_id, n_candidates = _run_of(model, puzzles, store, rope)
+    sets = sets_of(model, run_id, store, heads, controls, ks)
     places = _asked(puzzles, limit)
-    prompts = prompts_of(lm, [puzzles[place] for place in places], template)
-    settings = {"kind": kind, "sets": [asdict(one) for one in sets], "places": places.tolist()}
-    settings |= {"version": NUMBERS, "part_size": PART_SIZE}
-    key = hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:8]
-    folder = parts_folder(store, f"{run_id}-{kind}-{key}", parts)
-    shards = Shards(folder, tuple(one.puzzle.puzzle_id for one in prompts), "answered")
-    layers = {layer for one in sets for layer, _ in one.heads}
-    answerer = _Answerer(prompts, [one.heads for one in sets])
-    with engine_of(engine, answerer) as crew:
+    job = _Job(engine, worker, store, run_id, kind, sets, places)
+    shown = show_progress and engine.is_lead, None if log is None else Path(log)
+    return job.carried_out(puzzles, n_candidates, parts, *shown)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What is to be answered, by whom, and where it goes."""
+
+    engine: Engine
+    worker: Worker
+    store: Path
+    run_id: str
+    kind: str
+    sets: Sequence[HeadSet]
+    places: np.ndarray  # of the puzzles that are asked
+
+    def carried_out(
+        self,
+        puzzles: Sequence[Puzzle],
+        n_candidates: int,
+        parts: str | Path | None,
+        is_shown: bool,
+        log: Path | None,
+    ) -> str:
+        """Answer what is missing and publish; returns the run's id."""
+        crew = self.engine
+        folder = parts_folder(self.store, f"{self.run_id}-{self.kind}-{self._key()}", parts)
         # Asked by one for all: the others may come when the answers are published already.
-        if crew.word(lambda: [int(_is_there(store, run_id, kind, sets, places))]) == [1]:
+        if crew.word(lambda: [int(self._is_there())]) == [1]:
             if crew.is_lead:
                 remove_leftovers(folder)
                 print(
-                    f"{store} holds the answers with these heads switched off already; nothing to "
-                    "do.",
+                    f"{self.store} holds the answers with these heads switched off already; "
+                    "nothing to do.",
                     file=sys.stderr,
                 )
-            return run_id
+            return self.run_id
+        places = tuple(self.places.tolist())
+        self.worker.accept(Plan(self.kind, places, tuple(one.heads for one in self.sets)))
+        ids = tuple(puzzles[at].puzzle_id for at in places)
+        shards = Shards(folder, ids, "answered")
+        refusals = (UnsupportedModelError,) if crew.is_alone else ()
         with shards.held() if crew.is_lead else nullcontext():
-            with shards.watched():
-                changed = replacements_of(lm, validation, kind, template=template, layers=layers)
-                answerer.asked = Interventions(lm, changed, budget_for(lm, max_batch_tokens))
-                _fill(crew, answerer, shards, show_progress, None if log is None else Path(log))
+            with shards.watched(refusals):
+                self._fill(shards, is_shown, log if crew.is_lead else None)
                 if not crew.is_lead:
-                    return run_id
-                logits = _together(shards.paths(), places, len(puzzles), len(sets), n_candidates)
-                publish_ablations(store, run_id, _table(kind, sets, logits))
+                    return self.run_id
+                n_sets = len(self.sets)
+                logits = _together(shards.paths(), self.places, len(puzzles), n_sets, n_candidates)
+                publish_ablations(self.store, self.run_id, _table(self.kind, self.sets, logits))
             remove(folder)
-    return run_id
+        return self.run_id
+
+    def _key(self) -> str:
+        """A hash of all that changes the answers, besides the run."""
+        sets = [asdict(one) for one in self.sets]
+        settings = {"kind": self.kind, "sets": sets, "places": self.places.tolist()}
+        settings |= {"version": NUMBERS, "part_size": PART_SIZE}
+        return hashlib.sha256(json.dumps(settings).encode()).hexdigest()[:8]
+
+    def _is_there(self) -> bool:
+        """Whether the store holds the answers to these puzzles with just these heads off."""
+        with ResultStore.open(self.store) as opened:
+            there = ablation_logits(opened, self.run_id, self.kind)
+        asked = {(one.chosen_by, one.k) for one in self.sets}
+        found = {
+            HeadSet(one.chosen_by, one.k, one.draw, one.heads): np.flatnonzero(
+                ~np.isnan(one.logits).all(axis=-1)
+            )
+            for one in there
+            if (one.chosen_by, one.k) in asked
+        }
+        return found.keys() == set(self.sets) and all(
+            np.array_equal(answered, self.places) for answered in found.values()
+        )
+
+    def _fill(self, shards: Shards, is_shown: bool, log: Path | None) -> None:
+        """Write the parts that are missing; at the leader, wait for those of others."""
+        engine, n_sets = self.engine, len(self.sets)
+        missing = engine.word(shards.missing)
+        n_all = len(shards.puzzle_ids)
+        n_done = n_all - shards.n_puzzles(missing)
+        with Progress(
+            n_all * n_sets, n_done * n_sets, "answer", is_shown=is_shown, log=log
+        ) as progress:
+
+            def note(why: str, index: int | None) -> None:
+                shards.note_failure(why, index)
+                progress.event("failed", part=index, why=why)
+
+            if is_here := isinstance(self.worker, Answerer):
+                self.worker.told = progress.add
+            for index, part, _ in engine.done(missing, note):
+                shards.write(index, part)
+                if not is_here:
+                    progress.add(len(part.puzzle_ids) * n_sets)
+                progress.event("part", part=index, seconds=round(part.seconds, 3))
+        engine.gathered({})
 
 
 def _check_input(
@@ -167,7 +271,9 @@ def _check_input(
         raise InputError(f"kind {kind!r} is not known; use one of {', '.join(KINDS)}")
     if controls < 1:
         raise InputError(f"{controls} control sets say nothing of an effect; give 1 or more")
-    for k in set(ks or ()):
+    for k in sorted(set(ks or ())):
+        if k < 1:
+            raise InputError(f"k = {k} switches no head off; write numbers from 1 on")
         if list(ks or ()).count(k) > 1:
             raise InputError(f"k = {k} is asked for twice; name each number of heads once")
     if limit is not None and limit < 1:
@@ -177,7 +283,7 @@ def _check_input(
 
 
 def _run_of(
-    lm: CausalLM, puzzles: Sequence[Puzzle], store: Path, rope: str, template: Template | None
+    model: AskedModel, puzzles: Sequence[Puzzle], store: Path, rope: str
 ) -> tuple[str, int]:
     """The newest run of this model on these puzzles, read and asked like this.
 
@@ -190,97 +296,20 @@ def _run_of(
     with ResultStore.open(store) as opened:
         runs = opened.runs()
     wanted = {
-        "model_revision": lm.revision,
-        "dtype": lm.dtype,
+        "model_revision": model.revision,
+        "dtype": model.dtype,
         "puzzle_set_sha256": puzzle_set_sha256(puzzles),
         "rope": rope,
-        "template": template_name(template),
+        "template": model.template,
     }
     is_it = np.logical_and.reduce([runs[name] == value for name, value in wanted.items()])
     if not is_it.any():
         raise StoreError(
-            f"{store} holds no run of {lm.name} ({lm.dtype}) on these puzzles with rope {rope} and "
-            "this template; score them first with `qkscope precompute`"
+            f"{store} holds no run of {model.name} ({model.dtype}) on these puzzles with rope "
+            f"{rope} and this template; score them first with `qkscope precompute`"
         )
     newest = runs[is_it].iloc[0]
     return str(newest["run_id"]), int(newest["n_candidates"])
-
-
-def _sets_of(
-    lm: CausalLM,
-    run_id: str,
-    store: Path,
-    heads: str,
-    controls: int,
-    ks: Sequence[int] | None,
-) -> list[HeadSet]:
-    """The heads to switch off, each set followed by its controls."""
-    found: list[HeadSet] = []
-    for chosen_by, off in _picked(lm, run_id, store, heads, ks):
-        check_heads(lm, [off])
-        try:
-            drawn = control_heads(off, lm.geometry.n_heads, controls)
-        except InputError as error:
-            if ks is not None or heads != "chosen":
-                raise
-            print(f"k = {len(off)} is left out: {error}.", file=sys.stderr)
-            continue
-        found += [HeadSet(chosen_by, len(off), draw, one) for draw, one in enumerate([off, *drawn])]
-    if not found:
-        raise InputError("no heads are left to switch off; give smaller numbers with --k")
-    return found
-
-
-def _picked(
-    lm: CausalLM, run_id: str, store: Path, heads: str, ks: Sequence[int] | None
-) -> list[tuple[str, tuple[Head, ...]]]:
-    """How heads were picked, and which; see `ablate`.
-
-    Raises:
-        InputError: where the words are not understood, or there are not so many heads.
-    """
-    top = re.fullmatch(r"top(\d+)", heads)
-    if ks is not None and heads != "chosen":
-        raise InputError(f"--k goes with --heads chosen; heads {heads!r} are so many already")
-    if heads != "chosen" and top is None:
-        return [("named", named_heads(heads))]
-    numbers = [int(top[1])] if top is not None else list(ks or KS)
-    n_all = len(lm.geometry.head_layers) * lm.geometry.n_heads
-    if ks is None and top is None:
-        numbers = [k for k in numbers if k <= n_all]
-    for k in numbers:
-        if not 1 <= k <= n_all:
-            raise InputError(f"{lm.name} has {n_all:,} heads, so there are no {k} best of them")
-    with ResultStore.open(store) as opened:
-        best = opened.selected(run_id, max(numbers))
-    if not best:
-        raise InputError(
-            "the run has no validation puzzles to choose heads on; name heads, such as --heads L3H1"
-        )
-    return [("chosen" if k == 1 else "top", tuple(best[:k])) for k in numbers]
-
-
-def named_heads(text: str) -> tuple[Head, ...]:
-    """Heads as people name them.
-
-    Raises:
-        InputError: where a name is none, or comes twice.
-
-    >>> named_heads("L15H7, L17 H8")
-    ((15, 7), (17, 8))
-    """
-    found = []
-    for name in text.split(","):
-        match = re.fullmatch(r"\s*L(\d+)\s*H(\d+)\s*", name, re.IGNORECASE)
-        if match is None:
-            raise InputError(
-                f"{name.strip()!r} names no head; write chosen, top5, or heads such as L15H7,L17H8"
-            )
-        head = int(match[1]), int(match[2])
-        if head in found:
-            raise InputError(f"{head_name(*head)} is named twice; name each head once")
-        found.append(head)
-    return tuple(found)
 
 
 def _asked(puzzles: Sequence[Puzzle], limit: int | None) -> np.ndarray:
@@ -306,69 +335,6 @@ def _asked(puzzles: Sequence[Puzzle], limit: int | None) -> np.ndarray:
         if limit is None or len(chosen) <= limit or n == 1:
             return np.array(chosen)
         n -= 1
-
-
-def _is_there(
-    store: Path, run_id: str, kind: str, sets: Sequence[HeadSet], places: np.ndarray
-) -> bool:
-    """Whether the store holds the answers to these puzzles with just these heads switched off."""
-    with ResultStore.open(store) as opened:
-        there = ablation_logits(opened, run_id, kind)
-    asked = {(one.chosen_by, one.k) for one in sets}
-    found = {
-        HeadSet(one.chosen_by, one.k, one.draw, one.heads): np.flatnonzero(
-            ~np.isnan(one.logits).all(axis=-1)
-        )
-        for one in there
-        if (one.chosen_by, one.k) in asked
-    }
-    return found.keys() == set(sets) and all(
-        np.array_equal(answered, places) for answered in found.values()
-    )
-
-
-class _Answerer:
-    """What works on the shards: some puzzles' answers, with each set of heads off."""
-
-    def __init__(self, prompts: Sequence[Prompt], off: Sequence[Sequence[Head]]) -> None:
-        self._prompts, self._off = prompts, off
-        self.asked: Interventions | None = None  # before the first shard
-        self.told: Callable[[int], object] = lambda _: None  # how many more answers there are
-
-    def shard(self, index: int) -> tuple[Part, States]:
-        """One shard's part: one of scores, with a set of heads where that has a head."""
-        if self.asked is None:
-            raise TypeError("no interventions were given")
-        start = time.monotonic()
-        prompts = self._prompts[index * PART_SIZE : (index + 1) * PART_SIZE]
-        answers = self.asked.answers(prompts, self._off, self.told)
-        ids = tuple(prompt.puzzle.puzzle_id for prompt in prompts)
-        return Part(ids, answers.swapaxes(0, 1), answers[0], time.monotonic() - start), {}
-
-    @property
-    def n_sets(self) -> int:
-        """How many answers a puzzle has."""
-        return len(self._off)
-
-
-def _fill(
-    engine: Engine, answerer: _Answerer, shards: Shards, show_progress: bool, log: Path | None
-) -> None:
-    """Write the parts that are missing; at the leader, wait for those of others."""
-    missing = engine.word(shards.missing)
-    n_all = len(shards.puzzle_ids)
-    n_sets = answerer.n_sets
-    n_done = n_all - shards.n_puzzles(missing)
-    is_shown = show_progress and engine.is_lead
-    log = log if engine.is_lead else None
-    with Progress(
-        n_all * n_sets, n_done * n_sets, "answer", is_shown=is_shown, log=log
-    ) as progress:
-        answerer.told = progress.add
-        for index, part, _ in engine.done(missing, shards.note_failure):
-            shards.write(index, part)
-            progress.event("part", part=index, seconds=round(part.seconds, 3))
-    engine.gathered({})
 
 
 def _together(

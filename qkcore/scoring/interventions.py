@@ -94,9 +94,9 @@ class Interventions:
         Raises:
             InputError, UnsupportedModelError: as `answers_without`.
         """
-        check_heads(self.lm, switched_off)
+        check_heads(self.lm.name, self.lm.geometry, switched_off)
         if self.replacements.kind == "knock-out":
-            _check_paths(self.lm.geometry, prompts, switched_off)
+            check_paths(self.lm.geometry, prompts, switched_off)
         budget = self.budget = self.budget or budget_for(self.lm)
         most = max((len(prompt.candidates) for prompt in prompts), default=2)
         answers = np.full((len(switched_off), len(prompts), most), np.nan, dtype=np.float32)
@@ -214,13 +214,12 @@ class Interventions:
         return {one - 1: kept[one - 1] for one in wanted if self.is_replayed[one]}
 
 
-def check_heads(lm: CausalLM, switched_off: Sequence[Sequence[Head]]) -> None:
-    """Refuse heads that the model has not.
+def check_heads(name: str, geometry: Geometry, switched_off: Sequence[Sequence[Head]]) -> None:
+    """Refuse heads that the model of this name has not.
 
     Raises:
         InputError: naming the first.
     """
-    geometry = lm.geometry
     for layer, head in (one for off in switched_off for one in off):
         if layer not in geometry.head_layers or not 0 <= head < geometry.n_heads:
             layers = (
@@ -229,15 +228,19 @@ def check_heads(lm: CausalLM, switched_off: Sequence[Sequence[Head]]) -> None:
                 else f"layers 0 to {geometry.n_layers - 1}"
             )
             raise InputError(
-                f"{lm.name} has no head {head_name(layer, head)}; it has heads 0 to "
+                f"{name} has no head {head_name(layer, head)}; it has heads 0 to "
                 f"{geometry.n_heads - 1} in {layers}"
             )
 
 
-def _check_paths(
+def check_paths(
     geometry: Geometry, prompts: Sequence[Prompt], switched_off: Sequence[Sequence[Head]]
 ) -> None:
-    """Refuse to cut a path that a window or a chunk has cut already, or one of several."""
+    """Refuse to cut a path that a window or a chunk has cut already, or one of several.
+
+    Raises:
+        InputError: naming the first puzzle that has none.
+    """
     kinds = geometry.layer_kinds
     layers = sorted({layer for off in switched_off for layer, _ in off})
     for prompt in prompts:

@@ -1,13 +1,11 @@
 """The engine of several machines: Ray actors that hold the model, and hand their parts back.
 
-Ray is imported when a cluster is asked for, so nothing else needs it. The process that was started
+The process that was started
 holds no model: it hands out shards, writes the parts that come back and publishes. A shard whose
-actor died goes to another. Workers need the model, not the folder of parts.
+actor died goes to another. Workers need the model, not the folder of parts. What they do with it is
+a `Scorer`'s or an `Answerer`'s.
 """
 
-import logging
-import os
-import signal
 import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -19,56 +17,64 @@ from qkcore import InputError
 from qkcore.puzzles.puzzle import Puzzle
 from qkcore.results.parts import Part
 from qkcore.results.publish import Run, WorkedExample
-from qkcore.scoring.engines import Done, Note
+from qkcore.scoring.answerer import Answerer, AskedModel, Plan
+from qkcore.scoring.engines import Done, Note, Sharded
+from qkcore.scoring.ray_cluster import HERE, Cluster, connected, first_line
 from qkcore.scoring.recipe import Recipe
 from qkcore.scoring.scorer import Scorer, States
 
 MOST_TRIES = 3  # of one shard
 
+Told = tuple[str, tuple[object, ...]]  # a method of a worker, and what it is given
+
 
 class _Actor:
     """Holds the model on a worker, from its first task on."""
 
-    def __init__(self, recipe: Recipe, puzzles: Sequence[Puzzle], settings: dict[str, Any]) -> None:
-        self._recipe, self._puzzles, self._settings = recipe, puzzles, settings
-        self._scorer: Scorer | None = None
-        self._reads_layers = False
+    def __init__(
+        self,
+        make: Callable[..., Sharded],
+        recipe: Recipe,
+        puzzles: Sequence[Puzzle],
+        settings: dict[str, Any],
+    ) -> None:
+        self._make, self._recipe = make, recipe
+        self._puzzles, self._settings = puzzles, settings
+        self._worker: Sharded | None = None
+        self._n_heard = 0
 
-    def scorer(self) -> Scorer:
-        if self._scorer is None:
+    def worker(self) -> Sharded:
+        if self._worker is None:
             lm, template = self._recipe.load()
-            self._scorer = Scorer(lm, self._puzzles, template=template, **self._settings)
-        return self._scorer
+            self._worker = self._make(lm, self._puzzles, template=template, **self._settings)
+        return self._worker
 
-    def run(self) -> Run:
-        return self.scorer().run
+    def known(self, name: str) -> object:
+        return getattr(self.worker(), name)
 
-    def locate(self) -> int:
-        return self.scorer().locate()
+    def said(self, task: str, *given: object) -> object:
+        return getattr(self.worker(), task)(*given)
 
-    def read_layers(self) -> frozenset[str]:
-        self._reads_layers = True
-        return self.scorer().read_layers()
+    def hear(self, told: Sequence[Told]) -> object:
+        """What the worker says to the last of what all are told, if that is new to it."""
+        said = None
+        for task, given in told[self._n_heard :]:
+            said = self.said(task, *given)
+            self._n_heard += 1
+        return said
 
-    def shard(self, index: int, reads_layers: bool) -> tuple[Part, States]:
-        if reads_layers and not self._reads_layers:
-            self.read_layers()
-        return self.scorer().shard(index)
-
-    def states(self, puzzle_ids: frozenset[str]) -> States:
-        return self.scorer().states(puzzle_ids)
-
-    def example(self, layer: int, head: int) -> WorkedExample:
-        return self.scorer().example(layer, head)
+    def shard(self, index: int, told: Sequence[Told]) -> tuple[Part, States]:
+        self.hear(told)
+        return self.worker().shard(index)
 
 
-class RayEngine:
-    """Both what scores and what shares out; see `engines`."""
+class Actors:
+    """Workers of any kind, and what shares the shards out among them; see `engines`."""
 
     is_lead = is_alone = True
 
     def __init__(self, ray: ModuleType, make: Callable[[], Any], n_workers: int) -> None:
-        """Begin with so many actors; the first says what the run is.
+        """Begin with so many actors; the first speaks for all.
 
         Args:
             ray: the package, connected.
@@ -76,9 +82,13 @@ class RayEngine:
             n_workers: how many.
         """
         self._ray, self._make = ray, make
-        self._reads_layers = False
+        self._told: tuple[Told, ...] = ()  # what every worker hears before its next shard
         self._actors = [make() for _ in range(n_workers)]
-        self.run = cast(Run, self._first("run"))
+
+    def end(self) -> None:
+        """Make room for others."""
+        for actor in self._actors:
+            self._ray.kill(actor)
 
     def _first(self, task: str, *given: object) -> object:
         """What the first actor says; another's in its place when it died."""
@@ -86,7 +96,7 @@ class RayEngine:
             try:
                 said: object = self._ray.get(getattr(self._actors[0], task).remote(*given))
             except self._ray.exceptions.RayActorError as error:
-                why = _line(error)
+                why = first_line(error)
                 self._actors[0] = self._make()
             except self._ray.exceptions.RayTaskError as error:
                 raise error.cause from None
@@ -94,26 +104,15 @@ class RayEngine:
                 return said
         raise InputError(f"a worker died {MOST_TRIES} times (out of memory?): {why}")
 
-    def locate(self) -> int:
-        """As the first actor says."""
-        return cast(int, self._first("locate"))
-
-    def read_layers(self) -> frozenset[str]:
-        """As the first actor says; all others read likewise."""
-        self._reads_layers = True
+    def _tell(self, task: str, *given: object) -> object:
+        """What the first actor says to what all hear; they hear nothing that it refuses."""
+        before = self._told
+        self._told = (*before, (task, given))
         try:
-            return cast("frozenset[str]", self._first("read_layers"))
+            return self._first("hear", self._told)
         except InputError:
-            self._reads_layers = False
+            self._told = before
             raise
-
-    def states(self, puzzle_ids: frozenset[str]) -> States:
-        """As the first actor reads them."""
-        return cast(States, self._first("states", puzzle_ids))
-
-    def example(self, layer: int, head: int) -> WorkedExample:
-        """As the first actor reads it."""
-        return cast(WorkedExample, self._first("example", layer, head))
 
     def word(self, said: Callable[[], Sequence[int]]) -> list[int]:
         """What is said: no other process asks."""
@@ -131,7 +130,7 @@ class RayEngine:
             while free and left:
                 place, index = free.pop(), left.popleft()
                 tries[index] += 1
-                task = self._actors[place].shard.remote(index, self._reads_layers)
+                task = self._actors[place].shard.remote(index, self._told)
                 working[task] = place, index
             (task,), _ = self._ray.wait(list(working))
             place, index = working.pop(task)
@@ -139,7 +138,7 @@ class RayEngine:
             try:
                 part, states = self._ray.get(task)
             except self._ray.exceptions.RayTaskError as error:
-                note(_line(error.cause), index)
+                note(first_line(error.cause), index)
                 raise error.cause from None
             except self._ray.exceptions.RayError as error:
                 self._lost(place, index, tries[index], error, note)
@@ -149,7 +148,7 @@ class RayEngine:
 
     def _lost(self, place: int, index: int, n_tries: int, error: Exception, note: Note) -> None:
         """Put a new actor in the place of one that died."""
-        why = f"lost with its worker: {_line(error)}"
+        why = f"lost with its worker: {first_line(error)}"
         note(why, index)
         if n_tries >= MOST_TRIES:
             raise InputError(
@@ -161,80 +160,111 @@ class RayEngine:
         self._actors[place] = self._make()
 
 
-def _line(error: BaseException) -> str:
-    """An error's first line."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+class RayEngine(Actors):
+    """Both what scores and what shares out; see `Scorer`."""
+
+    def __init__(self, ray: ModuleType, make: Callable[[], Any], n_workers: int) -> None:
+        """Begin, and ask the first actor what the run is."""
+        super().__init__(ray, make, n_workers)
+        self.run = cast(Run, self._first("known", "run"))
+
+    def locate(self) -> int:
+        """As the first actor says."""
+        return cast(int, self._first("said", "locate"))
+
+    def read_layers(self) -> frozenset[str]:
+        """As the first actor says; all others read likewise."""
+        return cast("frozenset[str]", self._tell("read_layers"))
+
+    def states(self, puzzle_ids: frozenset[str]) -> States:
+        """As the first actor reads them."""
+        return cast(States, self._first("said", "states", puzzle_ids))
+
+    def example(self, layer: int, head: int) -> WorkedExample:
+        """As the first actor reads it."""
+        return cast(WorkedExample, self._first("said", "example", layer, head))
+
+
+class RayAnswerers(Actors):
+    """Both what answers with heads switched off and what shares out; see `Answerer`."""
+
+    def __init__(self, ray: ModuleType, make: Callable[[], Any], n_workers: int) -> None:
+        """Begin, and ask the first actor what the model is."""
+        super().__init__(ray, make, n_workers)
+        self.model = cast(AskedModel, self._first("known", "model"))
+
+    def accept(self, plan: Plan) -> int:
+        """As the first actor says; all others answer the same plan."""
+        return cast(int, self._tell("accept", plan))
 
 
 @contextmanager
 def ray_engine(
-    recipe: Recipe,
-    puzzles: Sequence[Puzzle],
-    settings: dict[str, Any],
-    *,
-    address: str | None = None,
-    n_workers: int | None = None,
-    gpus_per_model: float = 0,
+    recipe: Recipe, puzzles: Sequence[Puzzle], settings: dict[str, Any], cluster: Cluster = HERE
 ) -> Iterator[RayEngine]:
-    """Connect to a Ray cluster, or start one on this machine, and let actors load the model.
+    """Connect to a Ray cluster, or start one on this machine, and let actors load and score.
 
     Args:
         recipe: of the model.
         puzzles: all of the run's.
         settings: of `Scorer`, less the template.
-        address: of a cluster, "auto" for the one that this machine is in; None starts one here.
-        n_workers: actors; by default as many as the cluster has GPUs (or cores) for.
-        gpus_per_model: GPUs that an actor has to itself; its model is spread over several.
+        cluster: where, and how many at once.
 
     Raises:
         InputError: when Ray is not there, or no such cluster, or no room in it.
     """
-    try:
-        import ray
-        import ray.exceptions
-    except ModuleNotFoundError:
-        raise InputError("engine ray needs Ray: pip install 'qkscope[cluster]'") from None
-    # Ray would report its use to its makers.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    on_term = signal.getsignal(signal.SIGTERM)
-    try:
-        ray.init(
-            address=address or "local",
-            include_dashboard=None if address else False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise InputError(
-            f"no Ray cluster at {address or 'this machine'}: {_line(error)}. Start one with `ray "
-            "start --head`, or leave --address out to use this machine only"
-        ) from None
-    signal.signal(signal.SIGTERM, on_term)  # Ray's own would end the run without a word
-    try:
-        n_most = _room(ray.cluster_resources(), gpus_per_model)
-        if n_workers is None:
-            n_workers = n_most
-        if not 1 <= n_workers <= n_most:
-            raise InputError(
-                f"the Ray cluster has room for {n_most} workers with {gpus_per_model:g} GPUs and a "
-                f"core each, so {n_workers} cannot be started; change --workers or "
-                "--gpus-per-model, or add machines with `ray start --address`"
-            )
-        kept = ray.put(list(puzzles))
-        # A core each: Ray then gives each one thread, and all machines the same bits.
-        remote = ray.remote(num_cpus=1, num_gpus=gpus_per_model)(_Actor)
-        yield RayEngine(ray, lambda: remote.remote(recipe, kept, settings), n_workers)
-    finally:
-        ray.shutdown()
+    with connected(cluster) as ray:
+        make = starting(ray, cluster, Scorer, recipe, puzzles, settings)
+        engine = RayEngine(ray, make, cluster.n_actors(ray.cluster_resources()))
+        try:
+            yield engine
+        finally:
+            engine.end()
 
 
-def _room(there: dict[str, float], gpus_per_model: float) -> int:
-    """How many actors a cluster of these resources has room for.
+@contextmanager
+def ray_answerers(
+    recipe: Recipe, puzzles: Sequence[Puzzle], settings: dict[str, Any], cluster: Cluster = HERE
+) -> Iterator[RayAnswerers]:
+    """Likewise, for a model that answers with heads switched off.
 
-    >>> _room({"CPU": 16.0, "GPU": 8.0}, 2), _room({"CPU": 16.0}, 0), _room({"CPU": 16.0}, 1)
-    (4, 16, 0)
+    Args:
+        recipe: as of `ray_engine`,
+        puzzles: likewise,
+        settings: of `Answerer`, less the template.
+        cluster: where, and how many at once.
+
+    Raises:
+        InputError: as `ray_engine`.
     """
-    n_most = int(there.get("CPU", 0))
-    if gpus_per_model > 0:
-        n_most = min(n_most, int(there.get("GPU", 0) / gpus_per_model))
-    return n_most
+    with connected(cluster) as ray:
+        make = starting(ray, cluster, Answerer, recipe, puzzles, settings)
+        engine = RayAnswerers(ray, make, cluster.n_actors(ray.cluster_resources()))
+        try:
+            yield engine
+        finally:
+            engine.end()
+
+
+def starting(
+    ray: ModuleType,
+    cluster: Cluster,
+    make: Callable[..., Sharded],
+    recipe: Recipe,
+    puzzles: Sequence[Puzzle],
+    settings: dict[str, Any],
+) -> Callable[[], Any]:
+    """What starts an actor.
+
+    Args:
+        ray: the package, connected.
+        cluster: says how many GPUs an actor has.
+        make: `Scorer` or `Answerer`.
+        recipe: of the model.
+        puzzles: all of the run's.
+        settings: of what is made, less the template.
+    """
+    kept = ray.put(list(puzzles))
+    # A core each: Ray then gives each one thread, and all machines the same bits.
+    remote = ray.remote(num_cpus=1, num_gpus=cluster.gpus_per_model)(_Actor)
+    return lambda: remote.remote(make, recipe, kept, settings)

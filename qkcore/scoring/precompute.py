@@ -173,7 +173,7 @@ class _Job:
         ids = tuple(puzzle.puzzle_id for puzzle in self.puzzles)
         shards = Shards(folder, ids, with_lens=probed is not None)
         with shards.held() if engine.is_lead else nullcontext():
-            with shards.watched():
+            with shards.watched((UnsupportedModelError,) if engine.is_alone else ()):
                 states = self._scored(shards)
                 if not engine.is_lead:
                     return run.run_id

@@ -27,6 +27,7 @@ from qkcore.scoring.whole_rows import Laid, laid_out
 
 N_DRAWN = (256, 64, 64)  # tokens that "resample" draws from: any other, cues, statement ends
 SEED = 0
+UNREAD = ("zero", "knock-out")  # kinds for which no puzzles are read
 
 
 def replacements_of(
@@ -57,15 +58,9 @@ def replacements_of(
     >>> len(means), tuple(means[6].shape)
     (8, (4, 16))
     """
-    if kind not in KINDS:
-        raise InputError(f"kind {kind!r} is not known; use one of {', '.join(KINDS)}")
-    if kind in ("zero", "knock-out"):
+    check_kind(kind, puzzles)
+    if kind in UNREAD:
         return Replacements(kind)
-    if not puzzles:
-        raise InputError(
-            f"kind {kind!r} takes heads' outputs from validation puzzles, and there are none; use "
-            "'zero' or 'knock-out'"
-        )
     prompts = prompts_of(lm, puzzles, template)
     reader = _Reader(frozenset(lm.geometry.head_layers if layers is None else layers))
     drawn = _draws(prompts) if kind == "resample" else ()
@@ -77,6 +72,21 @@ def replacements_of(
         return Replacements(kind, drawn=reader.drawn)
     n_tokens = sum(len(prompt.tokens) for prompt in prompts)
     return Replacements(kind, {one: (sum_ / n_tokens).float() for one, sum_ in reader.sums.items()})
+
+
+def check_kind(kind: str, puzzles: Sequence[Puzzle]) -> None:
+    """Refuse a kind that is not known, or needs puzzles where there are none.
+
+    Raises:
+        InputError: saying so.
+    """
+    if kind not in KINDS:
+        raise InputError(f"kind {kind!r} is not known; use one of {', '.join(KINDS)}")
+    if kind not in UNREAD and not puzzles:
+        raise InputError(
+            f"kind {kind!r} takes heads' outputs from validation puzzles, and there are none; use "
+            "'zero' or 'knock-out'"
+        )
 
 
 def drawn_at(laid: Laid) -> Tensor:

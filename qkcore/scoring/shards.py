@@ -112,6 +112,14 @@ class Shards:
                 "again to go on."
             ) from None
 
+    def _has_parts(self) -> bool:
+        """Whether any is there, or may be: an object store need not answer."""
+        try:
+            there = names_in(self.folder, is_patient=False)
+        except Unreachable:
+            return True
+        return any(part_name(index) in there for index in range(len(self)))
+
     def kept(self) -> str:
         """How much is done and kept, as a sentence. Parts are counted, not read."""
         try:
@@ -140,8 +148,12 @@ class Shards:
             file.write(row)
 
     @contextmanager
-    def watched(self) -> Iterator[None]:
+    def watched(self, refusals: tuple[type[Exception], ...] = ()) -> Iterator[None]:
         """While open, being stopped is said in a sentence, and any failure is noted.
+
+        Args:
+            refusals: errors that another try would meet again; where no part is kept, the job that
+                met one leaves nothing. (For who holds the folder alone.)
 
         Raises:
             Interrupted: on Ctrl-C; finished parts are kept.
@@ -151,6 +163,9 @@ class Shards:
         except KeyboardInterrupt:
             raise self.interrupted() from None
         except Exception as error:
+            if isinstance(error, refusals) and not self._has_parts():
+                remove(self.folder)
+                raise
             self.note_failure(str(error))
             raise
 

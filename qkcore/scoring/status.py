@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from qkcore.results.object_store import Address, Folder
-from qkcore.results.parts import PART_SIZE, n_parts
+from qkcore.results.parts import PART_SIZE, n_parts, part_name
 from qkcore.results.store import ResultStore
 from qkcore.scoring.progress import RECENT, in_words, speed_in_words
 from qkcore.scoring.shards import FAILED, JOB, all_parts, is_held, names_in
 
-PARTS = "part-*.parquet"
 MOST_FAILURES = 5  # that are listed, the last ones
 
 
@@ -60,8 +59,9 @@ def _of(folder: Folder) -> list[str]:
     if job is None:
         return [f"{folder.name}: nothing is known of it; the command that began it goes on with it"]
     n_all = int(job["n_puzzles"])
-    times = _times(folder, n_parts(n_all))
-    n_done = min(len(times) * PART_SIZE, n_all)
+    there = _times(folder, n_parts(n_all))
+    n_done = sum(min(PART_SIZE, n_all - index * PART_SIZE) for index in there)
+    times = sorted(there.values())
     state = "running" if is_held(folder) else "stopped"
     line = f"{folder.name}: {state}, {n_done:,} of {n_all:,} puzzles {job['verb']}"
     if n_done < n_all:
@@ -85,19 +85,17 @@ def _job(folder: Folder) -> dict[str, Any] | None:
     return row
 
 
-def _times(folder: Folder, n_most: int) -> list[float]:
-    """When each part was done, in order, in seconds."""
-    found = []
+def _times(folder: Folder, n_most: int) -> dict[int, float]:
+    """When each part that is there was done, in seconds."""
+    names = {part_name(index): index for index in range(n_most)}
     if isinstance(folder, Address):
         listed = folder.listed()
-        names = sorted(matching(listed, PARTS))[:n_most]
-        return sorted((listed[name].mtime_ns or 0) / 1e9 for name in names)
-    for path in sorted(folder.glob(PARTS))[:n_most]:
-        try:
-            found.append(path.stat().st_mtime)
-        except FileNotFoundError:  # just published
-            continue
-    return sorted(found)
+        return {names[one]: (listed[one].mtime_ns or 0) / 1e9 for one in names if one in listed}
+    found = {}
+    for name in names.keys() & names_in(folder):
+        with suppress(FileNotFoundError):  # just published
+            found[names[name]] = (folder / name).stat().st_mtime
+    return found
 
 
 def _speed(times: list[float]) -> float:

@@ -23,6 +23,7 @@ from qkcore.scoring.engines import Engine, Worker, engine_of
 from qkcore.scoring.on_ray import ray_engine
 from qkcore.scoring.precompute import precompute_by
 from qkcore.scoring.progress import Among
+from qkcore.scoring.ray_cluster import Cluster
 from qkcore.scoring.scorer import Scorer
 from qkcore.scoring.shards import Interrupted
 from qkcore.scoring.sweep_file import SweepFile
@@ -145,9 +146,7 @@ class Sweep:
             one.model.recipe,
             one.puzzle_set.puzzles,
             settings | {"scores": self.file.scores},
-            address=self.file.address,
-            n_workers=self.file.workers,
-            gpus_per_model=self.file.gpus_per_model,
+            Cluster(self.file.address, self.file.workers, self.file.gpus_per_model),
         ) as engine:
             yield engine, engine
 

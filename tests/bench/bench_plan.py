@@ -26,6 +26,7 @@ from qkcore.attention.load import CausalLM, vouch_for
 from qkcore.bundled import bundled_model, real_model
 from qkcore.planning.asked import Asked, counted
 from qkcore.planning.cost import cost_of
+from qkcore.planning.cost import publishing as publishing_of
 from qkcore.planning.machine import given_machine
 from qkcore.planning.plan import Plan
 from qkcore.planning.shape import shape_of_model
@@ -175,16 +176,16 @@ def publish_once(n: int, n_layers: int, n_heads: int) -> None:
         parts = write_parts(Path(folder, "parts"), puzzles, qk, logits)
         on_disk = sum(path.stat().st_size for path in parts)
         del qk
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         start, store = time.process_time(), Path(folder, "store.duckdb")
         publish_parts(store, run, puzzles, parts)
         took = time.process_time() - start
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         size = store.stat().st_size
-    print(f"{n} puzzles x {n_layers * n_heads} heads: published in {took:.1f} s, "
-          f"{1e6 * took / n / n_layers / n_heads:.2f} us a puzzle and head; memory grew by "
-          f"{(peak - before) / raw:.1f} x raw; parts {on_disk / raw:.2f} x raw, store "
-          f"{size / raw:.2f} x raw")  # fmt: skip
+    seconds, n_bytes = publishing_of(n, n_layers * n_heads, 12)
+    print(f"{n} puzzles x {n_layers * n_heads} heads: published in {took:.1f} s of a processor, "
+          f"predicted {seconds:.1f}; {peak / 1e6:.0f} MB resident at most, predicted "
+          f"{n_bytes / 1e6:.0f}; parts {on_disk / raw:.2f} x raw, store {size / raw:.2f} x raw"
+          )  # fmt: skip
 
 
 def _options() -> argparse.Namespace:

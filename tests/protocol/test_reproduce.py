@@ -2,8 +2,10 @@
 
 import json
 import re
+import shutil
 from html import unescape
 
+import duckdb
 import pytest
 from pypdf import PdfReader
 
@@ -83,6 +85,29 @@ def test_a_finished_protocol_scores_nothing_again(command, out, monkeypatch, cap
     assert "Ahead:" not in said
     assert "switched off" not in said
     assert (out / "summary.json").read_bytes() == before
+
+
+def test_by_ray_heads_are_switched_off_as_the_protocol_asks(command, out, tmp_path, monkeypatch):
+    """Ray itself is tried in tests/scoring/test_engines.py: here, who is asked for what."""
+    copy, asked = tmp_path / "out", []
+    shutil.copytree(out, copy)
+    with duckdb.connect(str(copy / "results.duckdb")) as store:
+        store.execute("delete from ablations")
+        of_set = dict(store.execute("select puzzle_set, run_id from runs").fetchall())
+    rooms = "qkcore.commands.reproducing"
+    monkeypatch.setattr(
+        f"{rooms}.precompute_with_ray", lambda *given: of_set[given[3]["puzzle_set"]]
+    )
+    monkeypatch.setattr(f"{rooms}.ablate_with_ray", lambda *given: asked.append(given))
+    monkeypatch.setattr("qkcore.protocol.report.write_reports", lambda *arguments: [])
+    assert main([*command, "--out", str(copy), "--quiet", "--engine", "ray"]) == 0
+    ((_, puzzles, path, settings),) = asked
+    assert {one.split for one in puzzles} == {"validation", "test"}
+    assert path == copy / "results.duckdb"
+    ablation = small().ablation
+    assert settings["kind"] == ablation.kind
+    assert (settings["ks"], settings["limit"]) == ([ablation.n_heads], ablation.n_test)
+    assert "switched off" not in " ".join(json.loads((copy / "summary.json").read_text())["notes"])
 
 
 def test_the_summary_s_numbers_are_the_store_s(out, summary):

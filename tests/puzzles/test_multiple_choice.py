@@ -67,6 +67,31 @@ def test_each_place_is_right_once_in_a_context(puzzles):
         assert sorted(puzzle.answer for puzzle in members) == [0, 1, 2, 3]
 
 
+def is_even(found, options):
+    """Whether no place is right more than once more often than another, of either split."""
+    for split in ("validation", "test"):
+        n = Counter(one.answer for one in found if one.split == split)
+        if max(n.values()) - min(n[place] for place in range(options)) > 1:
+            return False
+    return True
+
+
+@pytest.mark.parametrize("options", [3, 4])
+def test_where_contexts_are_cut_places_are_as_even_as_can_be(options):
+    found = generate_options(range(1, 4), range(4), 11, options=options)
+    assert len(found) == 12 * 11
+    assert is_even(found, options)
+
+
+def test_a_few_orders_put_the_right_one_as_often_at_each_place():
+    skewed = [three(puzzle_id=f"q{at}", answer=int(at < 8), group=f"g{at}") for at in range(10)]
+    skewed += [three(puzzle_id=f"v{at}", split="validation") for at in range(9)]
+    assert not is_even(skewed, 3)
+    found = in_orders(skewed, 2)
+    assert is_even(found, 3)
+    assert len({one.puzzle_id for one in found}) == len(found) == 2 * 19
+
+
 def test_options_have_as_many_words_and_stand_as_often_in_the_context(puzzles):
     for puzzle in puzzles:
         said = Counter(words(puzzle.context))

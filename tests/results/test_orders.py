@@ -55,8 +55,9 @@ def test_a_head_that_fails_in_one_order_of_four_fails_the_question(path):
 
 def test_the_command_says_it_beside_guessing(path, capsys):
     assert main(["permutations", "--store", str(path), "--run", "planted-1"]) == 0
-    first, head, *_, guess = capsys.readouterr().out.replace("\xa0", " ").splitlines()
+    first, few, head, *_, guess = capsys.readouterr().out.replace("\xa0", " ").splitlines()
     assert first.startswith("40 test questions, each in 4 orders of its options")
+    assert few == "Too few puzzles to say: 40 questions in 10 groups, and intervals need 20 groups."
     assert head.startswith("L1 H2: 87.5 % (")
     assert "; in every order 50.0 % (" in head
     assert guess.endswith(
@@ -65,11 +66,27 @@ def test_the_command_says_it_beside_guessing(path, capsys):
     )
 
 
-def test_a_run_without_orders_is_refused_with_what_to_do(planted_path, capsys):
-    assert main(["permutations", "--store", str(planted_path), "--run", "planted-1"]) == 2
+def test_enough_groups_need_no_caution(tmp_path, capsys):
+    path = published(tmp_path, in_orders(generate_options(1, 0, n=160)))
+    assert main(["permutations", "--store", str(path), "--run", "planted-1"]) == 0
+    assert "Too few" not in capsys.readouterr().out
+
+
+def test_a_run_without_orders_is_refused_with_what_to_do(tmp_path, planted_path, capsys):
+    path = published(tmp_path, generate_options(1, 0, n=160))
+    assert main(["permutations", "--store", str(path), "--run", "planted-1"]) == 2
     assert "is in one order only; make a puzzle file with `qkscope permute`" in (
         capsys.readouterr().err
     )
+    assert main(["permutations", "--store", str(planted_path), "--run", "planted-1"]) == 2
+    assert "with --roles answer, where the order of options is not read; score its puzzles " in (
+        capsys.readouterr().err
+    )
+
+
+def test_a_run_that_is_not_there_is_told_with_the_nearest(path, capsys):
+    assert main(["permutations", "--store", str(path), "--run", "plant-1"]) == 2
+    assert "no run 'plant-1'; the nearest of its 1: planted-1" in capsys.readouterr().err
 
 
 def test_questions_in_other_numbers_of_orders_are_refused(tmp_path):

@@ -10,16 +10,19 @@ import pytest
 
 from qkcore import InputError, StoreError
 from qkcore.__main__ import main
+from qkcore.attention.geometry import UnsupportedModelError
 from qkcore.puzzles.puzzle import save_puzzles
 from qkcore.results.raw import ablation_logits, model_logits
 from qkcore.results.store import ResultStore
-from qkcore.scoring import ablate as module
-from qkcore.scoring.ablate import ablate, named_heads
+from qkcore.scoring import head_sets, scorer
+from qkcore.scoring.ablate import ablate
+from qkcore.scoring.head_sets import named_heads
 from qkcore.scoring.interventions import Interventions
 from qkcore.scoring.precompute import precompute
 from qkcore.scoring.replacing import replacements_of
 from qkcore.scoring.score import prompts_of
 from qkcore.scoring.shards import Interrupted
+from qkcore.scoring.status import status
 from qkcore.sharing.excerpt import copy_runs
 from tests.scoring.hand_built import BACKUP, READER, built, puzzles
 from tests.tiny import close
@@ -168,7 +171,7 @@ def test_answers_travel_with_their_run(store, tmp_path):
         (dict(heads="L1H9"), "carried has no head L1 H9; it has heads 0 to 7 in layers 0 to 3"),
         (dict(heads="top99"), "carried has 32 heads, so there are no 99 best of them"),
         (dict(heads="top5", ks=[1]), "--k goes with --heads chosen; heads 'top5' are so many"),
-        (dict(ks=[0]), "so there are no 0 best"),
+        (dict(ks=[1, 0]), "k = 0 switches no head off; write numbers from 1 on"),
         (dict(ks=[1, 3, 1]), "k = 1 is asked for twice; name each number of heads once"),
         (dict(heads="L1H0,L1H1,L1H2,L1H3,L1H4"), "layer 1 has 8 heads; with 5 of them switched"),
         (dict(controls=0), "0 control sets say nothing"),
@@ -183,6 +186,37 @@ def test_what_cannot_be_asked_is_said_in_a_sentence(store, options, sentence):
     assert [path.name for path in store.parent.iterdir()] == ["s.duckdb"]
 
 
+def test_a_model_that_is_refused_at_its_first_puzzle_leaves_no_job_but_no_part_is_lost(
+    store, monkeypatch
+):
+    lm, n_kept, usual = built("carried"), [0], Interventions.answers
+
+    def refused(self, prompts, *others):
+        if n_kept[0] == 0:
+            raise UnsupportedModelError("not finite")
+        n_kept[0] -= 1
+        return usual(self, prompts, *others)
+
+    monkeypatch.setattr(Interventions, "answers", refused)
+    for n_kept[0], job in ((0, []), (1, ["s.duckdb.parts"])):
+        with pytest.raises(UnsupportedModelError, match="not finite"):
+            ablate(lm, puzzles(), store, ks=[1], controls=2, show_progress=False)
+        assert sorted(path.name for path in store.parent.iterdir()) == ["s.duckdb", *job]
+    assert status(store)[2] == "  failed: not finite"
+
+
+def test_a_scoring_that_is_refused_leaves_no_job(tmp_path, monkeypatch):
+    def refused(*_, **__):
+        raise UnsupportedModelError("not finite")
+
+    monkeypatch.setattr(scorer, "score_prompts", refused)
+    with pytest.raises(UnsupportedModelError, match="not finite"):
+        precompute(
+            built("carried"), puzzles(), tmp_path / "s", puzzle_set="words", show_progress=False
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_other_puzzles_have_to_be_scored_first(store):
     with pytest.raises(StoreError, match=r"holds no run of carried .* score them first"):
         ablate(built("carried"), puzzles()[:8], store, show_progress=False)
@@ -191,7 +225,7 @@ def test_other_puzzles_have_to_be_scored_first(store):
 def test_numbers_of_heads_for_which_layers_are_too_small_are_left_out_and_said(
     store, capsys, monkeypatch
 ):
-    monkeypatch.setattr(module, "KS", (1, 32))
+    monkeypatch.setattr(head_sets, "KS", (1, 32))
     ablate(built("carried"), puzzles(), store, controls=1, show_progress=False)
     assert re.search(r"k = 32 is left out: layer \d has 8 heads", capsys.readouterr().err)
     assert {one.k for one in switched(store)} == {1}

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -17,6 +18,7 @@ from qkcore.scoring import precompute, shards
 from qkcore.scoring.ablate import ablate
 from qkcore.scoring.engines import engine_of
 from qkcore.scoring.on_ray import ray_engine
+from qkcore.scoring.ray_cluster import Cluster, connected
 from qkcore.scoring.recipe import Recipe
 from tests import ROOT
 from tests.same_tables import assert_same_tables
@@ -126,44 +128,61 @@ def test_without_ray_its_engine_says_how_to_get_it(words, monkeypatch, capsys):
 needs_ray = pytest.mark.skipif(not importlib.util.find_spec("ray"), reason="Ray is not installed")
 
 
-@pytest.fixture
-def engine(tiny_folder):
-    """Two Ray actors on this machine."""
-    settings = {"puzzle_set": "many", "rope": "pre", "max_batch_tokens": None, "scores": "float32"}
-    with ray_engine(Recipe(str(tiny_folder)), several(N), settings, n_workers=2) as made:
-        yield made
+@pytest.fixture(scope="module")
+def ray():
+    """Ray on this machine, for all tests that need it."""
+    with connected(Cluster()) as package:
+        yield package
+
+
+@needs_ray
+def test_a_cluster_that_is_not_there_is_refused(words, capsys):
+    assert main(["precompute", *words, "--engine", "ray", "--address", "auto"]) == 2
+    assert "no Ray cluster at auto" in capsys.readouterr().err
 
 
 @needs_ray
 def test_a_shard_whose_actor_is_killed_goes_to_another_and_the_bits_are_the_same(
-    engine, whole, tmp_path, monkeypatch, capsys
+    ray, tiny_folder, whole, tmp_path, monkeypatch, capsys
 ):
-    import ray
-
-    usual, n_written = shards.write_part, []
+    usual, written = shards.write_part, []
 
     def write_and_kill(path, part):
         usual(path, part)
-        n_written.append(path)
-        if len(n_written) == 1:  # the other one is at work
-            for actor in engine._actors:
-                ray.kill(actor)
+        written.append(path.name)
+        if len(written) == 1:  # the other one is at work
+            engine.end()
 
     monkeypatch.setattr(shards, "write_part", write_and_kill)
     log, store = tmp_path / "log", tmp_path / "s.duckdb"
-    precompute.precompute_by(
-        engine, several(N), store, show_progress=False, lens=True, log=log
-    )  # fmt: skip
+    settings = {"puzzle_set": "many", "rope": "pre", "max_batch_tokens": None, "scores": "float32"}
+    with ray_engine(Recipe(str(tiny_folder)), several(N), settings, Cluster(n_workers=2)) as engine:
+        precompute.precompute_by(
+            engine, several(N), store, show_progress=False, lens=True, log=log
+        )  # fmt: skip
     assert "was lost with its worker: " in capsys.readouterr().err
     assert '"event": "failed"' in log.read_text()
-    assert len(n_written) == len(set(n_written)) == 5  # no part twice
+    assert len(written) == len(set(written)) == 5  # no part twice
     assert_same_tables(store, whole, but="ablations")  # another test adds them to the whole
 
 
 @needs_ray
-def test_a_cluster_without_room_is_refused(words, capsys):
+def test_actors_that_switch_heads_off_give_the_bits_of_one_process(
+    ray, words, whole, lm, tmp_path, capsys
+):
+    alone, shared = tmp_path / "alone.duckdb", tmp_path / "out" / "s.duckdb"
+    for path in (alone, shared):
+        shutil.copy(whole, path)
+    ablate(lm, several(N), alone, heads="L1H2", controls=2, show_progress=False)
+    asked = ["ablate", *words, "--engine", "ray", "--workers", "2", "--controls", "2"]
+    assert main([*asked, "--heads", "L1H2"]) == 0
+    assert "390 of 390 answers" in capsys.readouterr().err
+    assert_same_tables(shared, alone)
+    assert left_in(tmp_path / "out") == ["s.duckdb"]
+
+
+@needs_ray
+def test_a_cluster_without_room_is_refused(ray, words, capsys):
     more = ["--engine", "ray", "--workers", "2", "--gpus-per-model", "9000"]
     assert main(["precompute", *words, *more]) == 2
     assert "has room for 0 workers with 9000 GPUs and a core each" in capsys.readouterr().err
-    assert main(["precompute", *words, "--engine", "ray", "--address", "auto"]) == 2
-    assert "no Ray cluster at auto" in capsys.readouterr().err

@@ -19,6 +19,7 @@ from qkcore.scoring.ablate import ablate
 from qkcore.scoring.alignment import align
 from qkcore.scoring.precompute import precompute
 from qkcore.scoring.score import prompts_of, score_puzzle, score_puzzles
+from qkcore.scoring.status import status
 from tests.scoring.test_score import per_layer, plain_pass
 from tests.tiny import close, puzzle, tiny_model, tiny_tokenizer
 
@@ -166,3 +167,4 @@ def test_heads_of_such_a_run_are_switched_off_but_no_one_path_is_cut(lm, scored)
     assert ablate(lm, puzzles, path, kind="zero", **settings) == run
     with pytest.raises(InputError, match=r"a path to each of them .* use kind 'mean'"):
         ablate(lm, puzzles, path, kind="knock-out", **settings)
+    assert status(path)[0].endswith(", none unfinished")

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
@@ -150,6 +151,19 @@ def test_the_hash_is_of_scores_and_not_of_the_time_they_took(stopped, tmp_path):
     )
 
 
+def test_parts_that_were_written_otherwise_are_read_and_new_ones_take_less_room(stopped, tmp_path):
+    _, folder = stopped
+    new = part_path(folder, 0)
+    old = part_path(tmp_path / folder.name, 0)
+    old.parent.mkdir()
+    pq.write_table(pq.read_table(new), old)  # as pyarrow does by itself, and parts were before
+    one, other = (checked(path, None) for path in (old, new))
+    assert (one.puzzle_ids, one.seconds) == (other.puzzle_ids, other.seconds)
+    np.testing.assert_array_equal(one.qk, other.qk)
+    np.testing.assert_array_equal(one.logits, other.logits)
+    assert new.stat().st_size < 0.8 * old.stat().st_size
+
+
 def test_a_missing_part_is_no_damaged_one(tmp_path):
     assert checked(part_path(tmp_path, 0), None) == ""
 
@@ -227,12 +241,12 @@ def test_a_part_that_cannot_be_written_is_said_and_the_others_are_kept(
 ):
     usual, calls = parts.pq.write_table, []
 
-    def full(*given):
+    def full(*given, **how):
         calls.append(given)
         if len(calls) > n_before:
             given[1].write(b"half of it")
             raise OSError(28, "No space left on device")
-        usual(*given)
+        usual(*given, **how)
 
     with monkeypatch.context() as patched:
         patched.setattr(parts.pq, "write_table", full)
@@ -263,6 +277,10 @@ def test_status_says_what_is_done_and_what_failed(stopped, capsys, tmp_path):
     with shards.only_worker(folder):
         main(["precompute", "--status", "--store", str(store)])
     assert f"{folder.name}: running, 128 of" in capsys.readouterr().out
+    shutil.copy(part_path(folder, 0), part_path(folder, 2))  # the last one, of 2 puzzles
+    part_path(folder, 0).unlink()
+    main(["precompute", "--status", "--store", str(store)])
+    assert "66 of 130 puzzles scored" in capsys.readouterr().out
     main(["precompute", "--status", "--store", str(tmp_path / "none.duckdb")])
     assert "0 finished runs, none unfinished" in capsys.readouterr().out
 

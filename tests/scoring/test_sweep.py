@@ -14,6 +14,7 @@ from qkcore.results.store import ResultStore
 from qkcore.scoring import scorer, sweep
 from qkcore.scoring.engines import Local
 from qkcore.scoring.precompute import precompute
+from qkcore.scoring.ray_cluster import Cluster
 from qkcore.scoring.recipe import Recipe
 from qkcore.scoring.score import score_prompts
 from qkcore.scoring.sweep_file import KEYS, MODEL_KEYS
@@ -192,7 +193,7 @@ def test_by_ray_a_run_is_asked_for_as_the_file_says(tiny_folder, folder, monkeyp
             return getattr(self._worker, name)
 
     class Crew:
-        def __init__(self, recipe, puzzles, settings, **cluster):
+        def __init__(self, recipe, puzzles, settings, cluster):
             crews.append((settings, cluster))
             self.worker = scorer.Scorer(recipe.load()[0], puzzles, **settings)
 
@@ -206,7 +207,7 @@ def test_by_ray_a_run_is_asked_for_as_the_file_says(tiny_folder, folder, monkeyp
     puzzles = ["six.jsonl"]
     text = asked(tiny_folder, puzzles=puzzles, engine="ray", gpus_per_model=2, scores="float16")
     assert swept(folder, text, "--quiet") == 0
-    cluster = {"address": None, "n_workers": None, "gpus_per_model": 2}
+    cluster = Cluster(address=None, n_workers=None, gpus_per_model=2)
     assert crews == [({"puzzle_set": "six", "rope": "pre", "scores": "float16"}, cluster)]
     assert "1 done" in capsys.readouterr().out
 
