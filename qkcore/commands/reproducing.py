@@ -116,7 +116,8 @@ def _report(protocol: "Protocol", done: "Done", out: Path) -> None:
     """What is in the store, as files; and where they are."""
     from qkcore.protocol.carry_out import STORE
     from qkcore.protocol.claims import claims_of
-    from qkcore.protocol.report import claims_sentence, write_reports
+    from qkcore.protocol.claims_section import claims_sentence
+    from qkcore.protocol.report import write_reports
     from qkcore.protocol.summary import summary_of, write_summary
     from qkcore.results.store import ResultStore
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from qkcore import __version__
 from qkcore.reports.record import PAPER
-from qkcore.reports.reported import named, points
+from qkcore.reports.reported import named
 from qkcore.results.findings import BOUNDS
 from qkcore.results.rival_line import MEASURES
 from qkcore.results.store import ResultStore
@@ -19,7 +19,7 @@ from qkcore.results.verdicts import three_gaps, verdict_of
 from qkcore.sharing.bundle import MANIFEST, STORE, Manifest
 from qkcore.sharing.hub import HubAddress
 from qkcore.sharing.licences import OUR_LICENCE
-from qkcore.wording import accuracy_text, head_name
+from qkcore.wording import accuracy_text, head_name, points
 
 NOT_HERE = "-"
 
