@@ -137,7 +137,8 @@ def with_twins(sweep: SweepFile) -> tuple[SweepFile, list[str]]:
         try:
             sets.append(_twin_of(one))
         except PuzzleError as error:
-            without.append(f"{one.name}: no twin can be made: {error}")
+            why = str(error).removeprefix("no twin can be made: ")
+            without.append(f"{one.name}: no twin can be made: {why}")
     return replace(sweep, sets=sets), without
 
 
