@@ -80,8 +80,9 @@ def _of_all_pairs(leads: Leads, runs: list[Run], n_ahead: int) -> str:
     best, run, other = max(pairs, key=lambda one: one[0].found.value)
     told, own = _points(best), leads.raw(run.run_id, run.head)
     at_home = "" if own is None else f"; where it was chosen, {_points(own)}"
+    have = "has" if n_ahead == 1 else "have"
     return (
-        f"Of {len(pairs)} pairs of a head and another set, {n_ahead} have a head that is surely "
+        f"Of {len(pairs)} pairs of a head and another set, {n_ahead} {have} a head that is surely "
         "ahead of the model where it was chosen, as the claim asks; raw shows the best of these. "
         f"The largest lead of all pairs is {told}: {_pair(run, other)}{at_home}. Heads that are "
         "not surely ahead where they were chosen do not count, however good they are elsewhere."

@@ -95,7 +95,11 @@ def _pace(
     A few puzzles alone would tell too much: what a pass costs besides is shared by all that a full
     batch holds, and the first pass of all warms up.
     """
-    n, pace, spent = SAMPLED, math.inf, _spent(lm, one, _sample(one.puzzles, 2), protocol, batch_tokens)
+    n, pace, spent = (
+        SAMPLED,
+        math.inf,
+        _spent(lm, one, _sample(one.puzzles, 2), protocol, batch_tokens),
+    )
     while True:
         sample = _sample(one.puzzles, n)
         took = _spent(lm, one, sample, protocol, batch_tokens)
