@@ -83,22 +83,23 @@ def report_of(
         f"query-key products hold for {runs['model'].iloc[0]}?",
         (
             claims_section(claims),
-            *_sets(store, reported),
+            _sets(store, reported, notes),
             *_difficulty(store, reported, runs),
             *_transfer(store, reported),
             *_inside(store, reported, runs),
             *(_run(store, run_id, str(runs.loc[run_id, "set_name"])) for run_id in reported),
-            _asked(protocol, runs, notes),
+            _asked(protocol, runs),
         ),
     )
 
 
-def _sets(store: ResultStore, reported: Sequence[str]) -> list[Section]:
-    """Every set in a line, and the story of them all."""
+def _sets(store: ResultStore, reported: Sequence[str], notes: Sequence[str]) -> Section:
+    """What was found of each set, every set in a line, and the story of them all."""
+    title, said = "Every set", [Text(one) for one in notes]
     table = summaries(store)
     table = table[table["run_id"].isin(reported)].set_index("run_id")
     if table.empty:
-        return []
+        return Section(title, tuple(said))
     table = table.loc[list(reported)].reset_index()
     columns = {
         "Set": lambda row: str(row["set_name"]),
@@ -111,8 +112,8 @@ def _sets(store: ResultStore, reported: Sequence[str]) -> list[Section]:
         "Best trivial rival": lambda row: f"{row['rival']}, {percent(row['rival_accuracy'])}",
         "Verdict": lambda row: str(row["verdict"]),
     }
-    said = Text(" ".join(story(table)))
-    return [Section("Every set", (said, table_of(table, columns), _three(store, table)))]
+    said.append(Text(" ".join(story(table))))
+    return Section(title, (*said, table_of(table, columns), _three(store, table)))
 
 
 def _model(store: ResultStore, run_id: str) -> str:
@@ -195,8 +196,8 @@ def _run(store: ResultStore, run_id: str, name: str) -> Section:
     return Section(name, (*parts, *tables, Text(f"All of this run: {_of_run(run_id)}.")))
 
 
-def _asked(protocol: Protocol, runs: pd.DataFrame, notes: Sequence[str]) -> Section:
-    """The protocol, what it found, and hashes: to get the same again."""
+def _asked(protocol: Protocol, runs: pd.DataFrame) -> Section:
+    """The protocol, and hashes: to get the same again."""
     rows = [
         (
             str(row["puzzle_set"]),
@@ -217,7 +218,6 @@ def _asked(protocol: Protocol, runs: pd.DataFrame, notes: Sequence[str]) -> Sect
         "What was asked, and how to get it again",
         (
             Text(about),
-            *map(Text, notes),
             Table(("Set", "SHA-256", "Puzzles", "Run"), tuple(rows)),
             Code(command),
             Text("The protocol:"),
