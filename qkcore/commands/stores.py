@@ -53,7 +53,8 @@ def bundle(options: Namespace) -> None:
     manifest = write_bundle(
         options.store, options.out, options.run_ids, not options.without_texts, licences
     )
-    print(f"{options.out}: {len(manifest['runs'])} runs")
+    n_runs = len(manifest["runs"])
+    print(f"{options.out}: {n_runs:,} {'run' if n_runs == 1 else 'runs'}")
     for name, puzzle_set in manifest["puzzle_sets"].items():
         texts = "with its texts" if puzzle_set["has_texts"] else "without its texts"
         print(f"puzzle set {name}, {texts}; licence: {puzzle_set['licence']}")

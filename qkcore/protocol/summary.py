@@ -134,7 +134,12 @@ def _ends(found: Measured) -> list[float]:
 
 
 def _claim(claim: Claim) -> dict[str, Any]:
-    row = {"claim": claim.key, "text": claim.text, "source": claim.source, "on": claim.on}
+    row: dict[str, Any] = {
+        "claim": claim.key,
+        "text": claim.text,
+        "source": claim.source,
+        "on": claim.on,
+    }
     row |= {"raw": _judged(claim.raw), "fair": _judged(claim.fair)}
     return row | ({"note": claim.note} if claim.note else {})
 
