@@ -1,9 +1,11 @@
 """Numbers and names as people read and quote them. Plain strings, no drawing."""
 
+import math
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable
+from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -27,13 +29,46 @@ PUBLISHED = {
 NO_BREAK = "\u00a0"  # keeps a number and its percent sign on one line
 
 
+def tenths(share: float) -> str:
+    """A share in percent, or a difference in points, to one decimal; halves go away from zero.
+
+    So 1 of 16 is rounded alike whichever way a float came to it.
+
+    >>> tenths(-0.0625), tenths(-0.0625 - 1e-17), tenths(-0.0625 + 1e-17), tenths(0.9312)
+    ('−6.3', '−6.3', '−6.3', '93.1')
+    """
+    if not math.isfinite(share):
+        return with_minus(f"{share:.1f}")
+    exact = Decimal(repr(round(100 * float(share), 9)))  # without the last bits of arithmetic
+    return with_minus(f"{exact.quantize(Decimal('0.1'), ROUND_HALF_UP):f}")
+
+
+def signed_tenths(share: float) -> str:
+    """The same with its sign, as differences have it.
+
+    >>> signed_tenths(0.38), signed_tenths(-0.02), signed_tenths(0.0)
+    ('+38.0', '−2.0', '+0.0')
+    """
+    told = tenths(share)
+    return told if told.startswith("−") else f"+{told}"
+
+
+def points(value: float, low: float, high: float) -> str:
+    """A difference of shares in points, with its interval.
+
+    >>> points(0.38, 0.301, -0.02)
+    '+38.0 (+30.1 to −2.0)'
+    """
+    return f"{signed_tenths(value)} ({signed_tenths(low)} to {signed_tenths(high)})"
+
+
 def percent(share: float) -> str:
     r"""A share as people quote it.
 
     >>> percent(0.9312)
     '93.1\xa0%'
     """
-    return f"{100 * share:.1f}{NO_BREAK}%"
+    return f"{tenths(share)}{NO_BREAK}%"
 
 
 def accuracy_text(accuracy: float, low: float, high: float, n: int) -> str:
@@ -42,7 +77,7 @@ def accuracy_text(accuracy: float, low: float, high: float, n: int) -> str:
     >>> accuracy_text(0.9312, 0.918, 0.942, 1800)
     '93.1\xa0% (91.8 to 94.2, n = 1,800)'
     """
-    return f"{percent(accuracy)} ({100 * low:.1f} to {100 * high:.1f}, n = {int(n):,})"
+    return f"{percent(accuracy)} ({tenths(low)} to {tenths(high)}, n = {int(n):,})"
 
 
 def gap_text(gap: float, low: float, high: float, p: float) -> str:
@@ -54,7 +89,8 @@ def gap_text(gap: float, low: float, high: float, p: float) -> str:
     '−2.0 points (−5.0 to +1.0, p = 0.400)'
     """
     chance = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
-    return with_minus(f"{100 * gap:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f}, {chance})")
+    ends = f"{signed_tenths(low)} to {signed_tenths(high)}"
+    return f"{signed_tenths(gap)} points ({ends}, {chance})"
 
 
 def with_minus(number: str) -> str:

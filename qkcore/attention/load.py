@@ -175,6 +175,23 @@ def load_model(
     return _vouched(loaded, name, revision)
 
 
+def check_named(model: str) -> None:
+    """Refuse at once a name that is no model's folder or file, and cannot be an id.
+
+    What is on the hub, or inside a file, is not looked at.
+
+    Raises:
+        UnsupportedModelError: saying what to name.
+    """
+    if model == REAL_MODEL and not Path(model).is_dir():
+        _real_model()
+    elif is_gguf(model) and not Path(model).is_dir():
+        if ":" not in model and not Path(model).is_file():
+            raise UnsupportedModelError(f"{model}: there is no such file; check the path")
+    else:
+        _check_name(model, Path(model))
+
+
 def _real_model() -> Path:
     path = real_model()
     if path is None:

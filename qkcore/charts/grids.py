@@ -19,7 +19,15 @@ from qkcore.charts.theme import (
     rows_without_heads,
     swatches,
 )
-from qkcore.wording import accuracy_text, gap_text, head_name, percent, texts_of
+from qkcore.wording import (
+    accuracy_text,
+    gap_text,
+    head_name,
+    percent,
+    signed_tenths,
+    tenths,
+    texts_of,
+)
 
 GAIN_REACH = 0.5  # gains and gaps beyond 50 points are drawn as 50
 SLASH = "M-0.7,0.7L0.7,-0.7"  # hatching: a stroke across a cell
@@ -61,7 +69,7 @@ def head_grid(
         name=texts_of(heads, head_name, "layer", "head"),
         text=texts_of(heads, accuracy_text, "accuracy", "low", "high", "n"),
         shown=[
-            f"{100 * value:+.1f} points" if measure == "gain" else percent(value)
+            f"{signed_tenths(value)} points" if measure == "gain" else percent(value)
             for value in heads[measure]
         ],
     )[["layer", "head", measure, "name", "text", "shown", *({"is_above_luck"} & {*heads.columns})]]
@@ -230,7 +238,7 @@ def transfer_matrix(transfers: pd.DataFrame, chance: float) -> alt.LayerChart:
         text=texts_of(transfers, accuracy_text, "accuracy", "low", "high", "n"),
         name=names,
         row=[f"{own}\n{name}" for own, name in zip(transfers["chosen_on"], names, strict=True)],
-        label=[f"{100 * accuracy:.1f}" for accuracy in transfers["accuracy"]],
+        label=[tenths(accuracy) for accuracy in transfers["accuracy"]],
     )
     base = alt.Chart(frame).encode(
         x=alt.X(

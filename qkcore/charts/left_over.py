@@ -7,7 +7,7 @@ import altair as alt
 import pandas as pd
 
 from qkcore.charts.theme import GREY, print_words, title_lines
-from qkcore.wording import percent
+from qkcore.wording import percent, signed_tenths, tenths
 
 ROW = 40  # pixels
 
@@ -73,7 +73,7 @@ def stability_curve(stability: pd.DataFrame, title: str = "Test accuracy") -> al
     frame = stability.assign(
         who="head",
         text=[
-            f"{percent(median)} ({100 * low:.1f} to {100 * high:.1f})"
+            f"{percent(median)} ({tenths(low)} to {tenths(high)})"
             for median, low, high in stability[["median", "low", "high"]].itertuples(index=False)
         ],
         same=[percent(share) for share in stability["same_head"]],
@@ -114,4 +114,4 @@ def _points(share: float) -> str:
     >>> _points(-0.1234)
     '−12.3'
     """
-    return f"{100 * share:+.1f}".replace("-", "−")
+    return signed_tenths(share)

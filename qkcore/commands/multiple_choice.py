@@ -5,7 +5,7 @@ from pathlib import Path
 
 from qkcore.commands.options import Added
 from qkcore.puzzles.puzzle import PuzzleError, load_puzzles, save_puzzles
-from qkcore.wording import percent
+from qkcore.wording import percent, tenths
 
 
 def add_permute(added: Added) -> None:
@@ -85,4 +85,4 @@ def permutations(options: Namespace) -> None:
 
 
 def _with_interval(value: float, low: float, high: float) -> str:
-    return f"{percent(value)} ({100 * low:.1f} to {100 * high:.1f})"
+    return f"{percent(value)} ({tenths(low)} to {tenths(high)})"

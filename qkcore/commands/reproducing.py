@@ -45,8 +45,10 @@ def add_reproduce(added: Added) -> None:
 
 def reproduce(options: Namespace) -> None:
     """Carry out the protocol: store, report and summary."""
-    from qkcore.protocol.carry_out import carry_out, sets_for
+    from qkcore.protocol.carry_out import carry_out, keep_sets
+    from qkcore.protocol.folder import check_folder
     from qkcore.protocol.frozen import the_protocol
+    from qkcore.protocol.sets import sets_of
 
     protocol = the_protocol(options.quick)
     if options.show:
@@ -55,14 +57,42 @@ def reproduce(options: Namespace) -> None:
     for name in ("model", "sets", "out"):
         if getattr(options, name) is None:
             raise InputError(f"--{name} is needed, except with --show")
+    _check_engine(options)
+    if options.engine != "ray":
+        from qkcore.attention.load import check_named
+
+        check_named(options.model)
     is_lead = os.environ.get("RANK", "0") == "0"  # of what torchrun started
-    sets = sets_for(protocol, options.sets, options.out, is_lead)
+    sets = sets_of(protocol, options.sets)
+    if is_lead:  # other results are refused before the model is loaded, where that tells them
+        check_folder(options.out, protocol, sets.sets, None)
     for note in sets.notes if is_lead else ():
         _say(note)
     crew = _crew(options, protocol, is_lead)
+    if is_lead:
+        check_folder(options.out, protocol, sets.sets, crew.lm)
+        keep_sets(sets, options.out)
     done = carry_out(protocol, sets, options.out, crew, _say)
     if is_lead:
         _report(protocol, done, options.out)
+
+
+def _check_engine(options: Namespace) -> None:
+    """Refuse options that would do nothing, and an engine that is not there."""
+    given = {
+        "--workers": options.workers is not None,
+        "--address": options.address is not None,
+        "--gpus-per-model": bool(options.gpus_per_model),
+    }
+    if options.engine != "ray" and any(given.values()):
+        name = next(name for name, is_given in given.items() if is_given)
+        raise InputError(f"{name} is for --engine ray alone; add that, or leave {name} out")
+    needed = {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
+    if options.engine == "torchrun" and not needed <= set(os.environ):
+        raise InputError(
+            "engine torchrun is for what torchrun starts: torchrun --nproc-per-node 2 -m qkcore "
+            "reproduce --engine torchrun ..."
+        )
 
 
 def _crew(options: Namespace, protocol: "Protocol", is_lead: bool) -> "Crew":
@@ -125,9 +155,10 @@ def _scored_by_ray(one: "PuzzleSet", store: Path, options: Namespace, protocol: 
 
 def _report(protocol: "Protocol", done: "Done", out: Path) -> None:
     """What is in the store, as files; and where they are."""
-    from qkcore.protocol.carry_out import STORE
     from qkcore.protocol.claims import claims_of
-    from qkcore.protocol.report import claims_sentence, write_reports
+    from qkcore.protocol.claims_section import claims_sentence
+    from qkcore.protocol.folder import STORE, SUMMARY
+    from qkcore.protocol.report import write_reports
     from qkcore.protocol.summary import summary_of, write_summary
     from qkcore.results.store import ResultStore
 
@@ -135,10 +166,10 @@ def _report(protocol: "Protocol", done: "Done", out: Path) -> None:
     with ResultStore.open(out / STORE) as store:
         claims = claims_of(store, done.run_ids, protocol.claims)
         summary = summary_of(store, protocol, done.sets.sets, done.run_ids, claims, notes)
-        write_summary(summary, out / "summary.json")
+        write_summary(summary, out / SUMMARY)
         write_reports(store, protocol, done.run_ids, claims, notes, out)
     print(claims_sentence(claims))
-    for name in ("report.html", "report.pdf", "summary.json", STORE):
+    for name in ("report.html", "report.pdf", SUMMARY, STORE):
         print(out / name)
 
 

@@ -72,7 +72,8 @@ def bundle(options: Namespace) -> None:
     manifest = write_bundle(
         options.store, options.out, options.run_ids, not options.without_texts, licences
     )
-    print(f"{options.out}: {len(manifest['runs'])} runs")
+    n_runs = len(manifest["runs"])
+    print(f"{options.out}: {n_runs:,} {'run' if n_runs == 1 else 'runs'}")
     for line in said_of(manifest):
         print(line)
     print(f"fingerprint: {manifest['fingerprint']}")

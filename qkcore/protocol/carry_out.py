@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qkcore import InputError
+from qkcore.protocol.folder import SETS, STORE
 from qkcore.protocol.frozen import Protocol
-from qkcore.protocol.sets import PuzzleSet, Sets, sets_of
+from qkcore.protocol.sets import PuzzleSet, Sets
 from qkcore.puzzles.puzzle import save_puzzles
 from qkcore.results.store import ResultStore
 
 if TYPE_CHECKING:
     from qkcore.attention.load import CausalLM
 
-STORE = "results.duckdb"
 WAIT = 1.0  # seconds between looks for a run that another process publishes
 
 
@@ -46,24 +46,18 @@ class Done:
     left_out: tuple[str, ...]  # what the protocol asks for and this engine or model cannot do
 
 
-def sets_for(protocol: Protocol, folder: Path, out: Path, is_lead: bool) -> Sets:
-    """The protocol's sets, kept in OUT/sets so that others can score them too.
+def keep_sets(sets: Sets, out: Path) -> None:
+    """Put the sets into OUT/sets, so that others can score them too.
 
     Raises:
-        PuzzleError: as `sets_of`.
         InputError: when the folder cannot be made.
     """
-    found = sets_of(protocol, folder)
-    if is_lead:
-        try:
-            (out / "sets").mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(
-                f"{out}: cannot be made ({error.strerror}); name another folder"
-            ) from None
-        for one in found.sets:
-            save_puzzles(one.puzzles, out / "sets" / f"{one.name}.jsonl")
-    return found
+    try:
+        (out / SETS).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{out}: cannot be made ({error.strerror}); name another folder") from None
+    for one in sets.sets:
+        save_puzzles(one.puzzles, out / SETS / f"{one.name}.jsonl")
 
 
 def carry_out(

@@ -2,14 +2,16 @@
 
 Only claims that its abstract or its author's post confirms stand here. A head is the one that a
 run's validation puzzles chose; what is measured is of test puzzles. `leads` has who is compared,
-`statistics/holds` when a claim holds.
+`statistics/holds` when a claim holds. No fair outcome is kinder than the raw one beside it.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
+from qkcore.protocol.carried import carried
+from qkcore.protocol.claim import ABSTRACT, POST, Claim, Run, placed
 from qkcore.protocol.frozen import ClaimRules
-from qkcore.protocol.leads import ALL, Head, Leads, Where
+from qkcore.protocol.leads import ALL, MODELS, Leads, Where
 from qkcore.results.store import ResultStore
 from qkcore.results.verdicts import parent_run
 from qkcore.statistics.holds import (
@@ -21,31 +23,10 @@ from qkcore.statistics.holds import (
     all_of,
     any_of,
     judged,
+    no_kinder,
+    silent,
 )
-from qkcore.wording import head_name, set_names
-
-ABSTRACT, POST = "abstract", "author's post"
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """One claim, on one set or over several."""
-
-    key: str
-    text: str
-    source: str  # ABSTRACT or POST
-    on: str  # the set's short name, or what it was looked for in
-    raw: Judged
-    fair: Judged
-
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """A run whose head has validation puzzles to be chosen on."""
-
-    run_id: str
-    name: str  # of its set
-    head: Head
+from qkcore.wording import set_names
 
 
 def claims_of(
@@ -66,12 +47,13 @@ def claims_of(
         for run in runs
         for claim in make(leads, run, rules)
     ]
-    claims += [*_up_to(leads, runs, rules), *_carried(leads, runs, rules)]
+    claims += [*_up_to(leads, runs, rules), *carried(leads, runs, rules)]
+    claims = [replace(one, fair=no_kinder(one.fair, one.raw)) for one in claims]
     keys = list(dict.fromkeys(one.key for one in claims))
     return tuple(sorted(claims, key=lambda one: keys.index(one.key)))  # a claim's sets together
 
 
-def _runs(store: ResultStore, run_ids: Sequence[str]) -> list[_Run]:
+def _runs(store: ResultStore, run_ids: Sequence[str]) -> list[Run]:
     """In order, those that are no twins."""
     table = store.runs().set_index("run_id")
     names = set_names(store.runs())
@@ -80,11 +62,11 @@ def _runs(store: ResultStore, run_ids: Sequence[str]) -> list[_Run]:
         head = store.best_head(run_id)
         is_twin = isinstance(table.loc[run_id, "twin_of"], str) and parent_run(store, run_id)
         if head is not None and not is_twin:
-            found.append(_Run(run_id, names[str(table.loc[run_id, "puzzle_set"])], head))
+            found.append(Run(run_id, names[str(table.loc[run_id, "puzzle_set"])], head))
     return found
 
 
-def _harder(leads: Leads, run: _Run, rules: ClaimRules) -> list[Claim]:
+def _harder(leads: Leads, run: Run, rules: ClaimRules) -> list[Claim]:
     """Heads beat the model where puzzles are hard."""
     steps, distractors = rules.hard_steps, rules.hard_distractors
     found = []
@@ -107,11 +89,11 @@ def _harder(leads: Leads, run: _Run, rules: ClaimRules) -> list[Claim]:
     return found
 
 
-def _fair(leads: Leads, run: _Run, where: Where) -> list[Lead]:
+def _fair(leads: Leads, run: Run, where: Where) -> list[Lead]:
     return leads.fair(run.run_id, run.head, where)
 
 
-def _wider(leads: Leads, run: _Run, rules: ClaimRules) -> list[Claim]:
+def _wider(leads: Leads, run: Run, rules: ClaimRules) -> list[Claim]:
     """Harder puzzles widen the gap."""
     pairs = (
         ("wider_steps", "steps", Where(1), Where(rules.hard_steps)),
@@ -120,146 +102,92 @@ def _wider(leads: Leads, run: _Run, rules: ClaimRules) -> list[Claim]:
     found = []
     for key, by, easy, hard in pairs:
         low, high = (getattr(one, by) for one in (easy, hard))
-        raw = _change(leads, run, easy, hard, _model_lead)
-        fair = _change(leads, run, easy, hard, _calibrated_lead)
-        if raw is None or fair is None:
+        changes = _changes(leads, run, easy, hard)
+        if not changes:
             continue
         text = f"The gap widens from {low} to {high} {by}"
-        both = (
-            _grown(raw, _model_lead(leads, run, hard), rules.matters),
-            _grown(fair, _calibrated_lead(leads, run, hard), rules.matters),
-        )
-        found.append(Claim(key, text, POST, run.name, *both))
+        at_last = _fair(leads, run, hard)  # the model itself is the first
+        raw = _grown(changes[0], at_last[:1], rules.matters)
+        fair = all_of([_grown(one, at_last, rules.matters) for one in changes])
+        found.append(Claim(key, text, POST, run.name, raw, fair))
     return found
 
 
-def _grown(change: Lead, at_last: Lead | None, matters: float) -> Judged:
+def _grown(change: Lead, at_last: Sequence[Lead], matters: float) -> Judged:
     """The lead grows, and is one in the end: who is only less far behind has no gap to widen."""
     found = judged(change, matters)
-    if found.outcome == HOLDS and at_last and judged(at_last, matters).outcome != HOLDS:
-        return Judged(OPEN, change, f"it grows, but the head is not ahead of {at_last.over} there")
+    behind = [one for one in at_last if judged(one, matters).outcome != HOLDS]
+    if found.outcome == HOLDS and behind:
+        why = f"it grows, but the head is not ahead of {behind[0].over} there"
+        return Judged(OPEN, change, why)
     return found
 
 
-_Told = Callable[[Leads, _Run, Where], Lead | None]
+def _changes(leads: Leads, run: Run, before: Where, after: Where) -> list[Lead]:
+    """How the lead over each of the models changes, the model itself first."""
+    first = {one.over: one for one in _fair(leads, run, before)}
+    return [
+        _change(first[last.over], last)
+        for last in _fair(leads, run, after)
+        if last.over in MODELS and last.over in first
+    ]
 
 
-def _model_lead(leads: Leads, run: _Run, where: Where) -> Lead | None:
-    return leads.raw(run.run_id, run.head, where)
-
-
-def _calibrated_lead(leads: Leads, run: _Run, where: Where) -> Lead | None:
-    return leads.calibrated(run.run_id, run.head, where)
-
-
-def _accuracy(leads: Leads, run: _Run, where: Where) -> Lead | None:
-    return leads.accuracy(run.run_id, run.head, where)
-
-
-def _change(leads: Leads, run: _Run, before: Where, after: Where, told: _Told) -> Lead | None:
+def _change(first: Lead, last: Lead) -> Lead:
     """What is told of the later puzzles less what is told of the earlier ones."""
-    first, last = told(leads, run, before), told(leads, run, after)
-    if first is None or last is None:
-        return None
     fewer = min(first, last, key=lambda one: one.n_groups)
-    return Lead(last.over, last.found.minus(first.found), fewer.n, fewer.n_groups)
+    found = last.found.minus(first.found)
+    one_answer = last.one_answer or first.one_answer
+    constant = last.constant or first.constant
+    return Lead(last.over, found, fewer.n, fewer.n_groups, one_answer, constant)
 
 
-def _robust(leads: Leads, run: _Run, rules: ClaimRules) -> list[Claim]:
+def _robust(leads: Leads, run: Run, rules: ClaimRules) -> list[Claim]:
     """Heads keep their accuracy as distractors are added."""
     none, many = Where(None, 0), Where(None, rules.hard_distractors)
-    raw = _change(leads, run, none, many, _accuracy)
-    fair = _change(leads, run, none, many, _calibrated_lead)
-    at_first = _accuracy(leads, run, none), _calibrated_lead(leads, run, none)
-    if raw is None or fair is None or at_first[0] is None or at_first[1] is None:
+    first, last = (leads.accuracy(run.run_id, run.head, where) for where in (none, many))
+    if first is None or last is None:
         return []
     chance = leads.store.chance(run.run_id, "test", distractors=0) or 0.0
-    above = Lead("chance", at_first[0].found.less(chance), at_first[0].n, at_first[0].n_groups)
+    above = replace(first, over="chance", found=first.found.less(chance))
+    raw = _kept(_change(first, last), [above], rules.matters)
+    at_first = _fair(leads, run, none)
+    of_leads = [_kept(one, at_first, rules.matters) for one in _changes(leads, run, none, many)]
     less = f"loses less than {100 * rules.matters:.0f} points"
     text = f"The head is robust: it {less} from 0 to {rules.hard_distractors} distractors"
-    found = (
-        _kept(raw, above, rules.matters),
-        _kept(fair, at_first[1], rules.matters),
-    )
-    return [Claim("robust", text, ABSTRACT, run.name, *found)]
+    return [Claim("robust", text, ABSTRACT, run.name, raw, all_of([raw, *of_leads]))]
 
 
-def _kept(change: Lead, at_first: Lead, matters: float) -> Judged:
+def _kept(change: Lead, at_first: Sequence[Lead], matters: float) -> Judged:
     """Nothing is lost: the change's interval stays above what matters, below 0.
 
     Does not hold where it lies below 0 and is not as small as that. Who has no lead to begin with
     has nothing to lose.
     """
-    start, found = judged(at_first, matters), change.found
-    if start.outcome != HOLDS:
-        why = f"without distractors it is not ahead of {at_first.over} either"
-        return Judged(OPEN, change, start.why if start.lead is None else why)
-    if judged(change, matters).why.endswith("groups"):
-        return judged(change, matters)
+    found = change.found
+    if why := silent(change):
+        return Judged(OPEN, change, why)
+    behind = [one for one in at_first if judged(one, matters).outcome != HOLDS]
+    if behind:
+        why = f"without distractors it is not ahead of {behind[0].over} either"
+        return Judged(OPEN, change, why)
     if found.low > -matters:
-        return Judged(HOLDS, change)
+        return Judged(OPEN, change, change.constant) if change.constant else Judged(HOLDS, change)
     if found.high < 0:
         return Judged(FAILS, change)
     return Judged(OPEN, change, "the interval allows for both")
 
 
-def _up_to(leads: Leads, runs: list[_Run], rules: ClaimRules) -> list[Claim]:
+def _up_to(leads: Leads, runs: list[Run], rules: ClaimRules) -> list[Claim]:
     """The largest gap of all sets."""
-    if not runs:
-        return []
     raws, fairs = [], []
     for run in runs:
-        raw = leads.raw(run.run_id, run.head, ALL)
-        if raw is None:
-            continue
-        raw_and_fair = [
-            judged(one, rules.matters, rules.up_to, len(runs))
-            for one in (raw, *_fair(leads, run, ALL))
+        every = [
+            judged(one, rules.matters, rules.up_to, len(runs)) for one in _fair(leads, run, ALL)
         ]
-        raws.append(_on(raw_and_fair[0], run.name))
-        fairs.append(_on(all_of(raw_and_fair[1:]), run.name))
+        if every:
+            raws.append(placed(every[0], run.name))  # over the model itself
+            fairs.append(placed(all_of(every), run.name))
     text = f"Heads are better than the model by up to {100 * rules.up_to:.0f} points"
     on = "its only set" if len(raws) == 1 else f"the best of {len(raws)} sets"
     return [Claim("up_to", text, ABSTRACT, on, any_of(raws), any_of(fairs))] if raws else []
-
-
-def _on(found: Judged, name: str) -> Judged:
-    """The same, saying where."""
-    if found.lead is None:
-        return found
-    return replace(found, lead=replace(found.lead, over=f"{found.lead.over}, {name}"))
-
-
-def _carried(leads: Leads, runs: list[_Run], rules: ClaimRules) -> list[Claim]:
-    """Some heads that are good on the set they were chosen on stay good on another."""
-    if len(runs) < 2:
-        return []
-    text = "A head that is ahead where it was chosen stays ahead on another set"
-    n = len(runs) * (len(runs) - 1)
-    raw = _stays(runs, rules, lambda one, run_id: _listed(leads.raw(run_id, one)))
-    fair = _stays(runs, rules, lambda one, run_id: leads.fair(run_id, one))
-    return [Claim("carried", text, POST, f"the best of {n} pairs of sets", raw, fair)]
-
-
-def _listed(lead: Lead | None) -> list[Lead]:
-    return [] if lead is None else [lead]
-
-
-def _stays(runs: list[_Run], rules: ClaimRules, leads: Callable[[Head, str], list[Lead]]) -> Judged:
-    """The best of all pairs of sets; the head must hold where it was chosen."""
-    good = []
-    for run in runs:
-        own = [judged(one, rules.matters) for one in leads(run.head, run.run_id)]
-        if own and all_of(own).outcome == HOLDS:
-            good.append(run)
-    if not good:
-        return Judged(OPEN, None, "no head is ahead where it was chosen, so none can stay so")
-    n, found = len(good) * (len(runs) - 1), []
-    for run in good:
-        for other in runs:
-            every = leads(run.head, other.run_id) if other is not run else []
-            if every:
-                own = [judged(one, rules.matters, n_looked_at=n) for one in every]
-                name = f"{head_name(*run.head)} of {run.name} on {other.name}"
-                found.append(_on(all_of(own), name))
-    return any_of(found)

@@ -1,9 +1,10 @@
 """How long a protocol will take on this machine, and how much memory: told from a sample.
 
-A few whole groups of each set are scored and thrown away, for less than a minute in all; what is
-left of each set is taken to be as fast a token. Knows nothing of stores.
+Whole groups of each set are scored and thrown away, ever more of them, for less than a minute in
+all; the set is taken to be as fast a token as the fastest sample. Knows nothing of stores.
 """
 
+import math
 import resource
 import sys
 import time
@@ -21,11 +22,13 @@ from qkcore.attention.rows import groups_of, n_row_tokens
 from qkcore.protocol.frozen import Protocol
 from qkcore.protocol.sets import PuzzleSet
 from qkcore.puzzles.puzzle import Puzzle
+from qkcore.results.parts import PART_SIZE
 from qkcore.scoring.score import prompts_of
 from qkcore.scoring.scorer import Scorer
 
 AT_MOST = 45.0  # seconds of scoring
-SAMPLED = 16  # puzzles of a set
+SAMPLED = 16  # puzzles of a set, for a start
+AFTERWARDS = 4.0  # seconds that publishing a run and drawing its report take
 KIBI = 1 if sys.platform == "darwin" else 1024  # macOS says bytes
 
 
@@ -73,29 +76,47 @@ def estimate(
         PromptError: naming the first puzzle that cannot be asked of this model.
     """
     start = time.monotonic()
-    seconds, n_tokens, ahead = 0.0, 0, 0.0
-    for one in sets:
-        prompts = prompts_of(lm, one.puzzles)
-        all_tokens = _tokens(prompts)
-        sample = _sample(one.puzzles)
-        if time.monotonic() - start < AT_MOST and sample:
-            spent = _spent(lm, one, sample, protocol, batch_tokens)
-            tokens = _tokens(prompts_of(lm, sample))
-            seconds, n_tokens = seconds + spent, n_tokens + tokens
-            ahead += spent / tokens * all_tokens
-        else:
-            ahead += seconds / n_tokens * all_tokens
-        ahead += _switching(one, protocol, seconds / n_tokens, all_tokens)
+    ahead, pace = 0.0, 0.0
+    for number, one in enumerate(sets):
+        left = AT_MOST - (time.monotonic() - start)
+        if one.puzzles and (left > 0 or not pace):
+            pace = _pace(lm, one, protocol, batch_tokens, left / (len(sets) - number))
+        n_tokens = _tokens(prompts_of(lm, one.puzzles))
+        ahead += pace * n_tokens + _switching(lm, one, protocol, pace * n_tokens)
+    ahead += AFTERWARDS * len(sets)
     return Estimate(ahead, sum(len(one.puzzles) for one in sets), len(sets), _most_bytes())
 
 
-def _sample(puzzles: Sequence[Puzzle]) -> list[Puzzle]:
+def _pace(
+    lm: CausalLM, one: PuzzleSet, protocol: Protocol, batch_tokens: int | None, seconds: float
+) -> float:
+    """Seconds a token of a set, of a sample that is doubled as long as there is time for it.
+
+    A few puzzles alone would tell too much: what a pass costs besides is shared by all that a full
+    batch holds, and the first pass of all warms up.
+    """
+    n, pace, spent = (
+        SAMPLED,
+        math.inf,
+        _spent(lm, one, _sample(one.puzzles, 2), protocol, batch_tokens),
+    )
+    while True:
+        sample = _sample(one.puzzles, n)
+        took = _spent(lm, one, sample, protocol, batch_tokens)
+        spent += took
+        pace = min(pace, took / _tokens(prompts_of(lm, sample)))
+        if spent + 2 * took > seconds or len(sample) == len(one.puzzles) or 2 * n > PART_SIZE:
+            return pace
+        n *= 2
+
+
+def _sample(puzzles: Sequence[Puzzle], n_puzzles: int) -> list[Puzzle]:
     """Whole groups, spread evenly over a set, of which there are always some."""
     groups = list(dict.fromkeys(one.group for one in puzzles))
     per_group = len(puzzles) / max(len(groups), 1)
-    n = min(len(groups), max(2, round(SAMPLED / max(per_group, 1))))
+    n = min(len(groups), max(1, round(n_puzzles / max(per_group, 1))))
     kept = {groups[place * len(groups) // n] for place in range(n)}
-    return [one for one in puzzles if one.group in kept]
+    return [one for one in puzzles if one.group in kept][:PART_SIZE]
 
 
 def _spent(
@@ -120,14 +141,22 @@ def _tokens(prompts: Sequence[Prompt]) -> int:
     return sum(n_row_tokens([prompts[at] for at in group]) for group in groups_of(prompts))
 
 
-def _switching(one: PuzzleSet, protocol: Protocol, pace: float, n_tokens: int) -> float:
-    """Seconds of an ablation: each test puzzle is asked once with each set of heads off."""
+def _switching(lm: CausalLM, one: PuzzleSet, protocol: Protocol, seconds: float) -> float:
+    """Seconds of an ablation: each test puzzle is asked once with each set of heads off.
+
+    Args:
+        lm: the model; a layer has no more control heads than other heads.
+        one: a set.
+        protocol: that says how many puzzles and heads.
+        seconds: of scoring the whole set.
+    """
     ablation = protocol.ablation
     if one.name not in ablation.sets:
         return 0.0
+    n_controls = min(ablation.n_controls, max(0, lm.geometry.n_heads - ablation.n_heads))
     n_test = sum(puzzle.split == "test" for puzzle in one.puzzles)
     share = min(ablation.n_test, n_test) / len(one.puzzles)
-    return pace * n_tokens * share * (1 + ablation.n_controls)
+    return seconds * share * (1 + n_controls)
 
 
 def _most_bytes() -> int:

@@ -4,7 +4,6 @@ One HTML file and a PDF of the same; beside them a report of each run. Sections 
 those of `reports/findings` and `reports/inside`. Reads the store, computes nothing.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,16 +13,17 @@ import pandas as pd
 from qkcore import InputError
 from qkcore.charts.grids import transfer_matrix
 from qkcore.charts.paper import paper_figure
-from qkcore.protocol.claims import Claim
+from qkcore.protocol.claim import Claim
+from qkcore.protocol.claims_section import claims_section
 from qkcore.protocol.frozen import Protocol
 from qkcore.protocol.summary import with_heads
 from qkcore.reports.as_html import html_of
 from qkcore.reports.as_pdf import pdf_of
 from qkcore.reports.contents import Code, Figure, Report, Section, Table, Text, table_of
-from qkcore.reports.findings import difficulty_section, left_section
+from qkcore.reports.difficulty import difficulty_section
+from qkcore.reports.findings import left_section
 from qkcore.reports.inside import layers_section, usage_section
-from qkcore.reports.record import PAPER
-from qkcore.reports.reported import FIGURE_WIDTH, Reported, points
+from qkcore.reports.reported import FIGURE_WIDTH, Reported
 from qkcore.reports.write import write_report
 from qkcore.results.answers import exam
 from qkcore.results.findings import transfers
@@ -32,15 +32,7 @@ from qkcore.results.store import ResultStore
 from qkcore.results.summaries import named_runs, story, summaries
 from qkcore.results.verdicts import evidence_of, verdict_of
 from qkcore.sharing.licences import credits_in
-from qkcore.statistics.holds import FAILS, HOLDS, OPEN, Judged
-from qkcore.wording import accuracy_text, head_name, percent
-
-RAW = (
-    "Raw is the paper's own comparison: the head beside the model's plain answers. Fair is beside "
-    "the model with one offset a candidate, chosen on the validation puzzles that choose the head, "
-    "beside the commonest answer, and on the balanced twin of the set, where no surface rule works "
-    "(without a twin: beside the best surface rule). Fair figures are the weakest of these leads."
-)
+from qkcore.wording import accuracy_text, head_name, percent, points
 
 
 def write_reports(
@@ -91,81 +83,24 @@ def report_of(
         f"QKScope {protocol.name}: does what is claimed of heads that score logic puzzles by "
         f"query-key products hold for {runs['model'].iloc[0]}?",
         (
-            _claims(claims),
-            *_sets(store, reported),
+            claims_section(claims),
+            _sets(store, reported, notes),
             *_difficulty(store, reported, runs),
             *_transfer(store, reported),
             *_inside(store, reported, runs),
             *(_run(store, run_id, str(runs.loc[run_id, "set_name"])) for run_id in reported),
-            _asked(protocol, runs, (*notes, *credits_in(store))),
+            _asked(protocol, runs, credits_in(store)),
         ),
     )
 
 
-def _claims(claims: Sequence[Claim]) -> Section:
-    """What the paper claims, beside what was found."""
-    table = pd.DataFrame({"claim": list(claims)})
-    columns = {
-        "Claim": lambda row: f"{row['claim'].text} ({row['claim'].source})",
-        "Measured on": lambda row: row["claim"].on,
-        "Raw, points": lambda row: _figure(row["claim"].raw),
-        "Raw": lambda row: _outcome(row["claim"].raw),
-        "Fair, points": lambda row: _figure(row["claim"].fair),
-        "Fair": lambda row: _outcome(row["claim"].fair),
-    }
-    return Section(
-        "What the paper claims, and what was found",
-        (
-            Text(claims_sentence(claims), is_strong=True),
-            Text(
-                f"The claims are those that the abstract or the author's post confirms ({PAPER}) "
-                "Heads were chosen on validation puzzles; figures are of test puzzles, with 95 % "
-                "intervals that know groups of puzzles."
-            ),
-            Text(RAW),
-            table_of(table, columns),
-        ),
-    )
-
-
-def claims_sentence(claims: Sequence[Claim]) -> str:
-    """How many hold, raw and fair.
-
-    >>> claims_sentence([])
-    'These sets have no puzzles for any of the claims.'
-    """
-    if not claims:
-        return "These sets have no puzzles for any of the claims."
-    told = []
-    for name, outcomes in (
-        ("raw", Counter(one.raw.outcome for one in claims)),
-        ("fair", Counter(one.fair.outcome for one in claims)),
-    ):
-        holds, fails = outcomes[HOLDS], outcomes[FAILS]
-        told.append(
-            f"{name} {holds} {'holds' if holds == 1 else 'hold'}, {fails} "
-            f"{'does' if fails == 1 else 'do'} not, and {outcomes[OPEN]} cannot be said"
-        )
-    return f"Of {len(claims)} comparisons, {'; '.join(told)}."
-
-
-def _figure(one: Judged) -> str:
-    if one.lead is None:
-        return "none"
-    found = points(one.lead.found.value, one.lead.found.low, one.lead.found.high)
-    return f"{found}, n = {one.lead.n:,}; over {one.lead.over}"
-
-
-def _outcome(one: Judged) -> str:
-    return f"{one.outcome}: {one.why}" if one.why else one.outcome
-
-
-def _sets(store: ResultStore, reported: Sequence[str]) -> list[Section]:
-    """Every set in a line, and the story of them all."""
+def _sets(store: ResultStore, reported: Sequence[str], notes: Sequence[str]) -> Section:
+    """What was found of each set, every set in a line, and the story of them all."""
+    title, said = "Every set", [Text(one) for one in notes]
     table = summaries(store)
     table = table[table["run_id"].isin(reported)].set_index("run_id")
     if table.empty:
-        return []
+        return Section(title, tuple(said))
     table = table.loc[list(reported)].reset_index()
     columns = {
         "Set": lambda row: str(row["set_name"]),
@@ -178,8 +113,8 @@ def _sets(store: ResultStore, reported: Sequence[str]) -> list[Section]:
         "Best trivial rival": lambda row: f"{row['rival']}, {percent(row['rival_accuracy'])}",
         "Verdict": lambda row: str(row["verdict"]),
     }
-    said = Text(" ".join(story(table)))
-    return [Section("Every set", (said, table_of(table, columns), _three(store, table)))]
+    said.append(Text(" ".join(story(table))))
+    return Section(title, (*said, table_of(table, columns), _three(store, table)))
 
 
 def _model(store: ResultStore, run_id: str) -> str:
@@ -249,7 +184,7 @@ def _inside(store: ResultStore, reported: Sequence[str], runs: pd.DataFrame) -> 
         of, name = _of(store, run_id), str(runs.loc[run_id, "set_name"])
         for section in (layers_section(of), usage_section(of)):
             if section is not None:
-                found.append(replace(section, title=f"{section.title}: {name}".replace("?:", "")))
+                found.append(replace(section, title=f"{section.title}: {name}".replace("?:", ":")))
     return found
 
 
@@ -262,8 +197,8 @@ def _run(store: ResultStore, run_id: str, name: str) -> Section:
     return Section(name, (*parts, *tables, Text(f"All of this run: {_of_run(run_id)}.")))
 
 
-def _asked(protocol: Protocol, runs: pd.DataFrame, notes: Sequence[str]) -> Section:
-    """The protocol, what it found, and hashes: to get the same again."""
+def _asked(protocol: Protocol, runs: pd.DataFrame, credits: Sequence[str]) -> Section:
+    """The protocol, hashes, and thanks: to get the same again."""
     rows = [
         (
             str(row["puzzle_set"]),
@@ -284,9 +219,9 @@ def _asked(protocol: Protocol, runs: pd.DataFrame, notes: Sequence[str]) -> Sect
         "What was asked, and how to get it again",
         (
             Text(about),
-            *map(Text, notes),
             Table(("Set", "SHA-256", "Puzzles", "Run"), tuple(rows)),
             Code(command),
+            *map(Text, credits),
             Text("The protocol:"),
             Code(protocol.text),
         ),

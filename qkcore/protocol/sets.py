@@ -13,6 +13,7 @@ from qkcore.puzzles.balance import balance_puzzles
 from qkcore.puzzles.generate import generate_puzzles
 from qkcore.puzzles.public_sets import NAMES, read_set
 from qkcore.puzzles.puzzle import Puzzle, PuzzleError, puzzle_set_sha256
+from qkcore.sharing.pinned import pinned_sets
 
 TWIN = "-twin"  # a twin's name is its parent's with this
 
@@ -76,8 +77,25 @@ def _published(protocol: Protocol, one: Published, folder: Path) -> tuple[Puzzle
     read = read_set(one.format, folder, protocol.seed, pattern=one.files)
     puzzles = drawn(read.puzzles, protocol.n_validation, protocol.n_published, protocol.seed)
     files = f"{len(read.taken):,} {'file' if len(read.taken) == 1 else 'files'}"
-    note = f"{called}: found in {files}, {len(puzzles):,} of {len(read.puzzles):,} puzzles used."
+    note = f"{called}: found in {files}, {len(puzzles):,} of {len(read.puzzles):,} puzzles used"
+    if n_samples := _n_samples(one, folder):
+        known = "is a sample" if n_samples == 1 else "are samples"
+        note += f"; {n_samples:,} of these files {known} of the published one, not all of it"
+    note += "."
     return _made(protocol, one.name, "published", puzzles), note
+
+
+def _n_samples(one: Published, folder: Path) -> int:
+    """How many of a set's files are known to hold the beginning of what was published only."""
+    pinned = {
+        Path(file.path).name: file
+        for pinned_set in pinned_sets()
+        if pinned_set.format == one.format
+        for file in pinned_set.files
+        if file.n_bytes or file.n_examples
+    }
+    found = [path for path in folder.rglob(one.files) if path.is_file() and path.name in pinned]
+    return sum(pinned[path.name].is_sample(path.read_bytes()) for path in found)
 
 
 def _twin(protocol: Protocol, parent: PuzzleSet) -> tuple[PuzzleSet | None, str]:
@@ -87,7 +105,7 @@ def _twin(protocol: Protocol, parent: PuzzleSet) -> tuple[PuzzleSet | None, str]
     try:
         twin = balance_puzzles(parent.puzzles, per_context=protocol.per_context, seed=protocol.seed)
     except PuzzleError as error:
-        why = str(error).partition(";")[0]
+        why = str(error).partition(";")[0].removeprefix("no twin can be made: ")
         return None, f"{parent.name}: it has no balanced twin here ({why})."
     puzzles = drawn(twin.puzzles, protocol.n_validation, protocol.n_published, protocol.seed)
     note = ""

@@ -1,6 +1,7 @@
 """A protocol's results on one page: `summary.json`, the same bytes each time but for key "times".
 
-Read from the store; shares are rounded to five decimals. Knows nothing of how runs came about.
+Read from the store. Every figure is a share, rounded to five decimals, and every gap a difference
+of shares: 0.258 is 25.8 points. Knows nothing of how runs came about.
 """
 
 import json
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from qkcore import InputError, __version__
-from qkcore.protocol.claims import Claim
+from qkcore.protocol.claim import Claim
 from qkcore.protocol.frozen import Protocol
 from qkcore.protocol.sets import PuzzleSet
 from qkcore.results.effects import usage_of
@@ -25,6 +26,7 @@ from qkcore.statistics.passage import outcome
 from qkcore.statistics.verdicts import verdict
 from qkcore.wording import head_name
 
+UNITS = "shares from 0 to 1, and differences of shares: a gap of 0.258 is 25.8 points"
 PACKAGES = ("torch", "transformers", "numpy", "scipy", "duckdb")
 DIGITS = 5
 
@@ -55,6 +57,7 @@ def summary_of(
             "is_quick": protocol.is_quick,
             "sha256": protocol.sha256,
         },
+        "units": UNITS,
         "versions": _versions(),
         "model": {
             "name": first["model"],
@@ -131,14 +134,20 @@ def _ends(found: Measured) -> list[float]:
 
 
 def _claim(claim: Claim) -> dict[str, Any]:
-    row = {"claim": claim.key, "text": claim.text, "source": claim.source, "on": claim.on}
-    return row | {"raw": _judged(claim.raw), "fair": _judged(claim.fair)}
+    row: dict[str, Any] = {
+        "claim": claim.key,
+        "text": claim.text,
+        "source": claim.source,
+        "on": claim.on,
+    }
+    row |= {"raw": _judged(claim.raw), "fair": _judged(claim.fair)}
+    return row | ({"note": claim.note} if claim.note else {})
 
 
 def _judged(one: Judged) -> dict[str, Any]:
     row: dict[str, Any] = {"outcome": one.outcome}
     if one.lead is not None:
-        row |= {"points": _ends(one.lead.found), "over": one.lead.over}
+        row |= {"gap": _ends(one.lead.found), "over": one.lead.over}
         row |= {"n": one.lead.n, "n_groups": one.lead.n_groups}
     return row | ({"why": one.why} if one.why else {})
 

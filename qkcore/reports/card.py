@@ -12,7 +12,7 @@ import pandas as pd
 
 from qkcore import __version__
 from qkcore.reports.record import PAPER
-from qkcore.reports.reported import named, points
+from qkcore.reports.reported import named
 from qkcore.results.beside import RawScoresAbsentError
 from qkcore.results.rival_line import MEASURES
 from qkcore.results.store import ResultStore
@@ -22,7 +22,7 @@ from qkcore.sharing.hub import HubAddress
 from qkcore.sharing.licences import OUR_LICENCE
 from qkcore.statistics.evidence import Evidence, Measured
 from qkcore.statistics.verdicts import verdict
-from qkcore.wording import accuracy_text
+from qkcore.wording import accuracy_text, points
 
 NOT_HERE = "-"
 

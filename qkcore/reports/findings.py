@@ -4,23 +4,20 @@ All are of the head chosen on validation puzzles, on test puzzles, by the run's 
 that the store has nothing for is left out. Knows nothing of how a report is written.
 """
 
-from collections.abc import Callable
-
-import altair as alt
 import pandas as pd
 
-from qkcore.charts.curves import RULE, agreement_bars, difficulty_curves
+from qkcore.charts.curves import agreement_bars
 from qkcore.charts.grids import head_grid
 from qkcore.charts.left_over import stability_curve, what_is_left
-from qkcore.reports.contents import Part, Section, Table, Text, table_of
-from qkcore.reports.reported import Reported, points
+from qkcore.reports.contents import Section, Table, Text, table_of
+from qkcore.reports.reported import Reported
 from qkcore.results.answers import exam
 from qkcore.results.findings import BOUNDS, choices_reported, layers_without_heads, measures
 from qkcore.results.rival_line import MEASURES, rival_line
 from qkcore.results.summaries import named_runs
 from qkcore.results.verdicts import left_over, parent_run, three_gaps, twin_run, verdict_of
-from qkcore.statistics.exams import DIFFICULTY, accuracy_by, agreement, gaps
-from qkcore.wording import accuracy_text, gap_text, head_name, percent
+from qkcore.statistics.exams import accuracy_by, agreement
+from qkcore.wording import accuracy_text, gap_text, head_name, percent, points
 
 
 def verdict_section(of: Reported) -> Section | None:
@@ -95,44 +92,6 @@ def grid_section(of: Reported) -> Section | None:
             ),
             table_of(top.merge(heads, on=["layer", "head"], how="left"), columns),
         ),
-    )
-
-
-def difficulty_section(of: Reported) -> Section | None:
-    """Curves by steps and by distractors, and the gap at each."""
-    parts: list[Part] = []
-    for by in DIFFICULTY:
-        known = of.marks.dropna(subset=[by])
-        if known.empty or known[by].nunique() < 2:
-            continue
-        parts += [of.figure(_curves(of, known, by), f"By {by}; test puzzles, n = {len(known):,}.")]
-        columns = {
-            by.capitalize(): _whole_of(by),
-            "Gap to the model": lambda row: gap_text(row["gap"], row["low"], row["high"], row["p"]),
-            "Puzzles": lambda row: f"{row['n']:,.0f}",
-        }
-        parts += [table_of(gaps(known, [by], "head", "model", of.measure), columns)]
-    return Section("As puzzles get harder", tuple(parts)) if parts else None
-
-
-def _whole_of(column: str) -> Callable[[pd.Series], str]:
-    return lambda row: f"{row[column]:.0f}"
-
-
-def _curves(of: Reported, known: pd.DataFrame, by: str) -> alt.LayerChart:
-    lines = accuracy_by(known, [by], ["head", "model"], of.measure)
-    rule = of.store.best_rule(of.run_id, of.measure)
-    if rule is not None:
-        of_rule = accuracy_by(known, [by], ["rule"], of.measure).assign(who=RULE)
-        lines = pd.concat([lines, of_rule], ignore_index=True)
-    return difficulty_curves(
-        lines.replace({"who": {"head": of.head_name}}),
-        of.store.luck_lines(of.run_id, "test", by, measure=of.measure),
-        of.store.chance(of.run_id, "test") or 0.0,
-        of.head_name,
-        by,
-        title=MEASURES[of.measure].capitalize(),
-        rule=rule,
     )
 
 

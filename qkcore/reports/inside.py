@@ -6,14 +6,14 @@ Sections that the store has nothing for are left out, as in `reports/findings`.
 from qkcore.charts.effects import effect_chart
 from qkcore.charts.layers import layer_chart, loss_chart
 from qkcore.reports.contents import Figure, Section, Table, Text, table_of
-from qkcore.reports.reported import Reported, points
+from qkcore.reports.reported import Reported
 from qkcore.results.effect_words import how_to_read, of_measure
 from qkcore.results.effects import BEST, ablation_effects, control_changes, usage_of
 from qkcore.results.layers import layer_curves, lost_on_the_way, passage_of
 from qkcore.results.rival_line import MEASURES
 from qkcore.results.verdicts import twin_run
 from qkcore.statistics.passage import beyond_rule_sentence, growth_sentence, outcome, whereabouts
-from qkcore.wording import percent
+from qkcore.wording import percent, points
 
 CAPTION = (
     "The best head of each layer, chosen on validation puzzles; the lens, what the model would "

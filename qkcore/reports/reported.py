@@ -52,12 +52,3 @@ def named(store: ResultStore, run: pd.Series) -> str:
     runs = store.runs()
     models, sets = short_names(runs["model"].unique()), set_names(runs)
     return run_text(models[run["model"]], sets[run["puzzle_set"]], run["rope"])
-
-
-def points(value: float, low: float, high: float) -> str:
-    """A difference of shares in points, with its interval.
-
-    >>> points(0.38, 0.301, -0.02)
-    '+38.0 (+30.1 to −2.0)'
-    """
-    return f"{100 * value:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})".replace("-", "−")

@@ -9,8 +9,8 @@ from qkcore.reports.across import transfer_section
 from qkcore.reports.as_html import html_of
 from qkcore.reports.as_pdf import pdf_of
 from qkcore.reports.contents import Report, figures_of
+from qkcore.reports.difficulty import difficulty_section
 from qkcore.reports.findings import (
-    difficulty_section,
     gaps_section,
     grid_section,
     left_section,

@@ -28,7 +28,7 @@ LUCK = "luck line"
 TOLD = {
     "surface rule": "a surface rule or the commonest answer does as well",
     "calibration": "one offset a candidate gives the model as much",
-    "no gap": "the head is not ahead of the model",
+    "no gap": "no gap to the model can be seen",
     "not above luck": "the head is not above luck",
     "always the same answer": "the head always says the same",
     "too few puzzles": "there are too few puzzles to say",
@@ -146,7 +146,7 @@ def story(table: pd.DataFrame) -> tuple[str, str]:
     >>> for sentence in story(summaries(ResultStore.kept(demo_store())).query("rope == 'post'")):
     ...     print(sentence.partition(",")[0])
     In this one run the chosen head is not ahead of every rival: the model
-    In it the head is not ahead of the model.
+    In it no gap to the model can be seen.
     """
     judged = table[~table["verdict"].isin([NO_VERDICT, NOT_YET])]
     if judged.empty:

@@ -190,4 +190,5 @@ def table_of(outcomes: Sequence[Outcome]) -> list[str]:
     ]
     counts = [f"{sum(one.what == what for one in outcomes):,} {what}" for what in (DONE, THERE)]
     n_failed = sum(one.what == FAILED for one in outcomes)
-    return [*lines, f"{len(outcomes):,} runs: {', '.join(counts)}, {n_failed:,} {FAILED}."]
+    runs = "run" if len(outcomes) == 1 else "runs"
+    return [*lines, f"{len(outcomes):,} {runs}: {', '.join(counts)}, {n_failed:,} {FAILED}."]

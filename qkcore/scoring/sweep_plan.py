@@ -137,7 +137,8 @@ def with_twins(sweep: SweepFile) -> tuple[SweepFile, list[str]]:
         try:
             sets.append(_twin_of(one))
         except PuzzleError as error:
-            without.append(f"{one.name}: no twin can be made: {error}")
+            why = str(error).removeprefix("no twin can be made: ")
+            without.append(f"{one.name}: no twin can be made: {why}")
     return replace(sweep, sets=sets), without
 
 
@@ -194,7 +195,8 @@ def counted(runs: Sequence[Planned]) -> str:
     """How many runs are there and how many are left."""
     n_there = sum(one.is_there is True for one in runs)
     unsure = sum(one.is_there is None for one in runs)
-    told = f"{len(runs):,} runs: {n_there:,} already there, {len(runs) - n_there:,} left"
+    told = f"{len(runs):,} {'run' if len(runs) == 1 else 'runs'}: {n_there:,} already there"
+    told += f", {len(runs) - n_there:,} left"
     if unsure:
         told += f" (or fewer: {unsure:,} are known only when their model is loaded)"
     return told

@@ -27,6 +27,8 @@ class Lead:
     found: Measured  # difference of shares
     n: int
     n_groups: int  # of the smaller of two samples, where there are two
+    one_answer: str = ""  # in words: that all these puzzles have one right answer
+    constant: str = ""  # in words: that always saying one answer does as well as who is ahead
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,19 @@ def p_of(found: Measured) -> float:
     """
     side = found.value - found.low if found.value > 0 else found.high - found.value
     return 1.0 if side <= 0 else float(2 * stats.norm.sf(abs(found.value) / (2 * side / NORMAL)))
+
+
+def silent(lead: Lead) -> str:
+    """Why nothing can be said of a lead, whatever it is; "" where something can.
+
+    >>> silent(Lead("the model", Measured(0.1, 0.05, 0.15), n=38, n_groups=19))
+    '38 puzzles in 19 groups; intervals need 20 groups'
+    """
+    if lead.one_answer:
+        return lead.one_answer
+    if lead.n_groups < FEW_GROUPS:
+        return f"{lead.n:,} puzzles in {lead.n_groups} groups; intervals need {FEW_GROUPS} groups"
+    return ""
 
 
 def judged(lead: Lead, matters: float, at_least: float = 0.0, n_looked_at: int = 1) -> Judged:
@@ -68,12 +83,11 @@ def judged(lead: Lead, matters: float, at_least: float = 0.0, n_looked_at: int =
     'does not hold'
     """
     found = lead.found
-    if lead.n_groups < FEW_GROUPS:
-        why = f"{lead.n:,} puzzles in {lead.n_groups} groups; intervals need {FEW_GROUPS} groups"
+    if why := silent(lead):
         return Judged(OPEN, lead, why)
     is_sure = found.value > 0 and p_of(found) * n_looked_at < LEVEL
     if is_sure and found.value >= at_least:
-        return Judged(HOLDS, lead)
+        return Judged(OPEN, lead, lead.constant) if lead.constant else Judged(HOLDS, lead)
     if found.high < max(at_least, matters):
         return Judged(FAILS, lead)
     return Judged(OPEN, lead, "the interval allows for both")
@@ -100,6 +114,17 @@ def any_of(each: Sequence[Judged]) -> Judged:
     'does not hold'
     """
     return _first(each, (HOLDS, OPEN, FAILS), most=True)
+
+
+def no_kinder(fair: Judged, raw: Judged) -> Judged:
+    """The fair one, unless it says more for the claim than the raw one: then that.
+
+    >>> raw, fair = Judged(FAILS, None), Judged(OPEN, None, "nobody is ahead to begin with")
+    >>> no_kinder(fair, raw).outcome, no_kinder(raw, fair).outcome
+    ('does not hold', 'does not hold')
+    """
+    kindness = (FAILS, OPEN, HOLDS)
+    return raw if kindness.index(fair.outcome) > kindness.index(raw.outcome) else fair
 
 
 def _first(each: Sequence[Judged], order: tuple[str, ...], most: bool) -> Judged:

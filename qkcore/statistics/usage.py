@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from qkcore.statistics.clusters import FEW_GROUPS
 from qkcore.statistics.effects import Effect
 from qkcore.statistics.evidence import Measured
-from qkcore.wording import percent
+from qkcore.wording import percent, tenths
 
 # Of what the model has above guessing: heads that for sure cost less are not used
 MARGIN, MARGIN_IN_WORDS = 0.1, "a tenth"
@@ -142,7 +142,7 @@ def _nothing_to_lose(switched: Switched) -> str | None:
         return None
     return (
         f"Too little to say: the model has nothing to lose. Calibrated, it gets "
-        f"{percent(model.value)} ({100 * model.low:.1f} to {100 * model.high:.1f}), the commonest "
+        f"{percent(model.value)} ({tenths(model.low)} to {tenths(model.high)}), the commonest "
         f"answer {percent(switched.commonest)}; its {switched.measure} is {_interval(own)}, that "
         f"of guessing {switched.guessing:.3g}."
     )
@@ -272,8 +272,7 @@ def _percents(found: Measured) -> str:
     >>> _percents(Measured(0.125, -0.01, 0.2))
     '12.5\xa0% (−1.0 to 20.0)'
     """
-    low, high = (f"{100 * end:.1f}" for end in (found.low, found.high))
-    return f"{percent(found.value)} ({low} to {high})".replace("-", "−")
+    return f"{percent(found.value)} ({tenths(found.low)} to {tenths(found.high)})"
 
 
 def _beside(off: SwitchedOff) -> str:

@@ -20,7 +20,7 @@ from qkcore.statistics.remains import (
     what_is_left,
 )
 from qkcore.statistics.rivals import constant_label
-from qkcore.wording import accuracy_text, percent
+from qkcore.wording import accuracy_text, percent, signed_tenths, tenths
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +94,12 @@ def _below_luck(evidence: Evidence, steps: tuple[Step, ...]) -> str | None:
 
 
 def _no_gap(evidence: Evidence, steps: tuple[Step, ...]) -> str | None:
-    """The head is not better than the model itself."""
+    """The head is not seen to be better than the model itself, or is worse."""
     if is_passed(evidence.model):
         return None
+    said = "There is no gap" if evidence.model.lead.high < 0 else "No gap can be seen"
     return (
-        f"There is no gap: {evidence.head_name} gets {_text(evidence.head, evidence.n)}, "
+        f"{said}: {evidence.head_name} gets {_text(evidence.head, evidence.n)}, "
         f"{_ahead(evidence.model.lead)} the model itself."
     )
 
@@ -193,7 +194,7 @@ def _text(measured: Measured, n: int) -> str:
 
 
 def _plain(left: Measured) -> str:
-    return f"{100 * left.value:.1f}".replace("-", "−")
+    return tenths(left.value)
 
 
 def _points(left: Measured) -> str:
@@ -202,8 +203,8 @@ def _points(left: Measured) -> str:
     >>> _points(Measured(0.178, 0.12, 0.231))
     '+17.8 points (+12.0 to +23.1)'
     """
-    low, high = 100 * left.low, 100 * left.high
-    return f"{100 * left.value:+.1f} points ({low:+.1f} to {high:+.1f})".replace("-", "−")
+    low, high = signed_tenths(left.low), signed_tenths(left.high)
+    return f"{signed_tenths(left.value)} points ({low} to {high})"
 
 
 def _ahead(lead: Measured) -> str:
@@ -214,5 +215,5 @@ def _ahead(lead: Measured) -> str:
     """
     is_ahead = lead.value >= 0
     ends = (lead.value, lead.low, lead.high) if is_ahead else (-lead.value, -lead.high, -lead.low)
-    value, low, high = (f"{100 * end:.1f}".replace("-", "−") for end in ends)
+    value, low, high = map(tenths, ends)
     return f"{value} points ({low} to {high}) {'ahead of' if is_ahead else 'behind'}"

@@ -1,12 +1,16 @@
 """Claims on stores where it is known what holds: in both directions, raw and fair."""
 
+from dataclasses import replace
+
 import pytest
 
 from qkcore.protocol.claims import _grown, claims_of
+from qkcore.protocol.leads import Leads
 from qkcore.puzzles.puzzle import puzzle_set_sha256
 from qkcore.results.store import ResultStore
 from qkcore.statistics.evidence import Measured
 from qkcore.statistics.holds import FAILS, HOLDS, OPEN, Lead, all_of, any_of, judged, p_of
+from qkcore.wording import points
 from tests.protocol.planted import HEAD, OTHER, plant, puzzles_of
 
 
@@ -17,6 +21,16 @@ def always(share):
 def easy(high, low):
     """One share of puzzles of one step without distractors, another of all others."""
     return lambda puzzle: high if puzzle.steps == 1 and not puzzle.distractors else low
+
+
+def lopsided(puzzles):
+    """The same, but no puzzle of five steps is true."""
+    return [one for one in puzzles if one.steps == 1 or one.answer == 1]
+
+
+def says_false(puzzle):
+    """Right whenever the answer is false, and on half of the others."""
+    return 1.0 if puzzle.answer == 1 else 0.5
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +46,7 @@ def store(tmp_path_factory):
     plant(path, "read", asked, {HEAD: always(0.95)}, always(0.6))
     plant(path, "alike", puzzles_of("alike"), {HEAD: always(0.95)}, always(0.75))
     plant(path, "other", puzzles_of("other"), {OTHER: always(1.0)}, always(0.85))
+    plant(path, "one-sided", lopsided(puzzles_of("one-sided")), {HEAD: says_false}, always(0.4))
     with ResultStore.open(path) as opened:
         yield opened
 
@@ -51,8 +66,8 @@ def test_a_head_that_falls_where_the_model_stays_makes_claims_fail(store):
     found = by_key(store, "bad")
     for key in ("hard_steps", "hard_distractors", "hard_both", "wider_steps", "up_to"):
         assert found[key] == (FAILS, FAILS), key
-    # Without distractors the head is at 80 %, the model at 90 %: it has no lead to lose.
-    assert found["robust"] == (FAILS, OPEN)
+    # Without distractors it has no lead over the model to lose; but fair is no kinder than raw.
+    assert found["robust"] == (FAILS, FAILS)
 
 
 def test_a_model_that_only_leans_makes_a_claim_hold_raw_and_not_fair(store):
@@ -68,6 +83,48 @@ def test_a_head_that_is_not_good_on_the_twin_makes_a_claim_hold_raw_and_not_fair
     assert found["hard_steps"] == found["up_to"] == (HOLDS, FAILS)
     hard = next(one for one in claims if one.key == "hard_steps")
     assert hard.fair.lead.over.endswith("on the balanced twin")
+
+
+def test_puzzles_with_one_answer_never_make_a_claim_hold(store):
+    claims = {one.key: one for one in claims_of(store, ["one-sided"])}
+    hard = claims["hard_steps"]  # all 60 of five steps are false, and the head says so
+    assert (hard.raw.outcome, hard.fair.outcome) == (OPEN, OPEN)
+    assert hard.raw.lead.found.low > 0.4
+    assert hard.raw.why.startswith('all 60 puzzles have the answer "false"')
+    assert claims["wider_steps"].raw.outcome == OPEN
+
+
+def test_a_head_that_one_answer_beats_is_not_ahead_of_a_bad_model():
+    ahead = Lead("the model", Measured(0.2, 0.1, 0.3), 400, 100)
+    assert judged(ahead, 0.05).outcome == HOLDS
+    beaten = replace(ahead, constant="always saying one gets more")
+    assert judged(beaten, 0.05).outcome == OPEN
+    assert judged(beaten, 0.05).why == "always saying one gets more"
+    behind = replace(beaten, found=Measured(-0.2, -0.3, -0.1))
+    assert judged(behind, 0.05).outcome == FAILS
+
+
+def test_no_fair_outcome_is_kinder_than_the_raw_one(store):
+    kindness = [FAILS, OPEN, HOLDS]
+    for runs in (["bad"], ["read", "twin"]):
+        for one in claims_of(store, runs):
+            assert kindness.index(one.fair.outcome) <= kindness.index(one.raw.outcome), one
+
+
+def test_a_model_that_one_offset_makes_worse_is_a_fair_rival_too(store):
+    leads = Leads(store).fair("other", OTHER)
+    assert leads[0] == Leads(store).raw("other", OTHER)
+    assert leads[0].over == "the model"
+
+
+def test_the_best_of_all_pairs_is_told_beside_the_best_that_counts(store):
+    (claim,) = (one for one in claims_of(store, ["good", "bad"]) if one.key == "carried")
+    # "bad": behind at home, where its head is the same as that of "good", and so is its lead there
+    assert claim.on == "2 pairs of sets"
+    assert claim.raw.lead.over == "the model, L1 H2 of good on bad"
+    lead = Leads(store).raw("good", HEAD).found
+    assert "Of 2 pairs of a head and another set, 1 has a head" in claim.note
+    assert f"is {points(lead.value, lead.low, lead.high)}: L1 H2 of bad on good" in claim.note
 
 
 def test_heads_that_are_good_elsewhere_carry_over_and_others_do_not(store):
@@ -86,8 +143,9 @@ def test_a_gap_that_only_shrinks_below_zero_does_not_widen():
         Lead("the model", Measured(value, value - 0.1, value + 0.1), 400, 100)
         for value in (0.3, -0.1)
     )
-    assert _grown(behind, there, 0.05).outcome == OPEN
-    assert _grown(behind, behind, 0.05).outcome == HOLDS
+    assert _grown(behind, [there], 0.05).outcome == OPEN
+    assert _grown(behind, [behind, there], 0.05).outcome == OPEN
+    assert _grown(behind, [behind], 0.05).outcome == HOLDS
 
 
 def test_too_few_groups_are_never_ruled_on():

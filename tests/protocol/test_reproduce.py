@@ -4,20 +4,24 @@ import json
 import re
 import shutil
 from html import unescape
+from types import SimpleNamespace
 
 import duckdb
 import pytest
 from pypdf import PdfReader
 
-from qkcore import demo_store
+from qkcore import InputError, demo_store
 from qkcore.__main__ import main
 from qkcore.protocol import frozen
+from qkcore.protocol.folder import check_folder
 from qkcore.protocol.frozen import the_protocol
 from qkcore.protocol.report import report_of
+from qkcore.protocol.sets import sets_of
 from qkcore.reports.as_html import html_of
 from qkcore.results.effects import usage_of
 from qkcore.results.store import ResultStore
 from qkcore.results.verdicts import three_gaps, verdict_of
+from qkcore.wording import points
 from tests.protocol.test_sets import published, small
 
 FIGURE = '<svg xmlns="x" width="1in" height="1in" viewBox="0 0 72 72"></svg>'
@@ -135,6 +139,11 @@ def test_the_summary_s_numbers_are_the_store_s(out, summary):
 def test_the_report_says_claims_sets_and_protocol_in_both_forms(out, summary):
     page = unescape((out / "report.html").read_text())
     assert "Does it hold for tiny-qwen3?" in page
+    assert "Does the model use it: made-up" in page
+    assert "? few groups" in page  # gaps of 8 puzzles have no p
+    assert summary["units"].startswith("shares from 0 to 1")
+    told = [one["raw"]["gap"] for one in summary["claims"] if "gap" in one["raw"]]
+    assert points(*told[0]) in page
     for claim in summary["claims"]:
         assert claim["text"] in page
     for row in summary["sets"]:
@@ -157,6 +166,35 @@ def test_the_report_thanks_those_whose_puzzles_it_tells_of(monkeypatch):
     assert "Thanks to Qiming Bao for development of the PARARULE Plus dataset" in page
 
 
+def test_another_protocol_s_results_are_refused_before_anything_is_written(
+    command, out, few, monkeypatch, capsys
+):
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    other = small(is_quick=False)
+    monkeypatch.setattr(frozen, "the_protocol", lambda is_quick: other)
+    assert main([*command, "--out", str(out), "--quiet"]) == 2
+    assert "those of protocol 1, quick, and this is protocol 1. Nothing was" in (
+        capsys.readouterr().err
+    )
+    (out / "summary.json").rename(out / "kept")  # as after a run that was stopped
+    monkeypatch.setattr(frozen, "the_protocol", lambda is_quick: small(n_generated=8))
+    assert main([*command, "--out", str(out), "--quiet"]) == 2
+    (out / "kept").rename(out / "summary.json")
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "24 puzzles of made-up were asked, and these 16 are others" in said
+    assert "name another folder with --out" in said
+    assert before == {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+
+
+def test_another_model_s_results_are_refused(out, few, public_sets):
+    sets = sets_of(small(), public_sets).sets
+    other = SimpleNamespace(name="other", revision="r", dtype="float32")
+    with pytest.raises(InputError, match="they are of model tiny-qwen3, and this is other"):
+        check_folder(out, small(), sets, other)
+    check_folder(out / "new", small(), sets, other)
+
+
 def test_show_prints_the_protocol_and_does_nothing(capsys):
     assert main(["reproduce", "--show"]) == 0
     assert capsys.readouterr().out == the_protocol().text
@@ -168,6 +206,16 @@ def test_show_prints_the_protocol_and_does_nothing(capsys):
         ([], "--model is needed, except with --show"),
         (["--model", "M", "--sets", "nowhere", "--out", "o"], "nowhere: there is no such folder"),
         (["--model", "M", "--sets", ".", "--out", "o"], "holds none of the published sets"),
+        (["--model", "./M", "--sets", ".", "--out", "o"], "./M is not a folder"),
+        (["--model", "M.gguf", "--sets", ".", "--out", "o"], "M.gguf: there is no such file"),
+        (
+            ["--model", "M", "--sets", ".", "--out", "o", "--workers", "2"],
+            "--workers is for --engine ray alone",
+        ),
+        (
+            ["--model", "M", "--sets", ".", "--out", "o", "--engine", "torchrun"],
+            "-m qkcore reproduce --engine torchrun",
+        ),
     ],
 )
 def test_bad_input_is_refused_before_a_model_is_loaded(

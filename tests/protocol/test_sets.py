@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from dataclasses import replace
+from hashlib import sha256
 
 import pytest
 
@@ -12,6 +13,7 @@ from qkcore.protocol.sets import sets_of
 from qkcore.puzzles.generate import generate_puzzles
 from qkcore.puzzles.puzzle import PuzzleError, puzzle_set_sha256
 from qkcore.puzzles.twin import parent_of
+from qkcore.sharing.pinned import PinnedFile, PinnedSet
 
 NAMES = "Ann Bob Cid Dan Eve Fay Gus Ivy".split()
 
@@ -102,6 +104,19 @@ def test_sets_are_found_however_deep_and_what_is_missing_is_said(tmp_path):
     assert "PARARULE-Plus: found in 1 file, 16 of 32 puzzles used." in notes
     assert "PrOntoQA-OOD: not found" in notes
     assert "Multi-LogiEval: not found" in notes
+
+
+def test_files_that_are_samples_of_what_was_published_are_said_to_be(tmp_path, monkeypatch):
+    folder = published(tmp_path)
+    (file,) = folder.rglob("*test.jsonl")
+    content = file.read_bytes()
+    pinned = PinnedFile(file.name, "", sha256(content).hexdigest(), n_bytes=len(content))
+    of = PinnedSet("p", "PARARULE-Plus", "pararule", "", "", (pinned,))
+    monkeypatch.setattr("qkcore.protocol.sets.pinned_sets", lambda: (of,))
+    said = "used; 1 of these files is a sample of the published one, not all of it."
+    assert said in " ".join(sets_of(small(), folder).notes)
+    file.write_bytes(content + b"\n")
+    assert "sample" not in " ".join(sets_of(small(), folder).notes)
 
 
 def test_a_damaged_set_and_an_empty_folder_are_sentences(tmp_path):

@@ -50,8 +50,8 @@ def test_the_story_counts_what_the_verdicts_say():
     assert first.startswith("In 1 of 4 runs the chosen head is ahead of every rival: ")
     assert first.endswith(" (m).")
     assert second == (
-        "In 2 of the others a surface rule or the commonest answer does as well, in 1 the head is "
-        "not ahead of the model. Of all runs, 1 has no validation or no test puzzles."
+        "In 2 of the others a surface rule or the commonest answer does as well, in 1 no gap to "
+        "the model can be seen. Of all runs, 1 has no validation or no test puzzles."
     )
 
 
