@@ -150,6 +150,15 @@ def test_a_puzzle_that_cannot_be_read_is_refused(typed, tiny_folder, monkeypatch
     assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.parametrize("command", ["precompute", "ablate"])
+@pytest.mark.parametrize("option", ["--workers", "--address", "--gpus-per-model"])
+def test_options_of_ray_without_ray_are_refused_and_not_ignored(command, option, capsys):
+    line = [command, "--model", "m", "--puzzles", "p.jsonl", "--store", "s.duckdb", option, "2"]
+    line += ["--heads", "chosen"] if command == "ablate" else []
+    assert main(line) == 2
+    assert f"{option} is for --engine ray alone" in capsys.readouterr().err
+
+
 def test_a_store_in_a_missing_folder_is_refused_before_scoring(tiny_folder, tmp_path, capsys):
     main(["generate", "--n", "4", "--out", str(tmp_path / "g.jsonl")])
     arguments = [

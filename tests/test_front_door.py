@@ -122,6 +122,7 @@ def test_the_wheel_holds_the_core_and_the_dashboard_and_nothing_else(wheel):
     assert not [name for name in names if re.search(NOT_IN_THE_WHEEL, name)]
     core = {path.relative_to(ROOT).as_posix() for path in ROOT.glob("qkcore/**/*.py")}
     core |= {"qkcore/py.typed", "qkcore/attention/english.txt", "qkcore/sharing/sets.toml"}
+    core |= {"qkcore/sharing/origins.toml"}
     core |= {"qkcore/protocol/protocol-1.toml"}
     assert {name for name in names if name.startswith("qkcore/")} == core
     shown = [ROOT / "app.py", ROOT / "CITATION.cff", ROOT / ".streamlit/config.toml"]

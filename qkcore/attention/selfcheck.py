@@ -237,7 +237,8 @@ def _with_raw(
     Both without, where they are not found in the same places in two texts.
     """
     texts = tuple(ids[:N_TOKENS]), tuple(ids[:2:-1])
-    found, again = (traced(model, plain_rows(text)) for text in texts)
+    known: dict[torch.nn.Module, bool] = {}
+    found, again = (traced(model, plain_rows(text), known) for text in texts)
     places = tuple(one.projected for one in found)
     if not found or places != tuple(one.projected for one in again):
         return geometry, ()

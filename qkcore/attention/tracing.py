@@ -35,6 +35,8 @@ class _Call:
     module: nn.Module | None
     given: Tensor
     returned: Tensor
+    # Of modules: is it a projection? Asked once, in whichever text a module is first called.
+    known: dict[nn.Module, bool] = field(default_factory=dict)
 
     def layouts(self, n_tokens: int) -> Iterator[tuple[Tensor, Tensor]]:
         """(token, column) given and returned: as they stand, and where heads come before tokens."""
@@ -64,6 +66,7 @@ class _Following(Recording):
     """
 
     rounding: float = 0.0  # relative: OPT's queries are divided by what they were multiplied by
+    known: dict[nn.Module, bool] = field(default_factory=dict)  # as in `_Call`
     calls: list[_Call] = field(default_factory=list)
     found: dict[int, Traced] = field(default_factory=dict)
 
@@ -72,7 +75,7 @@ class _Following(Recording):
         super().note_rotation(which, given, returned, token_axis)
         at = self.query_at if which == "query" else self.key_at
         states = [read_at(one, at, token_axis) for one in (given, returned)]
-        self.calls.append(_Call("", None, *states))
+        self.calls.append(_Call("", None, given=states[0], returned=states[1]))
 
     def note_read_layer(
         self,
@@ -98,15 +101,20 @@ class _Following(Recording):
             self.found[layer] = Traced(places, query.states, key.states)
 
 
-def traced(model: "PreTrainedModel", rows: Rows) -> tuple[Traced, ...]:
+def traced(
+    model: "PreTrainedModel", rows: Rows, known: dict[nn.Module, bool]
+) -> tuple[Traced, ...]:
     """The projections of every layer with heads, in order; nothing where one layer's are not found.
 
     Args:
         model: that `attach` has prepared.
         rows: one, with every position read.
+        known: of modules of earlier texts, whether they are projections; added to.
     """
     rounding = 4 * torch.finfo(model.dtype).eps
-    following = _Following(rows.key_at, rows.query_at, is_strict=True, rounding=rounding)
+    following = _Following(
+        rows.key_at, rows.query_at, is_strict=True, rounding=rounding, known=known
+    )
     inputs = {
         "input_ids": rows.tokens.to(model.device),
         "attention_mask": rows.is_token.long().to(model.device),
@@ -127,7 +135,8 @@ def _calls_of(model: nn.Module, following: _Following) -> Iterator[None]:
             is_plain = len(args) == 1 and isinstance(args[0], Tensor)
             if active() is following and is_plain and isinstance(result, Tensor):
                 # Copies: a model may go on with the same memory (OLMo's clipping).
-                following.calls.append(_Call(name, module, args[0].clone(), result.clone()))
+                given, returned = args[0].clone(), result.clone()
+                following.calls.append(_Call(name, module, given, returned, following.known))
 
         return model.get_submodule(name).register_forward_hook(keep, prepend=True)
 
@@ -240,14 +249,20 @@ def _alike(ours: Tensor, theirs: Tensor, rounding: float) -> Tensor:
 
 
 def _is_projection(call: _Call) -> bool:
-    """Is a module an affine map that mixes its inputs?
-
-    Of x, 2x and 3x the steps are the same and not nothing; a norm's are nothing. One input alone
-    changes many outputs; where each has its own factor, it changes one.
-    """
+    """Is a module an affine map that mixes its inputs?"""
     module, given = call.module, call.given
     if module is None or not given.is_floating_point() or _hands_on(call):
         return False
+    if module not in call.known:
+        call.known[module] = _mixes(module, given)
+    return call.known[module]
+
+
+def _mixes(module: nn.Module, given: Tensor) -> bool:
+    """Of x, 2x and 3x the steps are the same and not nothing; a norm's are nothing.
+
+    One input alone changes many outputs; where each has its own factor, it changes one.
+    """
     changed = given.clone()
     changed[..., 0] += given.abs().max()
     try:

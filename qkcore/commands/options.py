@@ -5,6 +5,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+from qkcore import InputError
 from qkcore.asking.options import ROLES
 from qkcore.asking.readings import ROPES
 
@@ -138,6 +139,22 @@ def ray_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--gpus-per-model", type=float, default=0, metavar="N", help="Ray: GPUs of each (default 0)"
     )
+
+
+def require_ray_for_its_options(options: Namespace) -> None:
+    """Refuse an option of `ray_options` that would do nothing.
+
+    Raises:
+        InputError: naming it.
+    """
+    given = {
+        "--workers": options.workers is not None,
+        "--address": options.address is not None,
+        "--gpus-per-model": bool(options.gpus_per_model),
+    }
+    if options.engine != "ray" and any(given.values()):
+        name = next(name for name, is_given in given.items() if is_given)
+        raise InputError(f"{name} is for --engine ray alone; add that, or leave {name} out")
 
 
 def run_option(parser: argparse.ArgumentParser) -> None:

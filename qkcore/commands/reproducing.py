@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qkcore import InputError
-from qkcore.commands.options import Added, engine_options, model_of, model_options, ray_options
+from qkcore.commands.options import (
+    Added,
+    engine_options,
+    model_of,
+    model_options,
+    ray_options,
+    require_ray_for_its_options,
+)
 from qkcore.commands.running import ablate_with_ray, precompute_with_ray
 
 if TYPE_CHECKING:
@@ -79,14 +86,7 @@ def reproduce(options: Namespace) -> None:
 
 def _check_engine(options: Namespace) -> None:
     """Refuse options that would do nothing, and an engine that is not there."""
-    given = {
-        "--workers": options.workers is not None,
-        "--address": options.address is not None,
-        "--gpus-per-model": bool(options.gpus_per_model),
-    }
-    if options.engine != "ray" and any(given.values()):
-        name = next(name for name, is_given in given.items() if is_given)
-        raise InputError(f"{name} is for --engine ray alone; add that, or leave {name} out")
+    require_ray_for_its_options(options)
     needed = {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
     if options.engine == "torchrun" and not needed <= set(os.environ):
         raise InputError(

@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qkcore import InputError
-from qkcore.commands.options import Added, engine_options, model_of, model_options, ray_options
+from qkcore.commands.options import (
+    Added,
+    engine_options,
+    model_of,
+    model_options,
+    ray_options,
+    require_ray_for_its_options,
+)
 from qkcore.puzzles.puzzle import Puzzle, load_puzzles
 
 if TYPE_CHECKING:
@@ -85,6 +92,7 @@ def precompute(options: Namespace) -> None:
         return
     if options.model is None or options.puzzles is None:
         raise InputError("--model and --puzzles are needed, except with --status")
+    require_ray_for_its_options(options)
     puzzles = load_puzzles(options.puzzles)
     settings: dict[str, Any] = {
         "puzzle_set": options.puzzle_set or options.puzzles.stem,
@@ -252,6 +260,7 @@ def ablate(options: Namespace) -> None:
     """Ask a run's test puzzles with heads switched off, and put the answers into its store."""
     from qkcore.results.store import ResultStore
 
+    require_ray_for_its_options(options)
     puzzles = load_puzzles(options.puzzles)
     with ResultStore.open(options.store):
         pass  # a store that cannot be read is said before the model is loaded

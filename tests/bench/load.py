@@ -134,14 +134,20 @@ def _note(figures: Figures, page: str, view, must_say: str = "") -> None:
 
 
 async def watch(server: psutil.Process, until: float, figures: Figures) -> None:
-    """Resident memory, once a second: of the server and of the process that scores."""
+    """Resident memory, once a second."""
     while time.monotonic() < until:
-        resident = 0.0
-        for one in (server, *server.children(recursive=True)):
-            with suppress(psutil.NoSuchProcess):
-                resident += one.memory_info().rss / 1e6
-        figures.memory.append((time.monotonic(), resident))
+        figures.memory.append((time.monotonic(), _used(server)[0]))
         await asyncio.sleep(1)
+
+
+def _used(server: psutil.Process) -> tuple[float, float]:
+    """Resident MB, and seconds of a processor so far, of the server and the process that scores."""
+    resident = seconds = 0.0
+    for one in (server, *server.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):
+            resident += one.memory_info().rss / 1e6
+            seconds += sum(one.cpu_times()[:2])
+    return resident, seconds
 
 
 def growth(memory: list[tuple[float, float]], seconds: float = 120) -> float:
@@ -210,7 +216,7 @@ async def run(options: argparse.Namespace) -> Figures:
     await warm_up(options.address)
     figures, until = Figures(), time.monotonic() + options.seconds
     server = server_at(urlsplit(options.address).port)
-    cpu_before, _ = sum(server.cpu_times()[:2]), psutil.cpu_percent()
+    cpu_before, _ = _used(server)[1], psutil.cpu_percent()
     watching = asyncio.create_task(watch(server, time.monotonic() + MOST["seconds"] + 60, figures))
     if options.puzzles:
         await score(
@@ -232,7 +238,7 @@ async def run(options: argparse.Namespace) -> Figures:
             ),
         )
     watching.cancel()
-    figures.cpu_seconds = sum(server.cpu_times()[:2]) - cpu_before
+    figures.cpu_seconds = _used(server)[1] - cpu_before
     figures.busy = psutil.cpu_percent() / 100
     return figures
 

@@ -179,8 +179,7 @@ def test_a_premise_is_left_out_by_keyboard(live):
 
 
 def style(page, selector, name):  # noqa: F811
-    script = f"getComputedStyle(document.querySelector({selector!r})).{name}"
-    return page.evaluate(script)
+    return page.locator(selector).first.evaluate(f"one => getComputedStyle(one).{name}")
 
 
 def test_the_prompt_is_drawn_as_wide_as_the_page_and_in_its_type(live):

@@ -111,7 +111,7 @@ def test_files_that_are_samples_of_what_was_published_are_said_to_be(tmp_path, m
     (file,) = folder.rglob("*test.jsonl")
     content = file.read_bytes()
     pinned = PinnedFile(file.name, "", sha256(content).hexdigest(), n_bytes=len(content))
-    of = PinnedSet("p", "PARARULE-Plus", "pararule", "", "", (pinned,))
+    of = PinnedSet("p", "PARARULE-Plus", "pararule", "", "", "", (pinned,))
     monkeypatch.setattr("qkcore.protocol.sets.pinned_sets", lambda: (of,))
     said = "used; 1 of these files is a sample of the published one, not all of it."
     assert said in " ".join(sets_of(small(), folder).notes)
