@@ -19,11 +19,20 @@ ADDRESS = "localhost"
 LAST_PORT = 65_535
 # `python -m streamlit`, but an interrupt ends it as it ends every command here, with status 130: no
 # traceback, no "Aborted!", and what is in the temporary folder (an unpacked bundle) is put away.
+# Then it is over at once: taken apart by Python, DuckDB prints forty lines of what it "leaked".
 STREAMLIT = """
-import runpy, signal, sys
+import atexit, os, runpy, signal, sys
 for interrupt in (signal.SIGINT, signal.SIGTERM):
     signal.signal(interrupt, lambda *_: sys.exit(130))
-runpy.run_module("streamlit", run_name="__main__", alter_sys=True)
+try:
+    runpy.run_module("streamlit", run_name="__main__", alter_sys=True)
+except SystemExit as end:
+    if end.code != 130:
+        raise
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(130)
 """
 
 

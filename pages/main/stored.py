@@ -12,6 +12,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import streamlit as st
 
 from pages.server.opened import store_in_use
+from pages.server.settings import settings, told
 from qkcore.results.reader import StoreError
 from qkcore.results.store import ResultStore
 
@@ -22,6 +23,16 @@ Answer = TypeVar("Answer")
 def store_path() -> Path:
     """The store to show."""
     return store_in_use()
+
+
+def store_told() -> str:
+    """The store as a command on a page names it; a bundle's own store is unpacked for a while only.
+
+    Raises:
+        SettingsError: when the settings cannot be read.
+        BundleError: when they name a bundle, and it cannot be opened.
+    """
+    return "STORE.duckdb" if settings().bundle else told(store_path().resolve())
 
 
 def ask(

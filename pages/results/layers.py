@@ -4,12 +4,11 @@ import streamlit as st
 
 from pages.main.chosen import chosen
 from pages.main.controls import pick, pick_difficulty
-from pages.main.stored import ask, ask_known, store_path
-from pages.server.settings import told
+from pages.main.stored import ask, ask_known, store_told
 from pages.widgets.drawing import drawn, show_chart
 from pages.widgets.exports import offer, python_for
 from pages.widgets.rules import MEASURE_NAMES, majority_sentence, rule_sentence
-from pages.widgets.verdict import groups_sentence, needs_no_twin
+from pages.widgets.verdict import few_contexts, groups_sentence, needs_no_twin
 from qkcore.charts.layers import layer_chart, loss_chart
 from qkcore.results.findings import layers_without_heads
 from qkcore.results.layers import layer_curves, lost_on_the_way, passage_of
@@ -163,7 +162,7 @@ def show_losses() -> None:
         f"The middle is layer {middle}, the one before the last whose lens is best on validation "
         "puzzles; the output is the model's answer. Both have one offset a candidate. Grey: what "
         "two would lose that are as often right, but independently. Bars are 95 % intervals. "
-        f"Test puzzles, n = {losses['n'].iloc[0]:,}."
+        f"Test puzzles, n = {losses['n'].iloc[0]:,}.{few_contexts(losses)}"
     )
     offer(
         "lost-on-the-way",
@@ -184,7 +183,7 @@ elif found is None:
         "This run has no lens and no probes: what its layers say was not looked at. Score it again "
         "with `--lens`, into the same store:\n\n"
         "```\nqkscope precompute --model MODEL --puzzles PUZZLES.jsonl --store "
-        f"{told(store_path())} --lens\n```"
+        f"{store_told()} --lens\n```"
     )
 else:
     show_outcome(found)

@@ -7,7 +7,7 @@ import streamlit as st
 
 from pages.main.chosen import Chosen
 from pages.main.controls import pick
-from pages.main.stored import ask, store_path
+from pages.main.stored import ask, store_told
 from pages.server.settings import told
 from pages.widgets.drawing import drawn, show_chart
 from pages.widgets.exports import offer, python_for
@@ -81,7 +81,7 @@ def _show_how(it: Chosen) -> None:
     )
     st.code(
         f"qkscope ablate --model {_named(it)} --puzzles {it.run['puzzle_set']}.jsonl "
-        f"--store {told(store_path().resolve())} --heads chosen",
+        f"--store {store_told()} --heads chosen",
         language="shell",
         wrap_lines=True,
     )

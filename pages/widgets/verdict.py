@@ -11,6 +11,7 @@ from qkcore.charts.left_over import what_is_left
 from qkcore.results.store import ResultStore
 from qkcore.results.summaries import named_runs
 from qkcore.results.verdicts import left_over, parent_run, twin_run, verdict_of
+from qkcore.statistics.clusters import FEW_GROUPS
 from qkcore.wording import escaped, head_name, percent
 
 
@@ -121,4 +122,16 @@ def constant_sentence(it: Chosen, n_constant: int, n_heads: int) -> str:
     return (
         f"{n_constant:,} of {n_heads:,} heads ({percent(n_constant / n_heads)}) say the same to at "
         f"least 98 % of the validation puzzles; they are marked with = and have no vote.{model}"
+    )
+
+
+def few_contexts(losses: pd.DataFrame) -> str:
+    """Which steps say little by themselves, for the end of a caption."""
+    few = losses[losses["steps"].notna() & (losses["n_groups"] < FEW_GROUPS)]
+    if few.empty:
+        return ""
+    steps = ", ".join(f"{one:.0f}" for one in few["steps"])
+    return (
+        f" Of {steps} steps there are fewer than {FEW_GROUPS} contexts, which intervals need: by "
+        "themselves they say too little."
     )

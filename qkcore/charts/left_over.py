@@ -43,7 +43,9 @@ def what_is_left(steps: pd.DataFrame) -> alt.LayerChart:
         alt.Tooltip("beside:N", title="Best rival so far"),
     ]
     y = alt.Y("step:N", sort=None, title=None, axis=alt.Axis(labelLimit=0))
-    axis = alt.Axis(title=title_lines("Head ahead of its best rival, points"), format="+d")
+    axis = alt.Axis(
+        title=title_lines("Head ahead of its best rival, points"), format="+d", tickMinStep=1
+    )
     base = alt.Chart(frame).encode(y=y, tooltip=tooltip)
     colour = alt.Color("who:N", scale=alt.Scale(domain=["head", "model"]), legend=None)
     end = alt.X("left:Q", axis=axis, scale=alt.Scale(zero=True, nice=True))

@@ -92,6 +92,7 @@ def push(options: Namespace) -> None:
             address,
             dict(options.licence),
             options.with_texts,
+            say=print,
         )
         for name, path in files_of(folder).items():
             print(f"{name}: {path.stat().st_size:,} bytes")
@@ -100,6 +101,7 @@ def push(options: Namespace) -> None:
         if options.dry_run:
             print(f"\n{(folder / CARD).read_text(encoding='utf-8')}")
             print(f"nothing was pushed to {address}: this was a dry run")
+            print("the fingerprint above is this one's; a push makes the bundle anew, with another")
             return
         if not sys.stderr.isatty():
             disable_progress_bars()

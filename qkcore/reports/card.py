@@ -85,9 +85,21 @@ def data_card(
         _opening(address, manifest["fingerprint"]),
         "## How to cite",
         f"The method: {PAPER} These numbers: this data set at its revision, and QKScope "
-        f"{__version__}. Of each run its report has model revision, hashes and settings.",
+        f"{__version__}. {_reported(runs, reports)}",
     ]
     return f"{_front_matter(store, runs, manifest)}\n" + "\n\n".join(body) + "\n"
+
+
+def _reported(runs: pd.DataFrame, reports: Mapping[str, str]) -> str:
+    """Which runs have a report, for a sentence."""
+    without = [run_id for run_id in runs["run_id"] if run_id not in reports]
+    if not without:
+        return "Of each run its report has model revision, hashes and settings."
+    here = "" if len(without) == len(runs) else "Reports have model revision, hashes and settings. "
+    return (
+        f"{here}There is no report of {', '.join(f'`{one}`' for one in without)}: raw scores, or "
+        "validation or test puzzles, were not there when this was made."
+    )
 
 
 def _title(store: ResultStore, runs: pd.DataFrame) -> str:

@@ -3,15 +3,19 @@
 Sections that the store has nothing for are left out, as in `reports/findings`.
 """
 
+import pandas as pd
+
 from qkcore.charts.effects import effect_chart
 from qkcore.charts.layers import layer_chart, loss_chart
-from qkcore.reports.contents import Figure, Section, Table, Text, table_of
+from qkcore.reports.contents import Part, Section, Text, table_of
+from qkcore.reports.difficulty import MARK
 from qkcore.reports.reported import Reported
 from qkcore.results.effect_words import how_to_read, of_measure
 from qkcore.results.effects import BEST, ablation_effects, control_changes, usage_of
 from qkcore.results.layers import layer_curves, lost_on_the_way, passage_of
 from qkcore.results.rival_line import MEASURES
 from qkcore.results.verdicts import twin_run
+from qkcore.statistics.clusters import FEW_GROUPS
 from qkcore.statistics.passage import beyond_rule_sentence, growth_sentence, outcome, whereabouts
 from qkcore.wording import percent, points
 
@@ -20,6 +24,8 @@ CAPTION = (
     "have answered had it stopped there; a probe at the statement's end beside its control, fitted "
     "on shuffled answers; and the model. Lens and model have one offset a candidate."
 )
+
+FEW = f"marks differences of fewer than {FEW_GROUPS} groups, which intervals need."
 
 
 def layers_section(of: Reported) -> Section | None:
@@ -50,7 +56,7 @@ def layers_section(of: Reported) -> Section | None:
     return Section("Through the layers", (Text(" ".join(said)), of.figure(chart, CAPTION), *losses))
 
 
-def _losses(of: Reported) -> list[Figure | Table]:
+def _losses(of: Reported) -> list[Part]:
     """Lost and found by steps, where steps are known."""
     losses = lost_on_the_way(of.store, of.run_id)
     known = losses.dropna(subset=["steps"]) if "steps" in losses else losses
@@ -65,9 +71,17 @@ def _losses(of: Reported) -> list[Figure | Table]:
         "Steps": lambda row: f"{row['steps']:.0f}",
         "Right in the middle, wrong at the output": lambda row: percent(row["lost"]),
         "The other way round": lambda row: percent(row["found"]),
-        "Lost less found, points": lambda row: points(row["net"], row["net_low"], row["net_high"]),
+        "Lost less found, points": _net_told,
+        "Groups": lambda row: f"{row['n_groups']:,.0f}",
     }
-    return [of.figure(loss_chart(losses), caption), table_of(known, columns)]
+    parts: list[Part] = [of.figure(loss_chart(losses), caption), table_of(known, columns)]
+    is_few = (known["n_groups"] < FEW_GROUPS).any()
+    return [*parts, Text(f"{MARK} {FEW}")] if is_few else parts
+
+
+def _net_told(row: pd.Series) -> str:
+    told = points(row["net"], row["net_low"], row["net_high"])
+    return f"{told} {MARK} few groups" if row["n_groups"] < FEW_GROUPS else told
 
 
 def usage_section(of: Reported) -> Section | None:

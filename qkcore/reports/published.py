@@ -7,7 +7,7 @@ these lie now.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from qkcore.reports.as_html import html_of
@@ -32,6 +32,7 @@ def write_published(
     address: HubAddress,
     licences: Mapping[str, str],
     with_texts: bool = False,
+    say: Callable[[str], None] = lambda line: None,
 ) -> Manifest:
     """Write all that is pushed of these runs.
 
@@ -42,6 +43,7 @@ def write_published(
         address: where it will be, without a revision.
         licences: by puzzle set, as somebody says.
         with_texts: of all sets, whatever their licence.
+        say: told of each run that gets no report, and why.
 
     Returns:
         The bundle's manifest with its "fingerprint".
@@ -58,20 +60,23 @@ def write_published(
         sets = set(manifest["puzzle_sets"])
         credits = credits_for(name for one in sets for name in origins(whole)[one])
     with ResultStore.open(folder / STORE, beside=store) as published:
-        reports = _write_reports(published, folder, credits)
+        reports = _write_reports(published, folder, credits, say)
         card = data_card(published, manifest, address, reports, credits)
     (folder / CARD).write_text(card, encoding="utf-8")
     return manifest
 
 
-def _write_reports(store: ResultStore, folder: Path, credits: Sequence[str]) -> dict[str, str]:
+def _write_reports(
+    store: ResultStore, folder: Path, credits: Sequence[str], say: Callable[[str], None]
+) -> dict[str, str]:
     """A report a run that has something to report; their names in the folder, by run."""
     names = {}
     (folder / STALE).mkdir()
     for run_id in store.runs()["run_id"]:
         try:
             report = report_of(store, run_id, STORE, credits)
-        except StoreError:  # no validation or test puzzles, or no raw scores; the card says so
+        except StoreError as error:  # no validation or test puzzles, or no raw scores
+            say(f"no report of run {run_id}: {error}")
             continue
         names[run_id] = STALE + re.sub(r"[^\w.-]+", "-", run_id) + ".html"
         (folder / names[run_id]).write_text(html_of(report), encoding="utf-8")

@@ -190,8 +190,8 @@ def engine_of(name: str, worker: Sharded) -> Iterator[Engine]:
         raise InputError(f"engine {name!r} is not known here; use local or torchrun")
     if not {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= set(os.environ):
         raise InputError(
-            "engine torchrun is for what torchrun starts: torchrun --nproc-per-node 2 -m qkcore "
-            "precompute --engine torchrun ..."
+            "engine torchrun is for what torchrun starts: torchrun --nproc-per-node 2 -m qkcore, "
+            "then the command as it is"
         )
     with _heard():
         _meet()

@@ -67,9 +67,14 @@ def get_sets(
     for one in pinned:
         if not names or one.name in names:
             try:
-                _get_set(one, folder, source, record, say)
+                _get_set(one, folder, source, record, say, is_asked=bool(names))
             finally:
                 _write(folder / RECORD, _as_json(record))
+    if not record:
+        raise SetsError(
+            f"{source} has no file of any set, such as {known[0]}/{pinned[0].files[0].path}; name "
+            "a folder that `qkscope get-sets` made"
+        )
     return record
 
 
@@ -79,7 +84,9 @@ def _get_set(
     source: Path | None,
     record: Record,
     say: Callable[[str], None],
+    is_asked: bool,
 ) -> None:
+    """One set; one that a copy lacks whole is left out, and said, unless it was asked for."""
     before = record.get(one.name, {})
     is_same_place = before.get("address") == one.address
     files: Record = dict(before.get("files", {})) if is_same_place else {}
@@ -97,6 +104,10 @@ def _get_set(
         sha256 = hashlib.sha256(content).hexdigest()
         files[file.path] = {"sha256": sha256, "bytes": len(content), "checked": how}
         _write(target, content)
+    if not files and not is_asked:
+        del record[one.name]
+        say(f"{one.name}: left out, for {source} has no file of it")
+        return
     if not files:
         raise SetsError(
             f"{source} has no file of {one.name}, such as {one.name}/{one.files[0].path}; name a "

@@ -27,6 +27,8 @@ def test_steps_stand_in_their_order_in_points_and_name_the_best_rival():
     assert rows["text"].iloc[1] == "+17.8 points (+12.0 to +23.1)"
     assert rows["beside"].iloc[2] == '"contains not", 100.0\xa0%'
     layers = chart.to_dict()["layer"]
+    axes = [layer["encoding"]["x"]["axis"] for layer in layers if "axis" in layer["encoding"]["x"]]
+    assert {axis["tickMinStep"] for axis in axes} == {1}  # whole numbers, each once
     assert {layer["encoding"]["y"]["sort"] for layer in layers if "y" in layer["encoding"]} == {
         None
     }

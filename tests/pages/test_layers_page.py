@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pages.main.stored import store_told
+from pages.widgets.verdict import few_contexts
 from qkcore.puzzles.puzzle import puzzle_set_sha256
 from qkcore.results.layers import layer_curves, lost_on_the_way
 from qkcore.results.store import ResultStore
@@ -96,6 +98,19 @@ def test_a_run_without_lens_says_which_command_adds_it(planted_path, monkeypatch
     assert "qkscope precompute --model MODEL --puzzles PUZZLES.jsonl --store" in said(at)
     assert "--lens" in said(at)
     assert not at.get("vega_lite_chart")
+
+
+def test_a_bundles_store_is_named_by_no_path_that_is_gone_tomorrow(planted_path, monkeypatch):
+    monkeypatch.setenv("QKSCOPE_STORE", str(planted_path))
+    assert store_told() == str(planted_path.resolve())
+    monkeypatch.setenv("QKSCOPE_BUNDLE", "shared.zip")
+    assert store_told() == "STORE.duckdb"
+
+
+def test_steps_of_few_contexts_are_named_in_the_caption():
+    losses = pd.DataFrame({"steps": [pd.NA, 1, 2, 3], "n_groups": [18, 20, 19, 3]})
+    assert "Of 2, 3 steps there are fewer than 20 contexts" in few_contexts(losses)
+    assert few_contexts(losses.iloc[:2]) == ""
 
 
 def test_puzzles_that_do_not_say_their_steps_have_a_table_and_no_curve(tmp_path, monkeypatch):

@@ -18,6 +18,7 @@ from qkcore.reports.record import citation_section
 from qkcore.reports.reported import Reported
 from qkcore.reports.write import report_of
 from qkcore.results.findings import comparable_runs, transfers
+from qkcore.results.layers import lost_on_the_way
 from qkcore.results.verdicts import three_gaps, verdict_of
 from qkcore.sharing.licences import credits_in
 from qkcore.wording import accuracy_text, gap_text
@@ -81,6 +82,16 @@ def test_figures_alone_are_all_figures_numbered_and_nothing_else(report):
     assert not re.findall("<table|<pre|<p><", page)
     for title in ("Every head", "As puzzles get harder", "Through the layers", "Heads taken"):
         assert f"<h2>{title}" in page
+
+
+def test_what_is_lost_by_steps_is_marked_where_groups_are_few(store, run, report):
+    losses = lost_on_the_way(store, run).dropna(subset=["steps"])
+    n_few = int((losses["n_groups"] < 20).sum())
+    (section,) = (one for one in report.sections if one.title == "Through the layers")
+    (table,) = (part for part in section.parts if isinstance(part, Table))
+    assert sum(row[3].endswith("? few groups") for row in table.rows) == n_few > 0
+    (last,) = section.parts[-1:]
+    assert last.text == "? marks differences of fewer than 20 groups, which intervals need."
 
 
 def test_its_sql_gives_its_accuracy_without_qkscope(store, run, report):

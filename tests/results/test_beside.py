@@ -119,13 +119,16 @@ def test_what_is_pushed_has_counts_alone_and_says_so_with_or_without_the_files(b
     for name in ("with", "without"):
         if name == "without":
             shutil.rmtree(f"{beside}.scores")
-        folder = tmp_path / name
-        manifest = write_published(beside, ["planted-1"], folder, address, {})
+        folder, notes = tmp_path / name, []
+        manifest = write_published(beside, ["planted-1"], folder, address, {}, say=notes.append)
         assert [one["has_scores"] for one in manifest["runs"]] == [False]
         assert any("planted-1, counts alone" in line for line in said_of(manifest))
         has_report = (folder / "reports" / "planted-1.html").is_file()
         assert has_report == (name == "with")
+        assert ["no report of run planted-1" in note for note in notes] == [True] * (not has_report)
         card = (folder / CARD).read_text()
+        assert ("There is no report of `planted-1`: raw scores" in card) == (name == "without")
+        assert ("Of each run its report has model revision" in card) == (name == "with")
         assert "Counts alone are here, without raw scores, of planted" in card
         with ResultStore.open(folder / STORE) as store:
             found = verdict_of(store, "planted-1")

@@ -133,14 +133,26 @@ def test_a_copy_needs_no_network_and_a_sample_gives_way_to_the_whole_file(site, 
     (tmp_path / "away").rename(folder / "begins.jsonl")
     get_sets(out, manifest=manifest)
     assert (out / "one/begins.jsonl").read_bytes() != LINES
-    with pytest.raises(SetsError, match=r"has no file of one, such as one/deep/whole\.json"):
+    with pytest.raises(SetsError, match=r"has no file of any set, such as one/deep/whole\.json"):
         get_sets(tmp_path / "new", tmp_path, manifest=manifest)
+
+
+def test_a_set_that_a_copy_lacks_whole_is_left_out_and_said_unless_it_was_asked_for(site, tmp_path):
+    manifest, said = site[1], []
+    second = manifest.read_text().replace('name = "one"', 'name = "two"')
+    manifest.write_text(second + manifest.read_text())  # the one that is lacking comes first
+    copy, out = copied(site, tmp_path), tmp_path / "out"
+    assert list(get_sets(out, copy, manifest=manifest, say=said.append)) == ["one"]
+    assert f"two: left out, for {copy} has no file of it" in said
+    assert list(json.loads((out / "sets.json").read_text())) == ["one"]
+    with pytest.raises(SetsError, match=r"has no file of two, such as two/deep/whole\.json"):
+        get_sets(out, copy, ["two"], manifest)
 
 
 def copied(site, tmp_path):
     """A folder with the published files, as `get_sets` lays them out."""
     folder, copy = site[0], tmp_path / "copy"
-    for file in pinned_sets(site[1])[0].files:
+    for file in pinned_sets(site[1])[-1].files:
         at = folder.parent / "other.json" if file.path == "unknown.json" else folder / file.path
         (copy / "one" / file.path).parent.mkdir(parents=True, exist_ok=True)
         (copy / "one" / file.path).write_bytes(at.read_bytes())
