@@ -77,7 +77,7 @@ def pytest_collection_modifyitems(items):
 def pytest_collection_finish():
     """What has been imported by now stays, so `gc.collect()` need not look through all of it.
 
-    A desk and some tests make use of that.
+    The thread that scores and some tests make use of that.
     """
     gc.collect()
     gc.freeze()

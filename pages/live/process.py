@@ -99,7 +99,7 @@ class ScoringProcess:
         with self._changing:
             ends = self._ends = self._ends or started(self._threads)
         try:
-            pickle.dump(what, ends.ask)
+            ends.ask.write(pickle.dumps(what))
             ends.ask.flush()
             while True:
                 kind, *rest = pickle.load(ends.said)  # noqa: S301 -- our own process's words
@@ -157,7 +157,7 @@ def serve(asked: BinaryIO, said: BinaryIO) -> None:
     """Load models and do work, as it is asked for, until nobody can ask any more."""
 
     def say(*words: object) -> None:
-        pickle.dump(words, said)
+        said.write(pickle.dumps(words))  # first whole: what cannot be said leaves nothing half said
         said.flush()
 
     lm: CausalLM | None = None

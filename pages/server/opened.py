@@ -1,7 +1,6 @@
 """The store that the settings name, which may lie in a bundle.
 
-It is checked and unpacked once, when the server starts. Also what else is done at the start, so
-that the first visitor need not wait for it.
+It is checked and unpacked once, when the server starts, so that the first visitor need not wait.
 """
 
 import gc

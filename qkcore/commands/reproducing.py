@@ -87,12 +87,10 @@ def reproduce(options: Namespace) -> None:
 def _check_engine(options: Namespace) -> None:
     """Refuse options that would do nothing, and an engine that is not there."""
     require_ray_for_its_options(options)
-    needed = {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"}
-    if options.engine == "torchrun" and not needed <= set(os.environ):
-        raise InputError(
-            "engine torchrun is for what torchrun starts: torchrun --nproc-per-node 2 -m qkcore "
-            "reproduce --engine torchrun ..."
-        )
+    if options.engine == "torchrun":
+        from qkcore.scoring.engines import require_torchrun
+
+        require_torchrun("reproduce")
 
 
 def _crew(options: Namespace, protocol: "Protocol", is_lead: bool) -> "Crew":

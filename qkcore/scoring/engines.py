@@ -188,17 +188,29 @@ def engine_of(name: str, worker: Sharded) -> Iterator[Engine]:
         return
     if name != "torchrun":
         raise InputError(f"engine {name!r} is not known here; use local or torchrun")
-    if not {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= set(os.environ):
-        raise InputError(
-            "engine torchrun is for what torchrun starts: torchrun --nproc-per-node 2 -m qkcore, "
-            "then the command as it is"
-        )
+    require_torchrun()
     with _heard():
         _meet()
     try:
         yield Ranks(worker)
     finally:
         dist.destroy_process_group()
+
+
+def require_torchrun(command: str = "COMMAND") -> None:
+    """Know that torchrun has started this process.
+
+    Args:
+        command: what was asked for, such as "reproduce".
+
+    Raises:
+        InputError: when it has not; says how it is done.
+    """
+    if not {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= set(os.environ):
+        raise InputError(
+            "engine torchrun is for what torchrun starts: torchrun --nproc-per-node 2 -m qkcore "
+            f"{command} --engine torchrun ..."
+        )
 
 
 _meetings = itertools.count()  # of this process; all ranks meet in the same order

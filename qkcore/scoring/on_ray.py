@@ -1,17 +1,16 @@
 """The engine of several machines: Ray actors that hold the model, and hand their parts back.
 
-The process that was started
-holds no model: it hands out shards, writes the parts that come back and publishes. A shard whose
-actor died goes to another. Workers need the model, not the folder of parts. What they do with it is
-a `Scorer`'s or an `Answerer`'s.
+The process that was started holds no model: it hands out shards, writes the parts that come back
+and publishes. A shard whose actor died goes to another. Workers need the model, not the folder of
+parts. What they do with it is a `Scorer`'s or an `Answerer`'s.
 """
 
 import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import ModuleType
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from qkcore import InputError
 from qkcore.puzzles.puzzle import Puzzle
@@ -198,10 +197,12 @@ class RayAnswerers(Actors):
         return cast(int, self._tell("accept", plan))
 
 
-@contextmanager
+Crew = TypeVar("Crew", bound=Actors)  # an engine, and what else it can be asked
+
+
 def ray_engine(
     recipe: Recipe, puzzles: Sequence[Puzzle], settings: dict[str, Any], cluster: Cluster = HERE
-) -> Iterator[RayEngine]:
+) -> AbstractContextManager[RayEngine]:
     """Connect to a Ray cluster, or start one on this machine, and let actors load and score.
 
     Args:
@@ -213,19 +214,12 @@ def ray_engine(
     Raises:
         InputError: when Ray is not there, or no such cluster, or no room in it.
     """
-    with connected(cluster) as ray:
-        make = starting(ray, cluster, Scorer, recipe, puzzles, settings)
-        engine = RayEngine(ray, make, cluster.n_actors(ray.cluster_resources()))
-        try:
-            yield engine
-        finally:
-            engine.end()
+    return _at_work(RayEngine, Scorer, recipe, puzzles, settings, cluster)
 
 
-@contextmanager
 def ray_answerers(
     recipe: Recipe, puzzles: Sequence[Puzzle], settings: dict[str, Any], cluster: Cluster = HERE
-) -> Iterator[RayAnswerers]:
+) -> AbstractContextManager[RayAnswerers]:
     """Likewise, for a model that answers with heads switched off.
 
     Args:
@@ -237,9 +231,22 @@ def ray_answerers(
     Raises:
         InputError: as `ray_engine`.
     """
+    return _at_work(RayAnswerers, Answerer, recipe, puzzles, settings, cluster)
+
+
+@contextmanager
+def _at_work(
+    kind: type[Crew],
+    make: Callable[..., Sharded],
+    recipe: Recipe,
+    puzzles: Sequence[Puzzle],
+    settings: dict[str, Any],
+    cluster: Cluster,
+) -> Iterator[Crew]:
+    """An engine of this kind, whose actors end with the block."""
     with connected(cluster) as ray:
-        make = starting(ray, cluster, Answerer, recipe, puzzles, settings)
-        engine = RayAnswerers(ray, make, cluster.n_actors(ray.cluster_resources()))
+        start = starting(ray, cluster, make, recipe, puzzles, settings)
+        engine = kind(ray, start, cluster.n_actors(ray.cluster_resources()))
         try:
             yield engine
         finally:
