@@ -7,6 +7,7 @@ and candidate exactly what a pass of its own would. Where a model cannot do that
 gets a row of its own. Knows nothing of models.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
@@ -17,6 +18,9 @@ from torch import Tensor
 from qkcore.asking.prompts import Prompt
 
 MAX_PADDING = 0.05  # of the tokens of a batch
+# What a pass costs by itself, whatever is in it (reading the weights), as a share of what one of
+# the most tokens does (tests/bench/bench_batches.py).
+PASS_SHARE = 0.05
 # Statements are packed into a row up to here; attention's cost grows with the square.
 MAX_ROW_TOKENS = 1_024
 
@@ -209,28 +213,41 @@ def batches_of(
 
     Padding counts, and is at most `MAX_PADDING` of a batch. A group that is longer than
     `max_tokens` makes a batch of its own, and prompts with another number of candidates start a
-    new one.
+    new one. Among such divisions it is the cheapest: the one of the fewest tokens, if each pass by
+    itself costs as much as `PASS_SHARE` of a full one.
     """
-
-    def size(group: list[int]) -> tuple[int, int]:
+    by_candidates: dict[int, list[tuple[int, list[int]]]] = {}
+    for group in groups:
         members = [prompts[index] for index in group]
-        return len(members[0].candidates), n_row_tokens(members)
+        of_kind = by_candidates.setdefault(len(members[0].candidates), [])
+        of_kind.append((n_row_tokens(members), group))
+    for _, sized in sorted(by_candidates.items(), reverse=True):
+        sized.sort(reverse=True)
+        start = 0
+        for end in _ends([n_tokens for n_tokens, _ in sized], max_tokens):
+            yield [group for _, group in sized[start:end]]
+            start = end
 
-    batch: list[list[int]] = []
-    n_longest = n_filled = 0
-    candidates = 0
-    for n_candidates, n_tokens, group in sorted(((*size(g), g) for g in groups), reverse=True):
-        n_padded = (len(batch) + 1) * n_longest
-        is_full = n_padded > max_tokens or n_filled + n_tokens < (1 - MAX_PADDING) * n_padded
-        if batch and (n_candidates != candidates or is_full):
-            yield batch
-            batch = []
-        if not batch:
-            candidates, n_longest, n_filled = n_candidates, n_tokens, 0
-        batch.append(group)
-        n_filled += n_tokens
-    if batch:
-        yield batch
+
+def _ends(sizes: Sequence[int], max_tokens: int) -> list[int]:
+    """Where each batch of rows of these sizes, longest first, ends: the cheapest division."""
+    cost = [0.0] + [math.inf] * len(sizes)  # of the first so many rows
+    start_of = [0] * (len(sizes) + 1)  # of the last batch of the first so many rows
+    for start, longest in enumerate(sizes):
+        n_filled = 0
+        for end, n_tokens in enumerate(sizes[start:], start=start + 1):
+            n_filled, n_padded = n_filled + n_tokens, (end - start) * longest
+            is_full = n_padded > max_tokens or n_filled < (1 - MAX_PADDING) * n_padded
+            if is_full and end > start + 1:
+                break
+            whole = cost[start] + n_padded + PASS_SHARE * max_tokens
+            if whole < cost[end]:
+                cost[end], start_of[end] = whole, start
+    ends, end = [], len(sizes)
+    while end:
+        ends.append(end)
+        end = start_of[end]
+    return ends[::-1]
 
 
 def alike(

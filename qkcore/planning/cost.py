@@ -15,7 +15,7 @@ WIDTHS = {"float32": 4.0, "bfloat16": 2.0, "float16": 2.0, "8bit": 1.0, "4bit": 
 SCORE_WIDTHS = {"float32": 4, "float16": 2}
 
 # Measured on two CPU cores; docs/scaling.md names the commands.
-OVERHEAD = 1.08  # scoring two candidates, as a multiple of the best bare forward (bench_scoring)
+OVERHEAD = 1.05  # scoring two candidates, as a multiple of the best bare forward (bench_scoring)
 # Bytes of a part, as a multiple of its float32 scores: SmolLM2's, in parts of 64 puzzles; random
 # ones take 0.85 to 0.94 (bench_plan)
 PART_RATIO = 0.80

@@ -30,9 +30,9 @@ from qkcore.results.scores import Scores
 from qkcore.scoring.layer_reading import LayerReader, agreeing
 from qkcore.scoring.products import scores_of
 
-# Tokens a pass, by device: on a CPU small batches stay in its caches, a GPU wants many
+# Tokens a pass, by device: so many that what a pass costs by itself hardly counts; a GPU wants more
 # (tests/bench/bench_batches.py). Fixed, not timed: the same run gives the same bits again.
-BATCH_TOKENS = {"cpu": 512, "mps": 4_096, "cuda": 16_384}
+BATCH_TOKENS = {"cpu": 1_024, "mps": 4_096, "cuda": 16_384}
 MAX_BATCH_TOKENS = 4_096  # of any other device
 log = logging.getLogger(__name__)
 

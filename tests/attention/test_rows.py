@@ -3,15 +3,18 @@
 And what happens when memory runs out.
 """
 
+import itertools
 import logging
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from qkcore.attention.geometry import UnsupportedModelError
 from qkcore.attention.load import vouch_for
-from qkcore.attention.rows import batches_of, groups_of, n_row_tokens, rows_of
+from qkcore.attention.rows import PASS_SHARE, batches_of, groups_of, n_row_tokens, rows_of
 from qkcore.results.parts import PART_SIZE
 from qkcore.scoring import precompute, score
 from qkcore.scoring.score import prompts_of, score_puzzle, score_puzzles
@@ -114,6 +117,40 @@ def test_padding_is_at_most_a_twentieth_of_a_batch(lm):
         assert sum(own) >= 0.95 * len(own) * max(own)
         assert len(own) * max(own) <= 4 * max(sizes)
     assert any(len(batch) == 4 for batch in batches)
+
+
+def cost(batch, max_tokens):
+    """Tokens, padding too, with those that a pass costs by itself."""
+    return len(batch) * max(batch) + PASS_SHARE * max_tokens
+
+
+def cheapest(sizes, max_tokens):
+    """What the cheapest division of rows, longest first, costs: by trying all of them."""
+    costs = []
+    for cuts in itertools.product((False, True), repeat=len(sizes) - 1):
+        batches = [[sizes[0]]]
+        for size, is_cut in zip(sizes[1:], cuts, strict=True):
+            batches.append([size]) if is_cut else batches[-1].append(size)
+        padded = [(batch, len(batch) * max(batch)) for batch in batches if len(batch) > 1]
+        if all(n <= max_tokens and sum(batch) >= 0.95 * n for batch, n in padded):
+            costs.append(sum(cost(batch, max_tokens) for batch in batches))
+    return min(costs)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    lengths=st.lists(st.integers(1, 60), min_size=1, max_size=9),
+    max_tokens=st.integers(10, 600),
+)
+def test_no_other_division_into_batches_is_cheaper(lm, lengths, max_tokens):
+    made = [puzzle(puzzle_id=str(n), context="Max " * k) for n, k in enumerate(lengths)]
+    prompts = prompts_of(lm, made)
+    sizes = [prompt.n_tokens for prompt in prompts]
+    batches = list(batches_of(prompts, [[i] for i in range(len(prompts))], max_tokens))
+    own = [[sizes[index] for (index,) in batch] for batch in batches]
+    assert [size for batch in own for size in batch] == sorted(sizes, reverse=True)
+    found = sum(cost(batch, max_tokens) for batch in own)
+    assert found == pytest.approx(cheapest(sorted(sizes, reverse=True), max_tokens))
 
 
 def limited_memory(monkeypatch, most_tokens):

@@ -2,15 +2,15 @@
 
 Scores the same puzzles with each of several fixed budgets, in turn and several times over, and
 prints the time of each as a multiple of the quickest, with the share of tokens that is padding.
-Time is the processor's, of all threads, the best of several rounds: other work on the machine
-disturbs it least. Sets: generated puzzles in both styles, and of a folder with the published
+Time is the processor's, of all threads, the best of each pass over several rounds
+(tests/bench/laps). Sets: generated puzzles in both styles, and of a folder with the published
 samples (prontoqa_ood, pararule_plus, multi_logieval) as many as are asked for, spread over their
 contexts. The default (BATCH_TOKENS of qkcore.scoring.score) is marked.
 """
 
 import argparse
-import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -21,6 +21,7 @@ from qkcore.attention.load import CausalLM
 from qkcore.attention.rows import batches_of, groups_of, n_row_tokens
 from qkcore.puzzles.puzzle import Puzzle
 from qkcore.scoring.score import budget_for, prompts_of, score_prompts
+from tests.bench.laps import best_seconds
 
 BUDGETS = (256, 512, 1_024, 2_048, 4_096)
 FILES = {
@@ -71,12 +72,10 @@ def padding(prompts: list[Prompt], max_tokens: int) -> float:
     return 1 - filled / passed
 
 
-def seconds(lm: CausalLM, prompts: list[Prompt], max_tokens: int) -> float:
-    """Of the processor, for scoring all of them once."""
-    start = time.process_time()
+def scored(lm: CausalLM, prompts: list[Prompt], max_tokens: int) -> None:
+    """All of them once."""
     for _ in score_prompts(lm, prompts, max_batch_tokens=max_tokens):
         pass
-    return time.process_time() - start
 
 
 def main() -> None:
@@ -93,13 +92,14 @@ def main() -> None:
     default = budget_for(lm).max_tokens
     for name, puzzles in sets_of(options.sets, options.n).items():
         prompts = prompts_of(lm, puzzles)
-        seconds(lm, prompts[:8], BUDGETS[0])  # warm
-        rounds = [[seconds(lm, prompts, one) for one in BUDGETS] for _ in range(options.rounds)]
-        best = [min(column) for column in zip(*rounds, strict=True)]
-        for budget, took in zip(BUDGETS, best, strict=True):
+        ways = {str(one): partial(scored, lm, prompts, one) for one in BUDGETS}
+        time_of = best_seconds(ways, options.rounds, type(lm.model))
+        best = min(took.processor for took in time_of.values())
+        for budget in BUDGETS:
+            took = time_of[str(budget)].processor
             mark = " (default)" if budget == default else ""
             print(
-                f"{name}: {budget:>5} tokens a pass{mark}: {took / min(best):.2f} of the "
+                f"{name}: {budget:>5} tokens a pass{mark}: {took / best:.2f} of the "
                 f"quickest, {1000 * took / len(prompts):.0f} ms a puzzle, "
                 f"{100 * padding(prompts, budget):.1f} % padding",
                 flush=True,

@@ -2,11 +2,10 @@
 
 Small random hybrids of 40M to 60M parameters (Mamba 2, gated delta rule, convolutions), one thread.
 Ratios of CPU time to plain calls of the model with whole prompts, one call a prompt, measured in
-turn in one process, the best of several rounds each.
+turn in one process, the best of each pass over several rounds (tests/bench/laps).
 """
 
 import argparse
-import time
 
 import torch
 from transformers import AutoModelForCausalLM
@@ -15,6 +14,7 @@ from transformers.models.auto import CONFIG_MAPPING
 from qkcore.attention.load import CausalLM, vouch_for
 from qkcore.scoring.score import prompts_of, score_prompts
 from tests.bench.bench_scoring import statements_about_one_context
+from tests.bench.laps import best_seconds
 from tests.tiny import tiny_tokenizer
 
 COMMON = dict(
@@ -70,18 +70,6 @@ def ours(lm: CausalLM, prompts: list) -> None:
         pass
 
 
-def best_seconds(ways: dict, n_rounds: int) -> dict[str, float]:
-    """The least CPU time of each way, measured in turn after one round for warming up."""
-    best = dict.fromkeys(ways, float("inf"))
-    for round_ in range(n_rounds + 1):
-        for name, way in ways.items():
-            start = time.process_time()
-            way()
-            if round_:
-                best[name] = min(best[name], time.process_time() - start)
-    return best
-
-
 def main() -> None:
     """Print two ratios a model."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -107,9 +95,13 @@ def main() -> None:
                 "ten": lambda lm=lm, prompts=prompts: ours(lm, prompts),
             },
             options.rounds,
+            type(lm.model),
         )
-        print(f"  two candidates / one prompt: {took['one'] / took['one plain']:.2f}")
-        print(f"  ten statements / ten prompts: {took['ten'] / took['ten plain']:.2f}")
+        for title, way in (
+            ("two candidates / one prompt", "one"),
+            ("ten statements / ten prompts", "ten"),
+        ):
+            print(f"  {title}: {took[way].processor / took[f'{way} plain'].processor:.2f}")
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ where it is installed. On made prompts of 140 to 370 tokens (as the tokenizer cu
 published samples that a folder holds (as tests/bench/bench_batches). The bare forward is the best
 that a user could do: prompts sorted by length in batches of 1, 2, 4, 8, 16 or 32, whichever is
 quickest, with the logits of the last token only. Every ratio is of times measured in turn in one
-process, the best of several rounds each, so a noisy machine disturbs both alike; the processor's
-time, of all threads, stands beside the wall clock's. Peak memory is that of a fresh process for
+process, the best of each pass over several rounds (tests/bench/laps); the processor's time, of all
+threads, stands beside the wall clock's. Peak memory is that of a fresh process for
 each way. Beside ours stand hooks and, where they are installed, TransformerLens and nnsight (they
 are no dependencies: use an environment of their own), which must first give the same scores.
 """
@@ -19,10 +19,8 @@ import random
 import resource
 import subprocess
 import sys
-import time
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -32,18 +30,12 @@ from qkcore.attention.load import CausalLM, vouch_for
 from qkcore.bundled import REAL_MODEL, real_model
 from qkcore.scoring.score import budget_for, prompts_of, score_puzzles
 from tests.bench.bench_batches import padding, published_sets
+from tests.bench.laps import Seconds, best_seconds
 from tests.bench.other_ways import hooked, library_ways, passes
 from tests.tiny import puzzle, tiny_tokenizer
 
 CANDIDATES = {2: ("true", "false"), 5: ("true", "false", "yes", "no", "unknown")}
 N_ROWS = (1, 2, 4, 8, 16, 32)  # prompts in a batch of the bare forward
-
-
-class Seconds(NamedTuple):
-    """What a way took, of the processor (all threads) and by the clock; the best of each."""
-
-    processor: float
-    wall: float
 
 
 def big_model(tokenizer=None) -> CausalLM:
@@ -121,22 +113,6 @@ def one_by_one(lm: CausalLM, puzzles: list) -> None:
     ours(lm, puzzles)
 
 
-def seconds(ways: dict, n_rounds: int) -> dict[str, Seconds]:
-    """The best time of each way, measured in turn after one round for warming up."""
-    taken: dict[str, list[Seconds]] = {name: [] for name in ways}
-    for round_ in range(n_rounds + 1):
-        for name, way in ways.items():
-            start = Seconds(time.process_time(), time.perf_counter())
-            way()
-            end = Seconds(time.process_time(), time.perf_counter())
-            if round_:
-                taken[name].append(Seconds(end.processor - start.processor, end.wall - start.wall))
-    return {
-        name: Seconds(min(one.processor for one in all_), min(one.wall for one in all_))
-        for name, all_ in taken.items()
-    }
-
-
 def ratio(time_of: dict[str, Seconds], name: str, bares: list[str]) -> Seconds:
     """A way's time as a multiple of the quickest of others, of the processor and by the clock."""
     return Seconds(
@@ -148,7 +124,8 @@ def ratio(time_of: dict[str, Seconds], name: str, bares: list[str]) -> Seconds:
 def beside_bare(lm: CausalLM, puzzles: list, n_rounds: int) -> dict[str, float]:
     """Scoring two candidates against the best bare forward, and the padding in our passes."""
     bares = {f"bare {n}": partial(bare, lm, puzzles, n) for n in N_ROWS}
-    time_of = seconds(bares | {"ours": partial(ours, lm, puzzles)}, n_rounds)
+    ways = bares | {"ours": partial(ours, lm, puzzles)}
+    time_of = best_seconds(ways, n_rounds, type(lm.model))
     found = ratio(time_of, "ours", list(bares))
     quickest = min(bares, key=lambda name: time_of[name].processor)
     return {
@@ -201,7 +178,7 @@ def show_other_ways(lm: CausalLM, n_rounds: int) -> dict[str, float]:
         "unpacked": lambda: one_by_one(lm, list(packed)),
     }
     theirs = {name: partial(way, puzzles) for name, way in others.items()}
-    time_of = seconds(bares | ways | theirs, n_rounds)
+    time_of = best_seconds(bares | ways | theirs, n_rounds, type(lm.model))
 
     def of_bare(name: str) -> float:
         return ratio(time_of, name, list(bares)).processor
