@@ -235,8 +235,8 @@ def _ends(sizes: Sequence[int], max_tokens: int) -> list[int]:
     start_of = [0] * (len(sizes) + 1)  # of the last batch of the first so many rows
     for start, longest in enumerate(sizes):
         n_filled = 0
-        for end, n_tokens in enumerate(sizes[start:], start=start + 1):
-            n_filled, n_padded = n_filled + n_tokens, (end - start) * longest
+        for end in range(start + 1, len(sizes) + 1):
+            n_filled, n_padded = n_filled + sizes[end - 1], (end - start) * longest
             is_full = n_padded > max_tokens or n_filled < (1 - MAX_PADDING) * n_padded
             if is_full and end > start + 1:
                 break
