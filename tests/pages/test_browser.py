@@ -98,21 +98,38 @@ def page(chromium):
     page.context.close()
 
 
-def settle(page):
-    """Wait until the last run of the script has ended.
+# How high the page is and how much is on it; null while the script runs or has drawn nothing.
+LOOK = """() => {
+    const app = document.querySelector("[data-testid='stApp']");
+    const main = document.querySelector("[data-testid='stMain']");
+    const n = main ? main.querySelectorAll("[data-testid='stElementContainer']").length : 0;
+    return app.dataset.testScriptState === "notRunning" && n ? [main.scrollHeight, n].join() : null;
+}"""
 
-    A widget tells the server after a moment only.
+
+def settle(page):
+    """Wait until the last run of the script has ended, and the page keeps its height.
+
+    A widget tells the server after a moment only; and on busy cores a page that has just been
+    opened says for a while that nothing runs, because nothing has begun.
     """
     page.wait_for_selector("[data-testid='stApp'][data-test-connection-state='CONNECTED']")
     page.wait_for_timeout(400)
-    page.wait_for_selector("[data-testid='stApp'][data-test-script-state='notRunning']")
+    looks = []
+    for _ in range(600):
+        looks = [*looks, page.evaluate(LOOK)][-3:]
+        if len(looks) == 3 and looks[0] and len(set(looks)) == 1:
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError(f"the page does not come to rest: {looks}")
 
 
 def cell(page, layer, head, n_layers=3, n_heads=4):
     """Where on the screen a cell of the grid is: the axes' own labels give its row and column."""
     chart = page.get_by_test_id("stVegaLiteChart").first
-    chart.scroll_into_view_if_needed()
+    # Before the grid is drawn, the first chart may be another one, far below.
     chart.locator("svg g.mark-rect path").nth(n_layers * n_heads - 1).wait_for()
+    chart.scroll_into_view_if_needed()
     marks = chart.locator("svg g.mark-rect path").all()
     boxes = [mark.bounding_box() for mark in marks[: n_layers * n_heads]]
     boxes.sort(key=lambda box: (-round(box["y"]), box["x"]))  # layer 0 is at the bottom

@@ -64,10 +64,10 @@ def test_a_click_on_a_cell_opens_that_run_on_the_head_grid(page, landing):  # no
     page.goto(landing)
     settle(page)
     table = page.get_by_test_id("stDataFrame").first
-    table.scroll_into_view_if_needed()
     table.locator("canvas").first.wait_for()
 
     def twin():
+        table.scroll_into_view_if_needed()  # each time: what is drawn above it may push it away
         box = table.bounding_box()
         return box["x"] + MODEL + SET * 1.5, box["y"] + HEADER + ROW / 2
 
