@@ -18,8 +18,8 @@ from torch import Tensor
 from qkcore.asking.prompts import Prompt
 
 MAX_PADDING = 0.05  # of the tokens of a batch
-# What a pass costs by itself, whatever is in it (reading the weights), as a share of what one of
-# the most tokens does (tests/bench/bench_batches.py).
+# What a pass costs by itself, whatever is in it (reading the weights), as a share of what a full
+# one does (tests/bench/bench_batches.py).
 PASS_SHARE = 0.05
 # Statements are packed into a row up to here; attention's cost grows with the square.
 MAX_ROW_TOKENS = 1_024
@@ -230,8 +230,11 @@ def batches_of(
 
 
 def _ends(sizes: Sequence[int], max_tokens: int) -> list[int]:
-    """Where each batch of rows of these sizes, longest first, ends: the cheapest division."""
-    cost = [0.0] + [math.inf] * len(sizes)  # of the first so many rows
+    """Where each batch of rows of these sizes (tokens), longest first, ends: the cheapest division.
+
+    By dynamic programming: the best end of the first n rows is one batch after the best of fewer.
+    """
+    cost = [0.0] + [math.inf] * len(sizes)  # in tokens, of the first so many rows
     start_of = [0] * (len(sizes) + 1)  # of the last batch of the first so many rows
     for start, longest in enumerate(sizes):
         n_filled = 0

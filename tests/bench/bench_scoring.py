@@ -1,6 +1,6 @@
 """What scoring costs beside a bare forward pass.
 
-    python -m tests.bench.bench_scoring [--sets FOLDER] [--n N] [--out FILE.json]
+    python -m tests.bench.bench_scoring [--model NAME] [--sets FOLDER] [--n N] [--out FILE.json]
 
 Two models: a 12-layer, 12-head random Llama of about 110M parameters, and SmolLM2-135M-Instruct
 where it is installed. On made prompts of 140 to 370 tokens (as the tokenizer cuts them), and on the
@@ -8,9 +8,9 @@ published samples that a folder holds (as tests/bench/bench_batches). The bare f
 that a user could do: prompts sorted by length in batches of 1, 2, 4, 8, 16 or 32, whichever is
 quickest, with the logits of the last token only. Every ratio is of times measured in turn in one
 process, the best of each pass over several rounds (tests/bench/laps); the processor's time, of all
-threads, stands beside the wall clock's. Peak memory is that of a fresh process for
-each way. Beside ours stand hooks and, where they are installed, TransformerLens and nnsight (they
-are no dependencies: use an environment of their own), which must first give the same scores.
+threads, stands beside the wall clock's. Peak memory is that of a fresh process for each way. Beside
+ours stand hooks and, where they are installed, TransformerLens and nnsight (they are no
+dependencies: use an environment of their own), which must first give the same scores.
 """
 
 import argparse
@@ -202,6 +202,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--out", help="write the figures as JSON")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--model", help=f"110M or {REAL_MODEL}; both if left out")
     parser.add_argument("--sets", type=Path, help="a folder with the published samples")
     parser.add_argument("--n", type=int, default=32, help="puzzles of a set")
     parser.add_argument("--only-sets", action="store_true", help="no libraries and no memory")
@@ -221,6 +222,8 @@ def main() -> None:
     figures: dict[str, dict[str, float]] = {}
     sets = {"made": puzzles_of(options.n)} | published_sets(options.sets, options.n)
     for model, lm in models().items():
+        if options.model not in (None, model):
+            continue
         for name, puzzles in sets.items():
             figures[f"{model}, {name}"] = beside_bare(lm, puzzles, options.rounds)
             show(f"{model}, {name}", figures)

@@ -2,8 +2,7 @@
 
 A way's time is cut into laps, at each start of a forward pass, and the best of each lap over
 several rounds is summed: a moment's disturbance spoils one lap of one round and not a whole way.
-Ways are taken in turn. The more laps a way has, the luckier it may be; ours have fewer and larger
-passes than what they are compared with, so that is to their disadvantage.
+Ways are taken in turn. The more laps a way has, the luckier it may be: that favours small passes.
 """
 
 import itertools
@@ -26,7 +25,7 @@ class Seconds(NamedTuple):
 
 
 def best_seconds(ways: Ways, n_rounds: int, model: type[torch.nn.Module]) -> dict[str, Seconds]:
-    """The time of each way, measured in turn after one round for warming up.
+    """The time of each way in seconds, measured in turn after one round for warming up.
 
     Args:
         ways: what is timed; each must make the same passes every time.
